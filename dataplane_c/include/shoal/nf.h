@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the author of a network function needs, and all of it.
+ *
+ * An NF declares object classes, and for each of its ports a steering key and one declared class. The worker looks up
+ * the declared object of every packet of a burst. Packets whose object is held here, at rest, go to the burst handler
+ * `process`; all others (absent, remote, or with an earlier packet of the same flow suspended) go, one microthread
+ * each, to the packet handler `packet`, which may suspend. */
+#ifndef SHOAL_NF_H
+#define SHOAL_NF_H
+
+#include <shoal/packet.h>
+
+#define SHOAL_NF_ABI 1
+
+/* One worker as its NF sees it; the first member of the worker's own structure.
+ * writer: worker. */
+struct shoal_context {
+	uint64_t now_ns; /* monotonic; constant within a poll */
+	void *nf_state; /* what the NF's init stored */
+};
+
+static inline uint64_t shoal_now(const struct shoal_context *context)
+{
+	return context->now_ns;
+}
+
+static inline void *shoal_nf_state(const struct shoal_context *context)
+{
+	return context->nf_state;
+}
+
+/* --- Object classes ---------------------------------------------------------------------------------------------- */
+
+enum shoal_access_pattern {
+	SHOAL_SINGLE_WRITER, /* lives where it is used; one writable copy in the whole space (S6 §4.2) */
+	SHOAL_MULTI_WRITER, /* lives at its key owner; methods are shipped there (S6 §4.2) */
+};
+
+/* A method of a multi-writer class. `apply` runs at the key owner, in arrival order, must not suspend and touches
+ * nothing but the object. `result` is NULL for an untethered method. */
+struct shoal_method {
+	const char *name;
+	uint16_t argument_bytes;
+	uint16_t result_bytes;
+	bool untethered; /* the caller does not wait */
+	void (*apply)(struct shoal_context *context, const void *key, void *object, const void *argument, void *result);
+};
+
+struct shoal_class {
+	const char *name; /* "nat.mapping" */
+	enum shoal_access_pattern pattern;
+	uint16_t key_bytes; /* keys are compared and hashed as bytes: no padding may be left unset */
+	uint16_t object_bytes;
+	/* Affine classes: the key's steering slot, from which its slot is taken. NULL: the slot is taken from the hash. */
+	uint8_t (*steering)(const void *key);
+	/* Makes a new object out of zeroed bytes. NULL: zeroed is right. Must not suspend. */
+	void (*construct)(struct shoal_context *context, const void *key, void *object);
+	/* Single-writer: idle time in milliseconds after which `on_idle` runs; 0: never. NULL: never. */
+	uint32_t (*idle_ms)(const struct shoal_context *context, const void *object);
+	/* Runs in a microthread of its own, holding nothing. It takes the object, looks again, and removes it or leaves
+	 * it (a further idle time then starts). NULL: the object is removed. */
+	void (*on_idle)(struct shoal_context *context, const void *key);
+	/* Whether an object that was being written when its worker died may be kept. NULL: no. */
+	bool (*check)(const void *key, const void *object);
+	const struct shoal_method *methods;
+	uint16_t methods_count;
+};
+
+/* --- References (packet handler, control tasks, on_idle) ---------------------------------------------------------- */
+
+/* One object asked for. Fill class, key and create; the rest is the answer. */
+struct shoal_request {
+	const struct shoal_class *class;
+	const void *key; /* borrows: must live until the request is released */
+	bool create; /* make it if there is none; else `object` is NULL then */
+	bool created; /* out: made by this request */
+	void *object; /* out: writable until released; borrowed from the space */
+	uint32_t entry; /* internal */
+};
+
+/* Takes writable references on n single-writer objects, all in one call: a microthread that holds one already is refused.
+ * 0: each request's object is set (NULL for an absent one with create unset). On any error nothing is held.
+ * -EDEADLK: the microthread already holds references. -ENOSPC: the table is full. -EINVAL: a class is not single-writer,
+ * or n is 0 or above SHOAL_TAKE_MAX. -ETIMEDOUT: the reference did not come within the space's deadline. */
+SHOAL_MUST_USE int shoal_take(struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
+
+/* Gives back what shoal_take gave. Requests whose object is NULL are skipped. */
+void shoal_release(struct shoal_context *context, struct shoal_request *requests, unsigned n);
+
+/* Ends the object's life; the reference is given back with it. -EBUSY: another microthread holds a reference. */
+SHOAL_MUST_USE int shoal_remove(struct shoal_context *context, struct shoal_request *request);
+
+/* Applies a method at the key owner of `key`; makes the object if there is none. Exact methods wait for the result,
+ * untethered ones return at once (result NULL). -EDEADLK: called while holding references. -ENOSPC: no room there.
+ * -ETIMEDOUT as above. */
+SHOAL_MUST_USE int shoal_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
+	const void *argument, void *result) SHOAL_MAY_SUSPEND;
+
+/* Gives a held packet its verdict (transmit, drop or re-enter). */
+void shoal_packet_release(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict);
+
+/* --- The NF ------------------------------------------------------------------------------------------------------- */
+
+struct shoal_nf_port {
+	const char *name; /* "inside" */
+	/* Which flows must meet at one worker. Runs in the splitter; reads the packet's tuple only. */
+	uint8_t (*steer)(const struct shoal_packet *packet);
+	const struct shoal_class *declared;
+	bool create; /* the packet handler will make the declared object where it is absent; else it only finds it */
+	/* Writes the declared keys of n packets, declared->key_bytes apart. Bit i of the answer: packet i has a key; one
+	 * without goes to the packet handler with key NULL. */
+	uint32_t (*keys)(const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys);
+};
+
+struct shoal_nf_timer {
+	const char *name;
+	uint32_t period_ms;
+	void (*fire)(struct shoal_context *context); /* in a microthread; may suspend */
+};
+
+/* A control task: asked by an operator, sees the same object space. Runs in a microthread; writes its answer as text.
+ * 0 or -errno with the reason in `reply`. */
+struct shoal_nf_task {
+	const char *name;
+	const char *help;
+	int (*run)(struct shoal_context *context, const char *arguments, char *reply, size_t reply_bytes);
+};
+
+struct shoal_nf {
+	uint32_t abi; /* SHOAL_NF_ABI */
+	const char *name; /* "nat" */
+	const char *version;
+	const struct shoal_class *const *classes;
+	unsigned classes_count;
+	const struct shoal_nf_port *ports;
+	unsigned ports_count;
+	const char *const *drops; /* names of the reasons of SHOAL_DROP(i) */
+	unsigned drops_count;
+	const struct shoal_nf_timer *timers;
+	unsigned timers_count;
+	const struct shoal_nf_task *tasks;
+	unsigned tasks_count;
+
+	/* Life of one worker's NF: create, configure for each setting, init, …, destroy. All return 0 or -errno;
+	 * configure and init write a sentence for the operator into `error`. */
+	void *(*create)(void);
+	int (*configure)(void *nf_state, const char *name, const char *value, char *error, size_t error_bytes);
+	int (*init)(void *nf_state, char *error, size_t error_bytes);
+	void (*destroy)(void *nf_state);
+
+	/* Burst handler: packets[i]'s declared object is objects[i], held here and at rest. Sets packets[i]->verdict. Must
+	 * not suspend or touch the object space otherwise. All packets are of one port. */
+	void (*process)(struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n);
+	/* Packet handler: starts holding no reference; key is NULL where the port's key function gave none. Returns the
+	 * verdict. */
+	uint16_t (*packet)(struct shoal_context *context, struct shoal_packet *packet, const void *key) SHOAL_MAY_SUSPEND;
+	/* Transmit or drop every held packet of the steering slot now (it moves to another instance). NULL: never holds. */
+	void (*release)(struct shoal_context *context, uint8_t steering_slot);
+};
+
+/* Every NF's shared object exports one of these, as `shoal_nf`. */
+extern const struct shoal_nf shoal_nf;
+
+/* --- Typed declarations -------------------------------------------------------------------------------------------
+ *
+ * In the NF's header:
+ *     SHOAL_SINGLE_WRITER_DECLARE(nat_mapping, struct nat_mapping_key, struct nat_mapping)
+ *     SHOAL_MULTI_WRITER_DECLARE(nat_pool, struct nat_pool_key, struct nat_pool)
+ *     SHOAL_METHOD_DECLARE(nat_pool, take, struct nat_pool_key, 0, struct nat_take, struct nat_taken)
+ * In one C file:
+ *     SHOAL_CLASS_DEFINE(nat_mapping, "nat.mapping", SHOAL_SINGLE_WRITER, struct nat_mapping_key, struct nat_mapping,
+ *         .steering = …, .idle_ms = …)
+ * The definitions also lie in the ELF section "shoal_classes", whose DWARF types the controller reads to print live objects
+ * by field name. */
+#define SHOAL_SINGLE_WRITER_DECLARE(identifier, key_type, object_type)                                                        \
+	extern const struct shoal_class identifier##_class;                                                                   \
+	static inline struct shoal_request identifier##_request(const key_type *key, bool create)                             \
+	{                                                                                                                     \
+		return (struct shoal_request){ .class = &identifier##_class, .key = key, .create = create };                  \
+	}                                                                                                                     \
+	static inline object_type *identifier##_object(const struct shoal_request *request)                                   \
+	{                                                                                                                     \
+		return (object_type *)request->object;                                                                        \
+	}
+
+#define SHOAL_MULTI_WRITER_DECLARE(identifier, key_type, object_type) extern const struct shoal_class identifier##_class;
+
+#define SHOAL_METHOD_DECLARE(identifier, method, key_type, index, argument_type, result_type)                                 \
+	SHOAL_MUST_USE static inline int identifier##_##method(struct shoal_context *context, const key_type *key,            \
+		const argument_type *argument, result_type *result)                                                           \
+	{                                                                                                                     \
+		return shoal_call(context, &identifier##_class, key, index, argument, result);                                \
+	}
+
+#define SHOAL_UNTETHERED_DECLARE(identifier, method, key_type, index, argument_type)                                          \
+	SHOAL_MUST_USE static inline int identifier##_##method(struct shoal_context *context, const key_type *key,            \
+		const argument_type *argument)                                                                                \
+	{                                                                                                                     \
+		return shoal_call(context, &identifier##_class, key, index, argument, NULL);                                  \
+	}
+
+/* What the ELF section holds for each class; names of the C types let DWARF be searched. */
+struct shoal_class_record {
+	const struct shoal_class *class;
+	const char *key_type;
+	const char *object_type;
+};
+
+#define SHOAL_CLASS_DEFINE(identifier, class_name, access_pattern, key_struct, object_struct, ...)                            \
+	const struct shoal_class identifier##_class = { .name = class_name,                                                   \
+		.pattern = access_pattern,                                                                                    \
+		.key_bytes = sizeof(key_struct),                                                                              \
+		.object_bytes = sizeof(object_struct),                                                                        \
+		__VA_ARGS__ };                                                                                                \
+	_Static_assert(sizeof(key_struct) <= SHOAL_KEY_BYTES_MAX, "key too long");                                            \
+	_Static_assert(sizeof(object_struct) <= SHOAL_OBJECT_BYTES_MAX, "object too long");                                   \
+	__attribute__((section("shoal_classes"), used)) static const struct shoal_class_record identifier##_record = {        \
+		&identifier##_class, #key_struct, #object_struct                                                              \
+	};
+
+#endif
