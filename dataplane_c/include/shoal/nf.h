@@ -12,9 +12,12 @@
 
 #define SHOAL_NF_ABI 1
 
+struct shoal_runtime;
+
 /* One worker as its NF sees it; the first member of the worker's own structure.
  * writer: worker. */
 struct shoal_context {
+	const struct shoal_runtime *runtime; /* the state plane's functions; set before the NF's init */
 	uint64_t now_ns; /* monotonic; constant within a poll */
 	void *nf_state; /* what the NF's init stored */
 };
@@ -78,26 +81,53 @@ struct shoal_request {
 	uint32_t entry; /* internal */
 };
 
+/* What the space does for the NF, behind the functions below. A table and not symbols: the NF's shared object then has
+ * nothing undefined, so it loads into any host (a Python extension too, whose symbols are not global), and each state
+ * plane brings its own. */
+struct shoal_runtime {
+	int (*take)(struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
+	void (*release)(struct shoal_context *context, struct shoal_request *requests, unsigned n);
+	int (*remove)(struct shoal_context *context, struct shoal_request *request);
+	int (*call)(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
+		const void *argument, void *result) SHOAL_MAY_SUSPEND;
+	void (*packet_release)(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict);
+};
+
 /* Takes writable references on n single-writer objects, all in one call: a microthread that holds one already is refused.
  * 0: each request's object is set (NULL for an absent one with create unset). On any error nothing is held.
  * -EDEADLK: the microthread already holds references. -ENOSPC: the table is full. -EINVAL: a class is not single-writer,
  * or n is 0 or above SHOAL_TAKE_MAX. -ETIMEDOUT: the reference did not come within the space's deadline. */
-SHOAL_MUST_USE int shoal_take(struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
+SHOAL_MUST_USE static inline int shoal_take(struct shoal_context *context, struct shoal_request *requests, unsigned n)
+{
+	return context->runtime->take(context, requests, n);
+}
 
 /* Gives back what shoal_take gave. Requests whose object is NULL are skipped. */
-void shoal_release(struct shoal_context *context, struct shoal_request *requests, unsigned n);
+static inline void shoal_release(struct shoal_context *context, struct shoal_request *requests, unsigned n)
+{
+	context->runtime->release(context, requests, n);
+}
 
 /* Ends the object's life; the reference is given back with it. -EBUSY: another microthread holds a reference. */
-SHOAL_MUST_USE int shoal_remove(struct shoal_context *context, struct shoal_request *request);
+SHOAL_MUST_USE static inline int shoal_remove(struct shoal_context *context, struct shoal_request *request)
+{
+	return context->runtime->remove(context, request);
+}
 
 /* Applies a method at the key owner of `key`; makes the object if there is none. Exact methods wait for the result,
  * untethered ones return at once (result NULL). -EDEADLK: called while holding references. -ENOSPC: no room there.
  * -ETIMEDOUT as above. */
-SHOAL_MUST_USE int shoal_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
-	const void *argument, void *result) SHOAL_MAY_SUSPEND;
+SHOAL_MUST_USE static inline int shoal_call(struct shoal_context *context, const struct shoal_class *class, const void *key,
+	unsigned method, const void *argument, void *result)
+{
+	return context->runtime->call(context, class, key, method, argument, result);
+}
 
 /* Gives a held packet its verdict (transmit, drop or re-enter). */
-void shoal_packet_release(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict);
+static inline void shoal_packet_release(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict)
+{
+	context->runtime->packet_release(context, packet, verdict);
+}
 
 /* --- The NF ------------------------------------------------------------------------------------------------------- */
 
@@ -140,6 +170,8 @@ struct shoal_nf {
 	unsigned timers_count;
 	const struct shoal_nf_task *tasks;
 	unsigned tasks_count;
+	const char *const *counters; /* names of what the NF counts itself, for the metrics; NULL: nothing */
+	unsigned counters_count;
 
 	/* Life of one worker's NF: create, configure for each setting, init, …, destroy. All return 0 or -errno;
 	 * configure and init write a sentence for the operator into `error`. */
@@ -147,6 +179,8 @@ struct shoal_nf {
 	int (*configure)(void *nf_state, const char *name, const char *value, char *error, size_t error_bytes);
 	int (*init)(void *nf_state, char *error, size_t error_bytes);
 	void (*destroy)(void *nf_state);
+	/* The counters' values, counters_count of them; borrowed, valid until destroy. writer: worker, readers: control. */
+	const uint64_t *(*counter_values)(const void *nf_state);
 
 	/* Burst handler: packets[i]'s declared object is objects[i], held here and at rest. Sets packets[i]->verdict. Must
 	 * not suspend or touch the object space otherwise. All packets are of one port. */
