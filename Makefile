@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The two commands for a newcomer: make demo, make test. Both call setup themselves.
+
+.PHONY: help setup demo test lint format bench fuzz sim clean
+SEEDS ?= 2000
+SECONDS_EACH ?= 30
+
+help:
+	@echo 'make demo              watch a NAT grow from one instance to three and shrink back, under traffic'
+	@echo 'make test              all tests'
+	@echo 'make setup             packages, hugepages, virtual environments, build (demo and test call it)'
+	@echo 'make lint              format, types, lengths, reading order'
+	@echo 'make format            lets the formatters have their way'
+	@echo 'make bench             benchmarks; print JSON'
+	@echo 'make fuzz              each fuzz target for SECONDS_EACH=30 seconds'
+	@echo 'make sim SEEDS=2000    the simulator over that many seeds'
+	@echo 'make clean             removes what was built, and the virtual environments'
+
+setup:
+	@deploy/setup/setup.sh
+
+demo: setup
+	@.venv/bin/shoal demo $(DEMO)
+
+test: setup
+	@python3 -m tests.ci.run_tests $(PARTS)
+
+lint: setup
+	@python3 -m tests.ci.run_lint
+
+format: setup
+	@git ls-files '*.c' '*.h' | xargs -r .venv/bin/clang-format -i
+	@.venv/bin/ruff format -q .
+
+clean:
+	rm -rf build build-* .venv .venv-trex
