@@ -11,6 +11,11 @@ typedef unsigned (*shoal_poll_function)(void *component, uint64_t now_ns);
 
 /* Before start. 0 or -ENOSPC (at most 16 components on a runner). */
 SHOAL_MUST_USE int shoal_runner_add(struct shoal_runner *runner, shoal_poll_function poll, void *component);
+/* Whether its thread polls: from a start that succeeded to a stop that did. */
+bool shoal_runner_running(const struct shoal_runner *runner);
+/* Rounds over all components since start, and those in which none had work; for "stalled" and for load. Any thread. */
+uint64_t shoal_runner_rounds(const struct shoal_runner *runner);
+uint64_t shoal_runner_idle_rounds(const struct shoal_runner *runner);
 /* Monotonic time in nanoseconds as the runners see it (TSC, scaled). */
 uint64_t shoal_clock_now(void);
 
