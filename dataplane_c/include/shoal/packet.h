@@ -14,7 +14,8 @@ enum shoal_packet_flag {
 	/* A transport header (or ICMP query header) can be read at transport_offset. */
 	SHOAL_PACKET_TRANSPORT = 1 << 2,
 	SHOAL_PACKET_ICMP_QUERY = 1 << 3,
-	/* ICMP or ICMPv6 error: the inner_* offsets are set, and the tuple is that of the inner packet, reversed. */
+	/* ICMP or ICMPv6 error: the inner_* offsets are set, and the tuple is that of the inner packet, reversed. Its own
+	 * header (eight bytes) stands at transport_offset, but SHOAL_PACKET_TRANSPORT is unset: it has no ports. */
 	SHOAL_PACKET_ICMP_ERROR = 1 << 4,
 	SHOAL_PACKET_FRAGMENT_FIRST = 1 << 5,
 	/* Has no transport header; its ports (or ICMP identifier) are given by the splitter's fragment table. */
@@ -22,7 +23,8 @@ enum shoal_packet_flag {
 	/* The fragment's ports are known (set for every later fragment that leaves the fragment table). */
 	SHOAL_PACKET_PORTS_KNOWN = 1 << 7,
 	SHOAL_PACKET_VLAN = 1 << 8,
-	/* The inner packet of an ICMP error is itself a later fragment, or is cut before its ports. */
+	/* The inner packet of an ICMP error has no ports that can be read: it is itself a later fragment, is cut before
+	 * them (fewer than eight bytes), or has none. inner_transport_offset is 0 then, and so are the tuple's ports. */
 	SHOAL_PACKET_INNER_NO_PORTS = 1 << 9,
 };
 
@@ -70,13 +72,15 @@ struct shoal_packet {
 	uint16_t inner_transport_offset;
 	struct shoal_tuple tuple;
 	uint64_t hash; /* of the declared key; set by the worker */
+	uint32_t entry; /* the declared object's entry, worker only */
+	uint32_t traffic; /* generator's flow number, for the sink; else 0 */
 	/* --- second cache line: only touched off the fast path --- */
 	struct shoal_packet *next; /* in whatever queue owns it */
 	uint64_t arrived_ns;
-	uint32_t entry; /* the declared object's entry, worker only */
-	uint32_t traffic; /* generator's flow number, for the sink; else 0 */
 	uint8_t key[SHOAL_KEY_BYTES_MAX]; /* the declared key of a packet that left the burst */
 };
+
+_Static_assert(offsetof(struct shoal_packet, next) == SHOAL_CACHE_LINE, "fast path fields fill the first cache line");
 
 /* Bytes of private area that a packet pool's mbufs need. */
 #define SHOAL_PACKET_PRIVATE_BYTES ((sizeof(struct shoal_packet) + 63) / 64 * 64)
