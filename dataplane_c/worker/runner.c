@@ -76,7 +76,8 @@ struct shoal_runner *shoal_runner_create(const struct shoal_runner_config *confi
 		return NULL;
 	}
 	if (config->idle_policy == SHOAL_IDLE_SLEEP && (!config->sleep_us || config->sleep_us > 1000000)) {
-		shoal_error(EINVAL, "runner %.16s: sleep_us must be 1 to 1000000, not %u", config->name, config->sleep_us);
+		shoal_error(
+			EINVAL, "runner %.16s: sleep_us must be 1 to 1000000, not %u", config->name, config->sleep_us);
 		errno = EINVAL;
 		return NULL;
 	}
@@ -101,8 +102,8 @@ int shoal_runner_add(struct shoal_runner *runner, shoal_poll_function poll, void
 	if (phase_of(runner) != RESTING)
 		return shoal_error(EBUSY, "runner %s: runs already", runner->config.name);
 	if (runner->components_count == COMPONENTS_MAX)
-		return shoal_error(ENOSPC, "runner %s: at most %d components on one runner", runner->config.name,
-			COMPONENTS_MAX);
+		return shoal_error(
+			ENOSPC, "runner %s: at most %d components on one runner", runner->config.name, COMPONENTS_MAX);
 	runner->components[runner->components_count++] = (struct component){ .poll = poll, .self = component };
 	return 0;
 }
@@ -234,8 +235,8 @@ int shoal_runner_start(struct shoal_runner *runner)
 	}
 	while (phase_of(runner) == STARTING) {
 		if (shoal_clock_now() >= deadline)
-			return shoal_error(ETIMEDOUT, "runner %s: its thread did not begin within 2 s",
-				runner->config.name);
+			return shoal_error(
+				ETIMEDOUT, "runner %s: its thread did not begin within 2 s", runner->config.name);
 		nanosleep(&(struct timespec){ .tv_nsec = LOOK_AGAIN_NS }, NULL);
 	}
 	if (phase_of(runner) != ENDED)

@@ -34,8 +34,8 @@ void shoal_statistics_gauge(struct shoal_statistics *statistics, const char *nam
 	add_row(statistics, &row, name, label, label_value);
 }
 
-void shoal_statistics_histogram(struct shoal_statistics *statistics, const char *name,
-	const struct shoal_histogram *histogram)
+void shoal_statistics_histogram(
+	struct shoal_statistics *statistics, const char *name, const struct shoal_histogram *histogram)
 {
 	struct shoal_statistic row = { .kind = SHOAL_HISTOGRAM };
 	char bound[32];

@@ -32,6 +32,7 @@ static inline void shoal_histogram_add(struct shoal_histogram *histogram, uint64
 	histogram->sum += nanoseconds;
 }
 /* Rows: label "le", label value the bound in nanoseconds (included), the last one "+Inf", then "sum". */
-void shoal_statistics_histogram(struct shoal_statistics *statistics, const char *name, const struct shoal_histogram *histogram);
+void shoal_statistics_histogram(
+	struct shoal_statistics *statistics, const char *name, const struct shoal_histogram *histogram);
 
 #endif
