@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One worker of the object space: runs the NF on its packets."""
+
+import errno
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shoal_dataplane.constants import CLASSES_MAX
+from shoal_dataplane.door import DataplaneError, check, check_created, ffi, lib, put_text, text
+from shoal_dataplane.handle import Handle
+from shoal_dataplane.plan import Plan, Progress
+from shoal_dataplane.runner import Runner
+from shoal_dataplane.state import ClassInformation, StateRow
+from shoal_dataplane.statistics import Statistic, read_rows
+
+CURSOR_END: Final = 2**64 - 1
+REPLY_BYTES: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceConfig:
+    """As struct shoal_instance_config."""
+
+    name: str
+    run_directory: str
+    nf_path: str
+    member: int
+    life: int
+    cluster: int
+    hash_seed: int
+    objects_max: int
+    parked_max: int
+    microthreads_max: int
+    window: int
+    packets: int
+    take_deadline_ms: int
+
+    def to_native(self) -> Any:
+        structure = ffi.new("struct shoal_instance_config *")
+        for field in ("name", "run_directory", "nf_path"):
+            put_text(structure, field, getattr(self, field))
+        for field in (
+            "member",
+            "life",
+            "cluster",
+            "hash_seed",
+            "objects_max",
+            "parked_max",
+            "microthreads_max",
+            "window",
+            "packets",
+            "take_deadline_ms",
+        ):
+            setattr(structure, field, getattr(self, field))
+        return structure
+
+
+class Instance(Handle):
+    """A worker. Close it after its runner has stopped; closing removes its slabs."""
+
+    def __init__(self, config: InstanceConfig) -> None:
+        super().__init__(check_created(lib.shoal_instance_create(config.to_native())))
+
+    def _destroy(self, pointer: Any) -> None:
+        lib.shoal_instance_destroy(pointer)
+
+    def run_on(self, runner: Runner) -> None:
+        check(lib.shoal_instance_run_on(self.pointer, runner.pointer))
+
+    def set(self, name: str, value: str) -> None:
+        """Before init_nf: one setting of the NF. EINVAL with the NF's own sentence."""
+        check(lib.shoal_instance_set(self.pointer, name.encode(), value.encode()))
+
+    def init_nf(self) -> None:
+        check(lib.shoal_instance_init_nf(self.pointer))
+
+    def attach_packet_ring(self, descriptor: int) -> None:
+        """The ring from a splitter; the descriptor is duplicated."""
+        check(lib.shoal_instance_attach_packet_ring(self.pointer, descriptor))
+
+    def detach_packet_ring(self) -> None:
+        check(lib.shoal_instance_detach_packet_ring(self.pointer))
+
+    def attach_port(self, nf_port: int, devargs: str) -> None:
+        check(lib.shoal_instance_attach_port(self.pointer, nf_port, devargs.encode()))
+
+    def attach_peer_ring(self, member: int, life: int, descriptor: int, side: int) -> None:
+        """Of two members the lower number is side 0. The descriptor is duplicated."""
+        check(lib.shoal_instance_attach_peer_ring(self.pointer, member, life, descriptor, side))
+
+    def listen(self, address: str, tcp_port: int) -> None:
+        check(lib.shoal_instance_listen(self.pointer, address.encode(), tcp_port))
+
+    def attach_peer_tcp(self, member: int, life: int, address: str, tcp_port: int) -> None:
+        """Of two members the lower number listens, the higher connects."""
+        check(lib.shoal_instance_attach_peer_tcp(self.pointer, member, life, address.encode(), tcp_port))
+
+    def peer_ended(self, member: int, life: int, reason: str) -> None:
+        check(lib.shoal_instance_peer_ended(self.pointer, member, life, reason.encode()))
+
+    def detach_peer(self, member: int) -> None:
+        check(lib.shoal_instance_detach_peer(self.pointer, member))
+
+    def learn(self, plan: Plan) -> None:
+        """Stage 1. ENOSPC: no room for what the next map would bring, with the numbers."""
+        check(lib.shoal_instance_learn(self.pointer, plan.to_native()))
+
+    def abandon(self, term: int, epoch: int) -> None:
+        check(lib.shoal_instance_abandon(self.pointer, term, epoch))
+
+    def hand_over(self, term: int, epoch: int) -> None:
+        check(lib.shoal_instance_hand_over(self.pointer, term, epoch))
+
+    def markers_back(self, term: int, epoch: int) -> None:
+        check(lib.shoal_instance_markers_back(self.pointer, term, epoch))
+
+    def forget(self, term: int, epoch: int) -> None:
+        check(lib.shoal_instance_forget(self.pointer, term, epoch))
+
+    def progress(self) -> Progress:
+        structure = ffi.new("struct shoal_progress *")
+        check(lib.shoal_instance_progress(self.pointer, structure))
+        return Progress.from_native(structure)
+
+    def statistics(self) -> tuple[Statistic, ...]:
+        return read_rows(lambda rows, room: int(lib.shoal_instance_statistics(self.pointer, rows, room)))
+
+    def classes(self) -> tuple[ClassInformation, ...]:
+        """The NF's object classes, in the order of its list."""
+        found = []
+        for index in range(CLASSES_MAX):
+            information = ffi.new("struct shoal_class_information *")
+            answer = lib.shoal_instance_class_information(self.pointer, index, information)
+            if answer == -errno.ENOENT:
+                break
+            check(answer)
+            found.append(ClassInformation.from_native(information))
+        return tuple(found)
+
+    def state_get(self, class_index: int, key: bytes) -> StateRow | None:
+        """What this worker knows of one key; None: nothing."""
+        row = ffi.new("struct shoal_state_row *")
+        answer = lib.shoal_instance_state_get(self.pointer, class_index, key, len(key), row)
+        if answer == -errno.ENOENT:
+            return None
+        check(answer)
+        return StateRow.from_native(row)
+
+    def state_list(self, class_index: int, cursor: int, limit: int) -> tuple[tuple[StateRow, ...], int]:
+        """Up to `limit` rows from `cursor` on (0 at first), and the next cursor (CURSOR_END at the end)."""
+        rows = ffi.new("struct shoal_state_row[]", limit)
+        position = ffi.new("uint64_t *", cursor)
+        count = check(lib.shoal_instance_state_list(self.pointer, class_index, position, rows, limit))
+        return tuple(StateRow.from_native(row) for row in rows[0:count]), int(position[0])
+
+    def run_task(self, task: str, arguments: str, deadline_ms: int) -> str:
+        """Runs a control task of the NF; ENOENT: no such task; its own failure carries its reply as the sentence."""
+        reply = ffi.new("char[]", REPLY_BYTES)
+        answer = lib.shoal_instance_run_task(
+            self.pointer, task.encode(), arguments.encode(), reply, REPLY_BYTES, deadline_ms
+        )
+        if answer < 0 and text(reply):
+            raise DataplaneError(-answer, text(reply))
+        check(answer)
+        return text(reply)
