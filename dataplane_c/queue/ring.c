@@ -16,7 +16,7 @@
  * than the capacity, or to what is no multiple of 8. An end that sees one of these marks its view broken and stays
  * there.
  *
- *   either    WORKING   BROKEN    find_room, find_record, skip    nothing is reserved or peeked any more
+ *   either    WORKING   BROKEN    find_room, find_record, skip, reject    nothing is reserved or peeked any more
  * Forbidden: BROKEN → WORKING. */
 #define _GNU_SOURCE
 #include "queue/ring.h"
@@ -100,6 +100,13 @@ static bool consumer_broken(struct shoal_ring *ring, uint32_t *length)
 	return false;
 }
 
+void shoal_ring_reject(struct shoal_ring *ring)
+{
+	uint32_t length;
+
+	consumer_broken(ring, &length);
+}
+
 bool shoal_ring_find_record(struct shoal_ring *ring, uint32_t *length)
 {
 	*length = 0;
@@ -111,7 +118,7 @@ bool shoal_ring_find_record(struct shoal_ring *ring, uint32_t *length)
 
 	/* Everything known was taken (position == other), so it may be ahead of what we published by the capacity. */
 	if (SHOAL_UNLIKELY(
-	            tail - ring->published > ring->capacity || tail - ring->position > ring->capacity || tail % 8))
+		    tail - ring->published > ring->capacity || tail - ring->position > ring->capacity || tail % 8))
 		return consumer_broken(ring, length);
 	ring->other = tail;
 	return tail != ring->position;
@@ -124,7 +131,7 @@ bool shoal_ring_skip(struct shoal_ring *ring, uint64_t header, uint32_t *length)
 
 	/* The producer skips only what the longest record would not fit into. */
 	if (header != shoal_ring_header(SHOAL_RING_KIND_SKIP, to_end - SHOAL_RING_HEADER_BYTES) ||
-	        to_end >= shoal_ring_record_bytes(ring->capacity / 4) || to_end > ring->other - ring->position)
+		to_end >= shoal_ring_record_bytes(ring->capacity / 4) || to_end > ring->other - ring->position)
 		return consumer_broken(ring, length);
 	ring->position += to_end;
 	return true;

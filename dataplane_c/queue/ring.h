@@ -19,12 +19,12 @@ enum shoal_ring_end { SHOAL_RING_PRODUCER, SHOAL_RING_CONSUMER };
 struct shoal_ring {
 	struct shoal_ring_shared *shared; /* borrows the mapping */
 	uint8_t *bytes;
-	uint32_t capacity;  /* a power of two */
-	uint32_t reserved;  /* producer: length of the open reservation; consumer: bytes of the peeked record */
-	uint64_t position;  /* own position, private copy */
-	uint64_t other;     /* the other end's position as last seen */
+	uint32_t capacity; /* a power of two */
+	uint32_t reserved; /* producer: length of the open reservation; consumer: bytes of the peeked record */
+	uint64_t position; /* own position, private copy */
+	uint64_t other; /* the other end's position as last seen */
 	uint64_t published; /* own position as the other end may see it */
-	bool broken;        /* the mapping holds what no peer of ours writes */
+	bool broken; /* the mapping holds what no peer of ours writes */
 };
 
 /* Bytes of mapping for a ring of `capacity` bytes (a power of two, at least 4096). */
@@ -50,6 +50,9 @@ static inline void shoal_ring_flush(struct shoal_ring *ring);
 static inline const void *shoal_ring_peek(struct shoal_ring *ring, uint32_t *length);
 static inline void shoal_ring_pop(struct shoal_ring *ring);
 static inline void shoal_ring_consumed(struct shoal_ring *ring);
+
+/* Consumer: what was peeked is no record that our peer writes; the ring is broken from here on. */
+void shoal_ring_reject(struct shoal_ring *ring);
 
 /* Either end has read what cannot be; nothing more comes out, and nothing goes in. */
 static inline bool shoal_ring_broken(const struct shoal_ring *ring)

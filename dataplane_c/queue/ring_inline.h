@@ -23,7 +23,8 @@ struct shoal_ring_shared {
  * is what is used. */
 #define SHOAL_RING_HEADER_BYTES 8u
 #define SHOAL_RING_KIND_RECORD UINT64_C(0x5ec0)
-#define SHOAL_RING_KIND_SKIP UINT64_C(0x5c1b) /* the rest of the ring up to its end; the next record is at its start   \
+#define SHOAL_RING_KIND_SKIP                                                                                           \
+	UINT64_C(0x5c1b) /* the rest of the ring up to its end; the next record is at its start   \
 	                                       */
 
 static inline uint64_t shoal_ring_header(uint64_t kind, uint32_t length)
@@ -53,7 +54,7 @@ static inline void *shoal_ring_reserve(struct shoal_ring *ring, uint32_t length)
 	uint32_t needed = SHOAL_LIKELY(bytes <= to_end) ? bytes : to_end + bytes;
 
 	if (SHOAL_UNLIKELY(needed > ring->capacity - (ring->position - ring->other)) &&
-	        !shoal_ring_find_room(ring, needed))
+		!shoal_ring_find_room(ring, needed))
 		return NULL;
 	if (SHOAL_UNLIKELY(bytes > to_end)) {
 		uint64_t skip = shoal_ring_header(SHOAL_RING_KIND_SKIP, to_end - SHOAL_RING_HEADER_BYTES);
@@ -72,7 +73,7 @@ static inline void shoal_ring_push(struct shoal_ring *ring, uint32_t length)
 
 	assert(length <= ring->reserved);
 	__atomic_store_n((uint64_t *)(void *)(ring->bytes + offset), shoal_ring_header(SHOAL_RING_KIND_RECORD, length),
-	        __ATOMIC_RELAXED);
+		__ATOMIC_RELAXED);
 	ring->position += shoal_ring_record_bytes(length);
 	ring->reserved = 0;
 }
@@ -96,12 +97,12 @@ static inline const void *shoal_ring_peek(struct shoal_ring *ring, uint32_t *len
 
 		uint32_t offset = (uint32_t)ring->position & (ring->capacity - 1);
 		uint64_t header =
-		        __atomic_load_n((const uint64_t *)(const void *)(ring->bytes + offset), __ATOMIC_RELAXED);
+			__atomic_load_n((const uint64_t *)(const void *)(ring->bytes + offset), __ATOMIC_RELAXED);
 		uint32_t record_length = (uint32_t)header;
 		uint32_t bytes = shoal_ring_record_bytes(record_length);
 
 		if (SHOAL_LIKELY(header >> 32 == SHOAL_RING_KIND_RECORD && record_length <= ring->capacity / 4 &&
-		                 bytes <= ring->other - ring->position && bytes <= ring->capacity - offset)) {
+				 bytes <= ring->other - ring->position && bytes <= ring->capacity - offset)) {
 			ring->reserved = bytes;
 			*length = record_length;
 			return ring->bytes + offset + SHOAL_RING_HEADER_BYTES;

@@ -23,7 +23,7 @@ static size_t pair_bytes(uint32_t capacity)
 static uint32_t capacity_of(off_t bytes)
 {
 	for (uint32_t capacity = SHOAL_RING_CAPACITY_MIN; capacity && capacity <= SHOAL_RING_CAPACITY_MAX;
-	        capacity *= 2)
+		capacity *= 2)
 		if (bytes == (off_t)pair_bytes(capacity))
 			return capacity;
 	return 0;
@@ -92,7 +92,7 @@ int shoal_ring_pair_open(struct shoal_ring_pair *pair, int descriptor, unsigned 
 
 	/* Populated, so that no poll takes a page fault. */
 	uint8_t *mapping =
-	        mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor, 0);
+		mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, descriptor, 0);
 
 	if (mapping == MAP_FAILED)
 		return -errno;

@@ -127,8 +127,8 @@ static void test_threads(void **state)
 	uint8_t *mapping = sides[0].mapping;
 
 	assert_int_equal(shoal_ring_open(&other.out, mapping + shoal_ring_mapping_bytes(CAPACITY), CAPACITY,
-	                         SHOAL_RING_PRODUCER),
-	        0);
+				 SHOAL_RING_PRODUCER),
+		0);
 	assert_int_equal(shoal_ring_open(&other.in, mapping, CAPACITY, SHOAL_RING_CONSUMER), 0);
 	assert_int_equal(pthread_create(&threads[0], NULL, produce_thread, &sides[0]), 0);
 	assert_int_equal(pthread_create(&threads[1], NULL, consume_thread, &sides[0]), 0);
@@ -247,10 +247,10 @@ static void test_seals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_threads),
-	        cmocka_unit_test(test_processes),
-	        cmocka_unit_test(test_reopen_after_death),
-	        cmocka_unit_test(test_seals),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_processes),
+		cmocka_unit_test(test_reopen_after_death),
+		cmocka_unit_test(test_seals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,7 +107,7 @@ static void test_model(void **state)
 	(void)state;
 	for (uint64_t seed = 1; seed <= 300; seed++) {
 		uint64_t random = seed * UINT64_C(0x9e3779b97f4a7c15);
-		struct model model = {0};
+		struct model model = { 0 };
 		struct rings rings;
 
 		rings_create(&rings, CAPACITY);
@@ -147,7 +147,7 @@ static void test_full(void **state)
 		shoal_ring_push(&rings.producer, 56);
 		pushed++;
 	}
-	assert_int_equal(pushed, CAPACITY / 64);                /* to the last byte */
+	assert_int_equal(pushed, CAPACITY / 64); /* to the last byte */
 	assert_null(shoal_ring_peek(&rings.consumer, &length)); /* nothing is visible before flush */
 	assert_int_equal(shoal_ring_depth(&rings.producer), 0);
 	shoal_ring_flush(&rings.producer);
@@ -225,15 +225,15 @@ static void assert_consumer_broken(struct shoal_ring *consumer)
 static void test_lies(void **state)
 {
 	static const uint64_t headers[] = {
-	        0,
-	        UINT64_MAX,
-	        UINT32_MAX,
-	        SHOAL_RING_KIND_RECORD << 32 | UINT32_MAX,
-	        SHOAL_RING_KIND_RECORD << 32 | 0xfffffff8,
-	        SHOAL_RING_KIND_RECORD << 32 | (CAPACITY / 4 + 1),
-	        SHOAL_RING_KIND_RECORD << 32 | 9 /* beyond tail */,
-	        SHOAL_RING_KIND_SKIP << 32 | (CAPACITY - 8),
-	        SHOAL_RING_KIND_SKIP << 32,
+		0,
+		UINT64_MAX,
+		UINT32_MAX,
+		SHOAL_RING_KIND_RECORD << 32 | UINT32_MAX,
+		SHOAL_RING_KIND_RECORD << 32 | 0xfffffff8,
+		SHOAL_RING_KIND_RECORD << 32 | (CAPACITY / 4 + 1),
+		SHOAL_RING_KIND_RECORD << 32 | 9 /* beyond tail */,
+		SHOAL_RING_KIND_SKIP << 32 | (CAPACITY - 8),
+		SHOAL_RING_KIND_SKIP << 32,
 	};
 	(void)state;
 	for (unsigned i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
@@ -247,7 +247,7 @@ static void test_lies(void **state)
 		assert_consumer_broken(&rings.consumer);
 		free(rings.mapping);
 	}
-	static const uint64_t positions[] = {CAPACITY + 8, 4, UINT64_MAX - 7, UINT64_C(1) << 63};
+	static const uint64_t positions[] = { CAPACITY + 8, 4, UINT64_MAX - 7, UINT64_C(1) << 63 };
 
 	for (unsigned i = 0; i < sizeof(positions) / sizeof(positions[0]); i++) {
 		struct rings rings;
@@ -294,7 +294,7 @@ static void test_random_lies(void **state)
 
 				if (random_next(&random) % 2)
 					word |= (random_next(&random) % 2 ? SHOAL_RING_KIND_RECORD
-					                                  : SHOAL_RING_KIND_SKIP)
+									  : SHOAL_RING_KIND_SKIP)
 					        << 32;
 				((uint64_t *)rings.mapping)[random_next(&random) % words] = word;
 			}
@@ -317,12 +317,12 @@ static void test_random_lies(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_model),
-	        cmocka_unit_test(test_full),
-	        cmocka_unit_test(test_longest_everywhere),
-	        cmocka_unit_test(test_open_refuses),
-	        cmocka_unit_test(test_lies),
-	        cmocka_unit_test(test_random_lies),
+		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_longest_everywhere),
+		cmocka_unit_test(test_open_refuses),
+		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_random_lies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
