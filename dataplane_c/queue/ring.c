@@ -18,7 +18,6 @@
  *
  *   either    WORKING   BROKEN    find_room, find_record, skip, reject    nothing is reserved or peeked any more
  * Forbidden: BROKEN → WORKING. */
-#define _GNU_SOURCE
 #include "queue/ring.h"
 
 #include <errno.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Two rings in one sealed memfd (contract in ring.h). */
-#define _GNU_SOURCE
 #include "queue/ring.h"
 
 #include <errno.h>

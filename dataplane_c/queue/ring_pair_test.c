@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Both ends at once: two threads (the build with -Db_sanitize=thread looks for races), two processes; and memfds that
  * no peer of ours makes. */
-#define _GNU_SOURCE
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
