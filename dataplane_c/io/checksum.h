@@ -8,7 +8,7 @@
 #include <shoal/types.h>
 
 /* A difference gathers what changed in a packet, so that one pass over the fields serves both the IPv4 header's and the
- * transport's checksum: start with 0, add each change, then adjust each checksum by it. Room for 65,535 changes. */
+ * transport's checksum: start with 0, add each change, then adjust each checksum by it. Room for 32,768 changes. */
 static inline uint32_t shoal_checksum_change16(uint32_t difference, uint16_t before, uint16_t after)
 {
 	return difference + (uint16_t)~before + after;
