@@ -81,6 +81,6 @@ uint16_t shoal_checksum_transport(const uint8_t *network, const uint8_t *transpo
 	if (field < 0 || length < field + 2)
 		return 0;
 	checksum = shoal_checksum_fold(
-	        sum_around(pseudo_header_sum(network, length, protocol), transport, length, (size_t)field));
+		sum_around(pseudo_header_sum(network, length, protocol), transport, length, (size_t)field));
 	return protocol == SHOAL_PROTOCOL_UDP && !checksum ? UINT16_MAX : checksum;
 }

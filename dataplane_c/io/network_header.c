@@ -82,7 +82,7 @@ static enum shoal_parse_result read_extensions(const uint8_t *frame, struct shoa
 		bool is_fragment = header->protocol == SHOAL_PROTOCOL_FRAGMENT;
 
 		if (count == SHOAL_IPV6_EXTENSIONS_MAX || (is_fragment && fragment_seen) ||
-		        (header->protocol == SHOAL_PROTOCOL_HOP_BY_HOP && count))
+			(header->protocol == SHOAL_PROTOCOL_HOP_BY_HOP && count))
 			return SHOAL_PARSE_IPV6_EXTENSIONS;
 		bytes = available < 8 ? 8 : extension_bytes(header->protocol, extension);
 		if (bytes > available) {
@@ -151,7 +151,7 @@ static uint32_t fold_address6(const uint8_t *address)
 }
 
 void shoal_network_header_addresses(
-        const uint8_t *frame, const struct shoal_network_header *header, uint32_t *source, uint32_t *destination)
+	const uint8_t *frame, const struct shoal_network_header *header, uint32_t *source, uint32_t *destination)
 {
 	const uint8_t *bytes = frame + header->offset;
 

@@ -14,7 +14,7 @@ struct shoal_network_header {
 	/* In. */
 	uint16_t offset;
 	uint8_t version; /* 4 or 6: what the layer above says */
-	bool quoted;     /* inside an ICMP error: may end anywhere */
+	bool quoted; /* inside an ICMP error: may end anywhere */
 	/* In: the first byte that can't be read. Out: the first byte behind the datagram. */
 	uint16_t end;
 	/* Out. */
@@ -22,15 +22,15 @@ struct shoal_network_header {
 	uint8_t protocol;
 	bool fragment; /* part of a datagram; an atomic fragment (RFC 6946) is none */
 	bool more_fragments;
-	bool cut;                 /* quoted, and ends inside its extension headers */
+	bool cut; /* quoted, and ends inside its extension headers */
 	uint16_t fragment_offset; /* in bytes */
-	uint16_t fragment_data;   /* where the fragment's bytes start */
+	uint16_t fragment_data; /* where the fragment's bytes start */
 	uint32_t identification;
 };
 
 enum shoal_parse_result shoal_network_header_read(const uint8_t *frame, struct shoal_network_header *header);
 /* Its addresses; those of IPv6 folded to four bytes by XOR. */
 void shoal_network_header_addresses(
-        const uint8_t *frame, const struct shoal_network_header *header, uint32_t *source, uint32_t *destination);
+	const uint8_t *frame, const struct shoal_network_header *header, uint32_t *source, uint32_t *destination);
 
 #endif

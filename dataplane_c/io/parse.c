@@ -18,13 +18,13 @@
 #define PLAIN_BYTES_MIN (PLAIN_TRANSPORT + SHOAL_UDP_BYTES)
 
 _Static_assert(
-        offsetof(struct shoal_packet, inner_transport_offset) == offsetof(struct shoal_packet, network_offset) + 6,
-        "the four offsets are stored as one word");
+	offsetof(struct shoal_packet, inner_transport_offset) == offsetof(struct shoal_packet, network_offset) + 6,
+	"the four offsets are stored as one word");
 _Static_assert(offsetof(struct shoal_tuple, destination_port) == 10, "addresses and ports lie as in a plain frame");
 
 static inline void store_offsets(struct shoal_packet *packet, uint16_t network, uint16_t transport)
 {
-	const uint16_t offsets[4] = {network, transport, 0, 0};
+	const uint16_t offsets[4] = { network, transport, 0, 0 };
 
 	memcpy(&packet->network_offset, offsets, sizeof(offsets));
 }
@@ -59,7 +59,7 @@ static inline bool parse_plain(struct shoal_packet *packet)
 		return false;
 	/* Ether type, version and header length, with the type of service masked away; then no fragment. */
 	if ((shoal_frame_load32(frame + 12) & RTE_BE32(0xffffff00)) != RTE_BE32(0x08004500) ||
-	        (shoal_frame_load16(frame + PLAIN_NETWORK + 6) & RTE_BE16(0x3fff)))
+		(shoal_frame_load16(frame + PLAIN_NETWORK + 6) & RTE_BE16(0x3fff)))
 		return false;
 	total = shoal_frame_number16(frame + PLAIN_NETWORK + 2);
 	if (total < SHOAL_IPV4_BYTES + SHOAL_UDP_BYTES || total + PLAIN_NETWORK > packet->length)
@@ -98,7 +98,8 @@ static enum shoal_parse_result read_ethernet(struct shoal_packet *packet, struct
 	if (type != SHOAL_ETHER_IPV4 && type != SHOAL_ETHER_IPV6)
 		return SHOAL_PARSE_NOT_IP;
 	*network = (struct shoal_network_header){
-	        .offset = offset, .version = type == SHOAL_ETHER_IPV4 ? 4 : 6, .end = packet->length};
+		.offset = offset, .version = type == SHOAL_ETHER_IPV4 ? 4 : 6, .end = packet->length
+	};
 	return SHOAL_PARSE_OK;
 }
 
@@ -122,7 +123,7 @@ static __attribute__((noinline, cold)) enum shoal_parse_result parse_any(struct 
 
 	packet->flags = 0;
 	store_offsets(packet, 0, 0);
-	packet->tuple = (struct shoal_tuple){0};
+	packet->tuple = (struct shoal_tuple){ 0 };
 	result = read_ethernet(packet, &network);
 	if (result == SHOAL_PARSE_OK)
 		result = shoal_network_header_read(packet->frame, &network);
@@ -132,7 +133,7 @@ static __attribute__((noinline, cold)) enum shoal_parse_result parse_any(struct 
 	packet->network_offset = network.offset;
 	packet->tuple.protocol = network.protocol;
 	shoal_network_header_addresses(
-	        packet->frame, &network, &packet->tuple.source_address, &packet->tuple.destination_address);
+		packet->frame, &network, &packet->tuple.source_address, &packet->tuple.destination_address);
 	if (network.fragment_offset) {
 		read_later_fragment(packet, &given, ports_known);
 		return SHOAL_PARSE_OK;
@@ -152,19 +153,19 @@ enum shoal_parse_result shoal_parse(struct shoal_packet *packet)
 const char *shoal_parse_result_name(enum shoal_parse_result result)
 {
 	static const char *const names[SHOAL_PARSE_RESULTS] = {
-	        [SHOAL_PARSE_OK] = "ok",
-	        [SHOAL_PARSE_RUNT] = "runt",
-	        [SHOAL_PARSE_NOT_IP] = "not_ip",
-	        [SHOAL_PARSE_IPV4_HEADER] = "ipv4_header",
-	        [SHOAL_PARSE_IPV4_TRUNCATED] = "ipv4_truncated",
-	        [SHOAL_PARSE_IPV6_HEADER] = "ipv6_header",
-	        [SHOAL_PARSE_IPV6_TRUNCATED] = "ipv6_truncated",
-	        [SHOAL_PARSE_IPV6_EXTENSIONS] = "ipv6_extensions",
-	        [SHOAL_PARSE_TRANSPORT_TRUNCATED] = "transport_truncated",
-	        [SHOAL_PARSE_TCP_HEADER] = "tcp_header",
-	        [SHOAL_PARSE_UDP_HEADER] = "udp_header",
-	        [SHOAL_PARSE_FRAGMENT] = "fragment",
-	        [SHOAL_PARSE_ICMP_INNER] = "icmp_inner",
+		[SHOAL_PARSE_OK] = "ok",
+		[SHOAL_PARSE_RUNT] = "runt",
+		[SHOAL_PARSE_NOT_IP] = "not_ip",
+		[SHOAL_PARSE_IPV4_HEADER] = "ipv4_header",
+		[SHOAL_PARSE_IPV4_TRUNCATED] = "ipv4_truncated",
+		[SHOAL_PARSE_IPV6_HEADER] = "ipv6_header",
+		[SHOAL_PARSE_IPV6_TRUNCATED] = "ipv6_truncated",
+		[SHOAL_PARSE_IPV6_EXTENSIONS] = "ipv6_extensions",
+		[SHOAL_PARSE_TRANSPORT_TRUNCATED] = "transport_truncated",
+		[SHOAL_PARSE_TCP_HEADER] = "tcp_header",
+		[SHOAL_PARSE_UDP_HEADER] = "udp_header",
+		[SHOAL_PARSE_FRAGMENT] = "fragment",
+		[SHOAL_PARSE_ICMP_INNER] = "icmp_inner",
 	};
 
 	return (unsigned)result < SHOAL_PARSE_RESULTS ? names[result] : "unknown";
@@ -172,16 +173,17 @@ const char *shoal_parse_result_name(enum shoal_parse_result result)
 
 bool shoal_parse_fragment_key(const struct shoal_packet *packet, struct shoal_fragment_key *key)
 {
-	struct shoal_network_header network = {.offset = packet->network_offset,
-	        .version = packet->flags & SHOAL_PACKET_IPV4 ? 4 : 6,
-	        .end = packet->length};
+	struct shoal_network_header network = { .offset = packet->network_offset,
+		.version = packet->flags & SHOAL_PACKET_IPV4 ? 4 : 6,
+		.end = packet->length };
 	const uint8_t *bytes = shoal_packet_network(packet);
 
 	if (!(packet->flags & (SHOAL_PACKET_FRAGMENT_FIRST | SHOAL_PACKET_FRAGMENT_LATER)) ||
-	        shoal_network_header_read(packet->frame, &network) != SHOAL_PARSE_OK)
+		shoal_network_header_read(packet->frame, &network) != SHOAL_PARSE_OK)
 		return false;
 	*key = (struct shoal_fragment_key){
-	        .identification = network.identification, .version = network.version, .port = packet->port};
+		.identification = network.identification, .version = network.version, .port = packet->port
+	};
 	if (network.version == 4) {
 		key->protocol = network.protocol;
 		memcpy(key->source, bytes + 12, 4);

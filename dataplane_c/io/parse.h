@@ -9,9 +9,9 @@
 /* Why a frame was refused; each is a named drop. SHOAL_PARSE_OK is 0. */
 enum shoal_parse_result {
 	SHOAL_PARSE_OK = 0,
-	SHOAL_PARSE_RUNT,           /* shorter than its Ethernet (and VLAN) header */
-	SHOAL_PARSE_NOT_IP,         /* ARP and whatever else the NF has no use for */
-	SHOAL_PARSE_IPV4_HEADER,    /* version, IHL or total length that can't be */
+	SHOAL_PARSE_RUNT, /* shorter than its Ethernet (and VLAN) header */
+	SHOAL_PARSE_NOT_IP, /* ARP and whatever else the NF has no use for */
+	SHOAL_PARSE_IPV4_HEADER, /* version, IHL or total length that can't be */
 	SHOAL_PARSE_IPV4_TRUNCATED, /* total length beyond the frame */
 	SHOAL_PARSE_IPV6_HEADER,
 	SHOAL_PARSE_IPV6_TRUNCATED,
@@ -19,7 +19,7 @@ enum shoal_parse_result {
 	SHOAL_PARSE_TRANSPORT_TRUNCATED,
 	SHOAL_PARSE_TCP_HEADER, /* data offset that can't be */
 	SHOAL_PARSE_UDP_HEADER, /* length that can't be */
-	SHOAL_PARSE_FRAGMENT,   /* fragment that overlaps the end, or a first one too short for its ports */
+	SHOAL_PARSE_FRAGMENT, /* fragment that overlaps the end, or a first one too short for its ports */
 	SHOAL_PARSE_ICMP_INNER, /* an ICMP error whose inner packet can't be read */
 	SHOAL_PARSE_RESULTS,
 };

@@ -119,10 +119,10 @@ static enum shoal_parse_result read_quoted_ports(struct shoal_packet *packet, co
 
 static enum shoal_parse_result read_icmp_error(struct shoal_packet *packet, const struct shoal_network_header *network)
 {
-	struct shoal_network_header quoted = {.offset = (uint16_t)(network->payload + SHOAL_ICMP_BYTES),
-	        .version = network->version,
-	        .quoted = true,
-	        .end = network->end};
+	struct shoal_network_header quoted = { .offset = (uint16_t)(network->payload + SHOAL_ICMP_BYTES),
+		.version = network->version,
+		.quoted = true,
+		.end = network->end };
 
 	if (shoal_network_header_read(packet->frame, &quoted) != SHOAL_PARSE_OK)
 		return SHOAL_PARSE_ICMP_INNER;
@@ -131,7 +131,7 @@ static enum shoal_parse_result read_icmp_error(struct shoal_packet *packet, cons
 	packet->inner_network_offset = quoted.offset;
 	packet->tuple.protocol = quoted.protocol;
 	shoal_network_header_addresses(
-	        packet->frame, &quoted, &packet->tuple.destination_address, &packet->tuple.source_address);
+		packet->frame, &quoted, &packet->tuple.destination_address, &packet->tuple.source_address);
 	return read_quoted_ports(packet, &quoted);
 }
 
@@ -156,7 +156,7 @@ static enum shoal_parse_result read_icmp(struct shoal_packet *packet, const stru
 }
 
 enum shoal_parse_result shoal_transport_header_read(
-        struct shoal_packet *packet, const struct shoal_network_header *network)
+	struct shoal_packet *packet, const struct shoal_network_header *network)
 {
 	if (network->protocol == SHOAL_PROTOCOL_TCP)
 		return read_tcp(packet, network);

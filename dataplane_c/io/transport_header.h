@@ -9,6 +9,6 @@
 /* Adds to a packet whose addresses and protocol are set what stands at network->payload; it must not be a later
  * fragment. */
 enum shoal_parse_result shoal_transport_header_read(
-        struct shoal_packet *packet, const struct shoal_network_header *network);
+	struct shoal_packet *packet, const struct shoal_network_header *network);
 
 #endif
