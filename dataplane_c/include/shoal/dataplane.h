@@ -214,4 +214,86 @@ struct shoal_redirect_progress {
 int shoal_splitter_redirect_progress(struct shoal_splitter *splitter, int reset, struct shoal_redirect_progress *progress);
 long shoal_splitter_statistics(struct shoal_splitter *splitter, struct shoal_statistic *rows, long n);
 
+/* --- Traffic -------------------------------------------------------------------------------------------------------
+ *
+ * The compiled form of a TRex stream profile, as the profile compiler gives it; every pointer is borrowed for the length
+ * of the call alone. */
+
+/* Frames without FCS. */
+#define SHOAL_FRAME_BYTES_MAX 9238
+#define SHOAL_FRAME_BYTES_MIN 14
+
+enum shoal_instruction_kind {
+	SHOAL_INSTRUCTION_FLOW_VAR,
+	SHOAL_INSTRUCTION_FLOW_VAR_RAND_LIMIT,
+	SHOAL_INSTRUCTION_TUPLE_FLOW_VAR,
+	SHOAL_INSTRUCTION_WRITE_FLOW_VAR,
+	SHOAL_INSTRUCTION_WRITE_MASK_FLOW_VAR,
+	SHOAL_INSTRUCTION_TRIM_PKT_SIZE,
+	SHOAL_INSTRUCTION_FIX_CHECKSUM_IPV4,
+	SHOAL_INSTRUCTION_FIX_CHECKSUM_HW,
+	SHOAL_INSTRUCTION_FIX_CHECKSUM_ICMPV6,
+};
+
+enum shoal_variable_operation { SHOAL_VARIABLE_INCREMENT, SHOAL_VARIABLE_DECREMENT, SHOAL_VARIABLE_RANDOM };
+
+/* l4_type of fix_checksum_hw */
+#define SHOAL_CHECKSUM_UDP 11
+#define SHOAL_CHECKSUM_TCP 13
+#define SHOAL_CHECKSUM_IP 17
+
+/* One instruction of a stream's field engine; each kind reads its own members only. */
+struct shoal_instruction {
+	int kind; /* enum shoal_instruction_kind */
+	char name[64]; /* of the variable; "t.ip" and "t.port" of tuple "t" */
+	char next_name[64]; /* successor in a chain; "" for none */
+	int operation; /* enum shoal_variable_operation */
+	uint32_t size; /* of the variable: 1, 2, 4 or 8 bytes */
+	uint64_t init_value, min_value, max_value, step;
+	const uint64_t *values; /* a value list instead of init, min and max; NULL for none */
+	uint32_t values_count;
+	uint64_t limit; /* rand_limit: values until it repeats; tuple: flows, 0 for no limit */
+	uint32_t seed; /* rand_limit */
+	uint32_t ip_min, ip_max;
+	uint32_t port_min, port_max;
+	uint32_t tuple_flags; /* bit 0: unlimited */
+	uint32_t packet_offset;
+	int64_t add_value; /* modulo the size */
+	uint32_t cast_size, mask;
+	int32_t shift; /* positive: to the left */
+	int big_endian;
+	uint32_t l2_bytes, l3_bytes, l4_type;
+};
+
+enum shoal_rate_kind { SHOAL_RATE_PPS, SHOAL_RATE_BPS_L1, SHOAL_RATE_BPS_L2, SHOAL_RATE_PERCENTAGE };
+enum shoal_stream_mode { SHOAL_STREAM_CONTINUOUS, SHOAL_STREAM_SINGLE_BURST, SHOAL_STREAM_MULTI_BURST };
+enum shoal_packet_group_kind { SHOAL_GROUP_NONE, SHOAL_GROUP_STATISTICS, SHOAL_GROUP_LATENCY };
+
+/* Of a stream's flags (the others say where its MAC addresses come from, which the profile compiler has settled): takes
+ * its time and sends nothing. */
+#define SHOAL_STREAM_DUMMY 8
+
+struct shoal_stream_config {
+	char name[64]; /* for messages and reports */
+	uint32_t flags;
+	int enabled, self_start, start_paused;
+	double start_gap_us; /* isg */
+	uint32_t action_count; /* completions until its chain stops; 0: endless */
+	int64_t next; /* index, in order of adding to its port, of the stream that follows; -1 for none */
+	int mode; /* enum shoal_stream_mode */
+	uint32_t burst_packets; /* of each burst; modes single and multi */
+	uint32_t bursts; /* mode multi */
+	double burst_gap_us; /* ibg; from the last packet of a burst to the first of the next */
+	int rate_kind; /* enum shoal_rate_kind; bits count the FCS, and L1 preamble and gap too */
+	double rate;
+	uint32_t random_seed; /* 0: taken from the generator's own */
+	const uint8_t *packet; /* frame without FCS */
+	uint32_t packet_bytes;
+	const struct shoal_instruction *instructions;
+	uint32_t instructions_count;
+	uint32_t cache; /* the first so many frames are kept and sent in turn; 0: every frame is built */
+	int group_kind; /* enum shoal_packet_group_kind */
+	uint32_t group; /* pg_id */
+};
+
 #endif
