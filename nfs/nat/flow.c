@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "flow.h"
+
+#include "forward.h"
+#include "steering.h"
+
+/* The tuple is that of the flow: for an ICMP error, of the packet that it quotes, reversed; for a later fragment, with the
+ * first one's ports. So one rule serves them all. */
+uint8_t nat_steer_inside(const struct shoal_packet *packet)
+{
+	return nat_host_steering_slot(packet->tuple.source_address);
+}
+
+uint8_t nat_steer_outside(const struct shoal_packet *packet)
+{
+	return nat_port_steering_slot(packet->tuple.destination_port);
+}
+
+static inline bool protocol_is_translated(uint8_t protocol)
+{
+	return protocol < 32 && (UINT32_C(1) << NAT_ICMP | UINT32_C(1) << NAT_TCP | UINT32_C(1) << NAT_UDP) >> protocol & 1;
+}
+
+/* Known ports, of a protocol that is translated, in IPv4. */
+static inline bool has_flow(const struct shoal_packet *packet)
+{
+	const unsigned ports = SHOAL_PACKET_TRANSPORT | SHOAL_PACKET_ICMP_ERROR | SHOAL_PACKET_PORTS_KNOWN;
+
+	return (packet->flags & SHOAL_PACKET_IPV4) && (packet->flags & ports) &&
+	       !(packet->flags & SHOAL_PACKET_INNER_NO_PORTS) && protocol_is_translated(packet->tuple.protocol);
+}
+
+/* Multicast, broadcast and the reserved rest are above all unicast addresses (RFC 5771, RFC 1112 §4); a NAT for unicast
+ * has no business with them. */
+static inline bool destination_is_unicast(const struct shoal_packet *packet)
+{
+	return shoal_packet_network(packet)[NAT_DESTINATION] < 224;
+}
+
+uint32_t nat_keys_inside(
+        const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)
+{
+	struct nat_mapping_key *key = keys;
+	uint32_t found = 0;
+
+	for (unsigned index = 0; index < n; index++) {
+		const struct shoal_packet *packet = packets[index];
+
+		key[index] = (struct nat_mapping_key){ .address = packet->tuple.source_address,
+			.port = packet->tuple.source_port,
+			.protocol = packet->tuple.protocol };
+		found |= (uint32_t)(has_flow(packet) && destination_is_unicast(packet)) << index;
+	}
+	return found;
+}
+
+uint32_t nat_keys_outside(
+        const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)
+{
+	struct nat_reverse_key *key = keys;
+	uint32_t found = 0;
+
+	for (unsigned index = 0; index < n; index++) {
+		const struct shoal_packet *packet = packets[index];
+
+		key[index] = (struct nat_reverse_key){ .address = packet->tuple.destination_address,
+			.port = packet->tuple.destination_port,
+			.protocol = packet->tuple.protocol };
+		found |= (uint32_t)has_flow(packet) << index;
+	}
+	return found;
+}
+
+unsigned nat_flow_refusal(const struct shoal_packet *packet)
+{
+	if (!(packet->flags & SHOAL_PACKET_IPV4))
+		return NAT_DROP_NOT_IPV4;
+	if (!protocol_is_translated(packet->tuple.protocol))
+		return NAT_DROP_PROTOCOL;
+	if (packet->flags & SHOAL_PACKET_FRAGMENT_LATER && !(packet->flags & SHOAL_PACKET_PORTS_KNOWN))
+		return NAT_DROP_FRAGMENT;
+	if (!has_flow(packet))
+		return NAT_DROP_ICMP_TYPE;
+	return NAT_DROP_DESTINATION;
+}

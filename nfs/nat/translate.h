@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rewriting headers. The common packet (TCP, UDP, ICMP query; whole, or a first fragment) is done inline, without a branch
+ * on its protocol; later fragments and ICMP errors by nat_translate_rare. Checksums are corrected, never computed anew, so
+ * that a packet that came in damaged goes out damaged (RFC 3022 §4.2, RFC 1624). */
+#ifndef SHOAL_NAT_TRANSLATE_H
+#define SHOAL_NAT_TRANSLATE_H
+
+#include "io/frame_inline.h"
+#include "nat.h"
+
+/* Which end of the packet is rewritten: its source on the way out, its destination on the way in. The value is where the
+ * address lies in the IPv4 header. */
+enum nat_end { NAT_SOURCE = 12, NAT_DESTINATION = 16 };
+
+/* Address and port before and after; network order. */
+struct nat_endpoint {
+	uint32_t address;
+	uint16_t port;
+};
+
+#define NAT_IPV4_TTL 8
+#define NAT_IPV4_CHECKSUM 10
+#define NAT_UDP_CHECKSUM 6
+#define NAT_TCP_CHECKSUM 16
+
+/* Flags of the packets that nat_translate_rare is for. */
+#define NAT_RARE (SHOAL_PACKET_ICMP_ERROR | SHOAL_PACKET_FRAGMENT_LATER)
+
+/* Prepares the translation of `end` of `protocol`'s packets (ICMP, TCP or UDP) from `before` to `after`. */
+struct nat_translation nat_translation_make(
+        struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end);
+
+/* RFC 1624 §3, equation 3, with ~m + m' ready folded to 16 bits. */
+static inline uint16_t nat_checksum_apply(uint16_t checksum, uint16_t delta)
+{
+	uint32_t sum = (uint32_t)(uint16_t)~checksum + delta;
+
+	return (uint16_t) ~(sum + (sum >> 16));
+}
+
+/* The same for a transport's checksum. That of UDP is special: 0 is none and stays, and a sum of 0 is written as 0xffff
+ * (RFC 768). ICMP may do the latter too: 0xffff is right for any message whose sum is 0 or 0xffff, and 0 is wrong for one
+ * whose words are all 0, as those of an echo reply can be. Done with masks: a mix of protocols would make branches that
+ * no predictor guesses. */
+static inline uint16_t nat_transport_checksum_apply(uint16_t checksum, const struct nat_translation *translation)
+{
+	uint16_t udp = (uint16_t) - (translation->checksum_offset == NAT_UDP_CHECKSUM);
+	uint16_t not_tcp = (uint16_t) - (translation->checksum_offset != NAT_TCP_CHECKSUM);
+	uint16_t none = (uint16_t) - (checksum == 0);
+	uint16_t updated = nat_checksum_apply(checksum, translation->transport_delta);
+
+	updated |= not_tcp & (uint16_t) - (updated == 0);
+	return (uint16_t)(updated & ~(udp & none));
+}
+
+static inline void nat_translate_network(uint8_t *network, const struct nat_translation *translation, enum nat_end end)
+{
+	uint8_t *checksum = network + NAT_IPV4_CHECKSUM;
+
+	shoal_frame_store32(network + end, translation->address);
+	shoal_frame_store16(checksum, nat_checksum_apply(shoal_frame_load16(checksum), translation->network_delta));
+}
+
+/* A packet with none of the flags NAT_RARE, and with SHOAL_PACKET_TRANSPORT. */
+static inline void nat_translate_plain(
+        struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
+{
+	uint8_t *transport = packet->frame + packet->transport_offset;
+	uint8_t *checksum = transport + translation->checksum_offset;
+
+	nat_translate_network(packet->frame + packet->network_offset, translation, end);
+	shoal_frame_store16(transport + translation->port_offset, translation->port);
+	shoal_frame_store16(checksum, nat_transport_checksum_apply(shoal_frame_load16(checksum), translation));
+}
+
+/* RFC 1812 §5.3.1. The time to live is at least 2. */
+static inline void nat_decrement_ttl(uint8_t *network)
+{
+	uint8_t *checksum = network + NAT_IPV4_CHECKSUM;
+	const uint8_t minus_one[2] = { 0xfe, 0xff }; /* ~m + m' where the word's high byte is one less */
+
+	network[NAT_IPV4_TTL]--;
+	shoal_frame_store16(
+	        checksum, nat_checksum_apply(shoal_frame_load16(checksum), shoal_frame_load16(minus_one)));
+}
+
+enum nat_translate_result {
+	NAT_TRANSLATED,
+	NAT_BAD_CHECKSUM, /* of an ICMP error, or of the header that it quotes; nothing has been written */
+};
+
+/* A later fragment: the address alone. An ICMP error: its own address, and the other end of the quoted packet, with
+ * all checksums that can be reached (RFC 5508 §4). `translation` is that of the tuple's flow. */
+SHOAL_MUST_USE enum nat_translate_result nat_translate_rare(
+        struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end);
+
+/* Either of the two, by the packet's flags. */
+SHOAL_MUST_USE static inline enum nat_translate_result nat_translate(
+        struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
+{
+	if (SHOAL_UNLIKELY(packet->flags & NAT_RARE))
+		return nat_translate_rare(packet, translation, end);
+	nat_translate_plain(packet, translation, end);
+	return NAT_TRANSLATED;
+}
+
+#endif
