@@ -248,7 +248,7 @@ struct shoal_class_record {
 		__VA_ARGS__ };                                                                                                \
 	_Static_assert(sizeof(key_struct) <= SHOAL_KEY_BYTES_MAX, "key too long");                                            \
 	_Static_assert(sizeof(object_struct) <= SHOAL_OBJECT_BYTES_MAX, "object too long");                                   \
-	__attribute__((section("shoal_classes"), used)) static const struct shoal_class_record identifier##_record = {        \
+	__attribute__((section("shoal_classes"), used, aligned(8))) static const struct shoal_class_record identifier##_record = {        \
 		&identifier##_class, #key_struct, #object_struct                                                              \
 	};
 
