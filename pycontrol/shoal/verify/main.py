@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line of the checker: `shoal verify` and `python -m shoal.verify`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
+from pathlib import Path
+
+from shoal.verify.capture import CaptureError
+from shoal.verify.equivalence import compare
+from shoal.verify.report import Report
+from shoal.verify.run import load
+from shoal.verify.translation import Rules, Translation
+
+STATUS_GOOD, STATUS_BAD, STATUS_USAGE = 0, 1, 2
+DESCRIPTION = """\
+Judges a NAT by packet captures of what went into and came out of it.
+
+A run is a folder with inside-in*.pcap, inside-out*.pcap, outside-in*.pcap and outside-out*.pcap ("in": into the NAT);
+several files of one kind are merged by time. The two from outside may be missing where nothing came from there.
+
+  shoal verify translation RUN      every packet that left is a right translation of one that entered: checksums,
+                                    contents, order within the flow, nothing lost or doubled; mappings do not depend on
+                                    the other end, do not change, and share no public endpoint
+  shoal verify equivalence ONE MANY the run MANY, on many instances, sent for each flow what the run ONE, on a single
+                                    instance, sent, up to one consistent exchange of public addresses and ports
+
+Exit status: 0 good, 1 something is wrong, 2 the captures cannot be judged."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        report = _check(options)
+    except (CaptureError, OSError) as error:
+        print(f"shoal verify: {error}", file=sys.stderr)
+        return STATUS_USAGE
+    print(report.to_json() if options.json else report.to_text())
+    return STATUS_GOOD if report.good else STATUS_BAD
+
+
+def _check(options: argparse.Namespace) -> Report:
+    public = frozenset(int(address) for network in options.public for address in network)
+    idle_ns = None if options.idle is None else int(options.idle * 1e9)
+    rules = Rules(public=public, idle_ns=idle_ns, loss_allowed=options.allow_loss)
+    if options.mode == "translation":
+        return Translation(load(options.run, public), rules).check().report
+    return compare(load(options.one, public), load(options.many, public), rules)
+
+
+def _network(text: str) -> IPv4Network:
+    try:
+        return IPv4Network(text)
+    except (AddressValueError, NetmaskValueError, ValueError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="shoal verify", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print the report as JSON")
+    common.add_argument(
+        "--public", type=_network, action="append", default=[], metavar="NETWORK",
+        help="the NAT's public addresses; may be given again (default: those that the capture shows)",
+    )  # fmt: skip
+    common.add_argument(
+        "--idle",
+        type=float,
+        metavar="SECONDS",
+        help="a mapping may end after so long without a packet (default: never)",
+    )
+    common.add_argument("--allow-loss", type=int, default=0, metavar="N", help="packets that may be lost (default 0)")
+    modes = parser.add_subparsers(dest="mode", required=True, metavar="MODE")
+    translation = modes.add_parser("translation", parents=[common], help="check one run by itself")
+    translation.add_argument("run", type=Path, help="folder of the run")
+    equivalence = modes.add_parser("equivalence", parents=[common], help="check a run against one on a single instance")
+    equivalence.add_argument("one", type=Path, help="folder of the run on one instance")
+    equivalence.add_argument("many", type=Path, help="folder of the run on many")
+    return parser
