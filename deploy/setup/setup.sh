@@ -32,7 +32,6 @@ check_platform() {
 		fail "this setup installs its packages with apt, as on Debian 12, and finds no apt here." \
 			"Install what $here/packages.txt names by your system's means, then: make setup SKIP_PACKAGES=1"
 	fi
-	# shellcheck source=/dev/null
 	local system
 	system=$(. /etc/os-release && printf '%s %s' "${ID:-unknown}" "${VERSION_ID:-}")
 	[ "$system" = "debian 12" ] || say "this is $system, not debian 12: going on, but package names and versions may differ"
@@ -86,18 +85,25 @@ fresh() {
 	[ "$(cat "$stamp" 2>/dev/null)" = "$digest" ]
 }
 
-make_environment() { # FOLDER REQUIREMENTS
-	fresh "$1/.requirements" "$2" && return
-	say "making $1"
-	[ -x "$1/bin/python" ] || "$python" -m venv "$1" || fail "$python -m venv failed; is python3-venv installed?"
-	"$1/bin/pip" install -q --disable-pip-version-check -r "$2" || fail "pip could not install what $2 names"
-	printf '%s\n' "$digest" >"$1/.requirements"
+make_environment() { # FOLDER REQUIREMENT…
+	local folder=$1
+	shift
+	fresh "$folder/.requirements" <(printf '%s\n' "$@") && return
+	say "making $folder"
+	[ -x "$folder/bin/python" ] || "$python" -m venv "$folder" || fail "$python -m venv failed; is python3-venv installed?"
+	"$folder/bin/pip" install -q --disable-pip-version-check "$@" || fail "pip could not install: $*"
+	printf '%s\n' "$digest" >"$folder/.requirements"
+}
+
+# What builds the package: the build runs in .venv itself, so that it can be continued where the last one ended.
+build_requirements() {
+	"$python" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 }
 
 # All that the installed package is made of.
 product_files() {
 	find meson.build meson_options.txt pyproject.toml LICENSE README.md dataplane_c nfs bindings pycontrol \
-		tests/meson.build -type f ! -path '*/__pycache__/*' ! -name '*_test.c' ! -name 'test_*.py' -print0 | sort -z
+		tests/meson.build -type f ! -path '*/__pycache__/*' ! -name '*_test.c' -print0 | sort -z
 }
 
 install_shoal() {
@@ -105,7 +111,7 @@ install_shoal() {
 	mapfile -d '' files < <(product_files)
 	fresh .venv/.shoal "${files[@]}" && return
 	say "building and installing shoal into .venv"
-	.venv/bin/pip install -q --disable-pip-version-check --no-build-isolation -Cbuild-dir=build-python . ||
+	.venv/bin/pip install -q --disable-pip-version-check --no-build-isolation --config-settings=build-dir=build-python '.[test,lint]' ||
 		fail "the build failed (see above)"
 	printf '%s\n' "$digest" >.venv/.shoal
 }
@@ -113,7 +119,9 @@ install_shoal() {
 check_platform
 install_packages
 [ "${HUGEPAGES:-}" = 0 ] || reserve_hugepages
-make_environment .venv $here/requirements-development.txt
-make_environment .venv-trex $here/requirements-trex.txt
-[ ! -f pyproject.toml ] || install_shoal
+mapfile -t requirements < <(build_requirements)
+make_environment .venv "${requirements[@]}"
+mapfile -t requirements < <(listed $here/requirements-trex.txt)
+make_environment .venv-trex "${requirements[@]}"
+install_shoal
 say "ready: .venv/bin/shoal --help"
