@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Checks the switch alone, on any architecture: exit status 0, or a sentence. A program of its own, so that it can be built
+ * for another processor and run under an emulator. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sched/switch.h"
+
+#define ROUNDS 100000
+
+static void *home, *away;
+static uint64_t visits;
+static int faults;
+
+/* Keeps more values alive across the switch than there are registers to preserve, doubles among them. */
+static void keep_over_switches(void **from, void **to, uint64_t seed)
+{
+	uint64_t words[12];
+	double fractions[10];
+
+	for (int i = 0; i < 12; i++)
+		words[i] = seed * 2654435761U + (uint64_t)i;
+	for (int i = 0; i < 10; i++)
+		fractions[i] = (double)seed + i / 16.0;
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t a = words[0], b = words[1], c = words[2], d = words[3], e = words[4], f = words[5];
+		double p = fractions[0], q = fractions[1], r = fractions[2], s = fractions[3];
+
+		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
+		shoal_switch(from, *to);
+		visits++;
+		for (int i = 0; i < 6; i++)
+			faults += words[i] != seed * 2654435761U + (uint64_t)i;
+		faults += a != words[0] || b != words[1] || c != words[2] || d != words[3] || e != words[4] ||
+		          f != words[5];
+		faults += p != (double)seed || q != (double)seed + 1 / 16.0;
+		faults += r != (double)seed + 2 / 16.0 || s != (double)seed + 3 / 16.0;
+	}
+}
+
+static void entry(void *argument)
+{
+	/* The ABI's alignment, which vector stores rely on. */
+	faults += (uintptr_t)__builtin_frame_address(0) % 16 != 0;
+	faults += argument != &visits;
+	for (;;)
+		keep_over_switches(&away, &home, 7);
+}
+
+int main(void)
+{
+	size_t bytes = 65536;
+	char *stack = malloc(bytes);
+
+	if (!stack)
+		return 2;
+	away = shoal_switch_prepare(stack + bytes - 8, entry, &visits);
+	keep_over_switches(&home, &away, 3);
+	if (faults || visits != 2 * ROUNDS - 1) {
+		printf("%d values changed over a switch; %llu visits\n", faults, (unsigned long long)visits);
+		return 1;
+	}
+	free(stack);
+	return 0;
+}
