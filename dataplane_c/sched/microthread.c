@@ -204,6 +204,10 @@ void shoal_microthread_wake(struct shoal_scheduler *scheduler, struct shoal_micr
 	entry = (struct shoal_ready_entry){ .order = microthread->order,
 		.sequence = microthread->sequence,
 		.index = (uint32_t)(microthread - scheduler->microthreads) };
+	/* It runs soon: where it was left, and the frames just above. */
+	__builtin_prefetch(microthread->stack);
+	__builtin_prefetch((const uint8_t *)microthread->stack + SHOAL_CACHE_LINE);
+	__builtin_prefetch(microthread->canary);
 	shoal_ready_queue_push(&scheduler->ready, entry);
 	transition(microthread, READY);
 }

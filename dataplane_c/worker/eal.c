@@ -25,7 +25,7 @@ static struct {
 	bool attempted;
 	bool started;
 	bool stopped;
-	char **arguments; /* owns; kept while the process lives: EAL and its drivers keep pointers into them */
+	char **arguments; /* owns; while the process lives: EAL and its drivers keep pointers into them */
 	FILE *log;
 } eal;
 
@@ -72,19 +72,20 @@ static int log_open(int count, const char *const *arguments)
 	return 0;
 }
 
-/* EAL permutes its arguments, and keeps some. */
+/* EAL permutes the array that it is given, and keeps some of the strings: it gets the second half, the first one owns. */
 static int copy_arguments(int count, const char *const *arguments)
 {
-	char **copy = calloc((size_t)count + 1, sizeof(*copy));
+	size_t half = (size_t)count + 1;
 
-	for (int i = 0; copy && i < count; i++) {
-		copy[i] = strdup(arguments[i]);
-		if (!copy[i])
-			return shoal_error(ENOMEM, "no memory for EAL's arguments");
-	}
-	if (!copy)
+	eal.arguments = calloc(2 * half, sizeof(*eal.arguments));
+	if (!eal.arguments)
 		return shoal_error(ENOMEM, "no memory for EAL's arguments");
-	eal.arguments = copy;
+	for (size_t i = 0; i + 1 < half; i++) {
+		eal.arguments[i] = strdup(arguments[i]);
+		if (!eal.arguments[i])
+			return shoal_error(ENOMEM, "no memory for EAL's arguments");
+		eal.arguments[half + i] = eal.arguments[i];
+	}
 	return 0;
 }
 
@@ -99,7 +100,7 @@ static int init_as_guest(int count)
 	has_affinity = !pthread_getaffinity_np(pthread_self(), sizeof(affinity), &affinity);
 	shoal_signal_handlers_save(&handlers);
 	shoal_signals_block(&mask);
-	result = rte_eal_init(count, eal.arguments);
+	result = rte_eal_init(count, eal.arguments + count + 1);
 	shoal_signals_restore(&mask);
 	shoal_signal_handlers_restore(&handlers);
 	/* EAL pins its caller to the main lcore; threads that the host starts later would inherit that. */
