@@ -69,7 +69,7 @@ static int parse_item(char *item, struct nat_address_range *range, char *error, 
 	}
 	if (!parse_address(item, &range->first) || !parse_address(last, &range->last)) {
 		snprintf(error, error_bytes, "\"%s\" is not an IPv4 address",
-		        parse_address(item, &range->first) ? last : item);
+			parse_address(item, &range->first) ? last : item);
 		return -EINVAL;
 	}
 	if (range->first > range->last) {
@@ -105,8 +105,8 @@ static int add_item(struct nat_address_set *set, const char *text, size_t length
 	for (unsigned other = 0; !result && other < set->ranges_count; other++) {
 		if (!ranges_overlap(&set->ranges[other], range))
 			continue;
-		snprintf(error, error_bytes, "range %u of the list overlaps range %u", set->ranges_count + 1,
-		        other + 1);
+		snprintf(
+			error, error_bytes, "range %u of the list overlaps range %u", set->ranges_count + 1, other + 1);
 		result = -EINVAL;
 	}
 	if (result)

@@ -23,7 +23,7 @@ struct nat_address_set {
 
 /* 0, or -EINVAL with a sentence in `error`: unreadable, overlapping, empty, or too many ranges. */
 SHOAL_MUST_USE int nat_address_set_parse(
-        struct nat_address_set *set, const char *text, char *error, size_t error_bytes);
+	struct nat_address_set *set, const char *text, char *error, size_t error_bytes);
 /* Whether the two have an address in common; *common is one (host order). */
 bool nat_address_set_overlap(const struct nat_address_set *left, const struct nat_address_set *right, uint32_t *common);
 /* The address of that index below count, in the order written; network order. */

@@ -8,13 +8,13 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 static __attribute__((noinline)) uint16_t rare_outbound(
-        struct nat_worker *nat, struct shoal_packet *packet, struct nat_mapping *mapping, uint32_t now)
+	struct nat_worker *nat, struct shoal_packet *packet, struct nat_mapping *mapping, uint32_t now)
 {
 	return mapping->ready ? nat_outbound(nat, packet, mapping, now) : SHOAL_TO_PACKET_HANDLER;
 }
 
 static ALWAYS_INLINE void process_inside(
-        struct nat_worker *nat, struct shoal_packet *const packets[], void *const objects[], unsigned n, uint32_t now)
+	struct nat_worker *nat, struct shoal_packet *const packets[], void *const objects[], unsigned n, uint32_t now)
 {
 	for (unsigned index = 0; index < n; index++) {
 		struct shoal_packet *packet = packets[index];
@@ -38,7 +38,7 @@ static ALWAYS_INLINE unsigned changes_state(const struct shoal_packet *packet)
 }
 
 static __attribute__((noinline)) uint16_t rare_inbound(
-        struct nat_worker *nat, struct shoal_packet *packet, struct nat_reverse *reverse, uint32_t now)
+	struct nat_worker *nat, struct shoal_packet *packet, struct nat_reverse *reverse, uint32_t now)
 {
 	if (changes_state(packet) || !reverse->ready)
 		return SHOAL_TO_PACKET_HANDLER;
@@ -46,7 +46,7 @@ static __attribute__((noinline)) uint16_t rare_inbound(
 }
 
 static ALWAYS_INLINE void process_outside(
-        struct nat_worker *nat, struct shoal_packet *const packets[], void *const objects[], unsigned n, uint32_t now)
+	struct nat_worker *nat, struct shoal_packet *const packets[], void *const objects[], unsigned n, uint32_t now)
 {
 	uint32_t seen = now | !now;
 
@@ -65,8 +65,8 @@ static ALWAYS_INLINE void process_outside(
 }
 
 /* As a router, every packet takes the general way. */
-static void process_router(struct nat_worker *nat, struct shoal_packet *const packets[], void *const objects[],
-        unsigned n, uint32_t now)
+static void process_router(
+	struct nat_worker *nat, struct shoal_packet *const packets[], void *const objects[], unsigned n, uint32_t now)
 {
 	for (unsigned index = 0; index < n; index++) {
 		struct shoal_packet *packet = packets[index];
@@ -78,8 +78,7 @@ static void process_router(struct nat_worker *nat, struct shoal_packet *const pa
 	}
 }
 
-void nat_process(
-        struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n)
+void nat_process(struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n)
 {
 	struct nat_worker *nat = nat_worker_of(context);
 	uint32_t now = nat_tick_now(context);

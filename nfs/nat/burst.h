@@ -6,6 +6,6 @@
 
 /* struct shoal_nf's `process`. */
 void nat_process(
-        struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n);
+	struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n);
 
 #endif

@@ -17,7 +17,7 @@
 struct setting {
 	const char *name;
 	int (*set)(struct nat_configuration *configuration, const struct setting *setting, const char *value,
-	        char *error, size_t error_bytes);
+		char *error, size_t error_bytes);
 	uint32_t argument; /* a bit for each state, or a port */
 };
 
@@ -34,7 +34,7 @@ static int refuse(char *error, size_t error_bytes, const char *format, ...)
 }
 
 static int set_public_addresses(struct nat_configuration *configuration, const struct setting *setting,
-        const char *value, char *error, size_t error_bytes)
+	const char *value, char *error, size_t error_bytes)
 {
 	struct nat_address_set set;
 
@@ -42,13 +42,13 @@ static int set_public_addresses(struct nat_configuration *configuration, const s
 		return -EINVAL;
 	if (set.count > NAT_PUBLIC_ADDRESSES_MAX)
 		return refuse(error, error_bytes, "%llu addresses are more than %u", (unsigned long long)set.count,
-		        NAT_PUBLIC_ADDRESSES_MAX);
+			NAT_PUBLIC_ADDRESSES_MAX);
 	configuration->public_addresses = set;
 	return 0;
 }
 
 static int set_inside_prefixes(struct nat_configuration *configuration, const struct setting *setting,
-        const char *value, char *error, size_t error_bytes)
+	const char *value, char *error, size_t error_bytes)
 {
 	struct nat_address_set set;
 
@@ -59,7 +59,7 @@ static int set_inside_prefixes(struct nat_configuration *configuration, const st
 }
 
 static int set_port_range(struct nat_configuration *configuration, const struct setting *setting, const char *value,
-        char *error, size_t error_bytes)
+	char *error, size_t error_bytes)
 {
 	unsigned lowest, highest;
 	char rest;
@@ -69,15 +69,15 @@ static int set_port_range(struct nat_configuration *configuration, const struct 
 	if (!lowest || lowest > highest || highest > UINT16_MAX)
 		return refuse(error, error_bytes, "%u-%u is not a range within 1-65535", lowest, highest);
 	if (highest - lowest < 255)
-		return refuse(error, error_bytes,
-		        "%u-%u has fewer than 256 ports: some steering slots would have none", lowest, highest);
+		return refuse(error, error_bytes, "%u-%u has fewer than 256 ports: some steering slots would have none",
+			lowest, highest);
 	configuration->port_range.lowest = (uint16_t)lowest;
 	configuration->port_range.highest = (uint16_t)highest;
 	return 0;
 }
 
 static int set_idle(struct nat_configuration *configuration, const struct setting *setting, const char *value,
-        char *error, size_t error_bytes)
+	char *error, size_t error_bytes)
 {
 	uint32_t milliseconds;
 
@@ -90,7 +90,7 @@ static int set_idle(struct nat_configuration *configuration, const struct settin
 }
 
 static int set_decrement_ttl(struct nat_configuration *configuration, const struct setting *setting, const char *value,
-        char *error, size_t error_bytes)
+	char *error, size_t error_bytes)
 {
 	bool yes = !strcmp(value, "true") || !strcmp(value, "yes") || !strcmp(value, "on");
 
@@ -102,7 +102,7 @@ static int set_decrement_ttl(struct nat_configuration *configuration, const stru
 
 /* "OWN, NEXT HOP": frames that leave by the port go from the first to the second. "keep": left as they are. */
 static int set_mac(struct nat_configuration *configuration, const struct setting *setting, const char *value,
-        char *error, size_t error_bytes)
+	char *error, size_t error_bytes)
 {
 	static const char format[] = " %2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx , %2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx %c";
 	uint8_t own[6], next[6];
@@ -113,11 +113,11 @@ static int set_mac(struct nat_configuration *configuration, const struct setting
 		return 0;
 	}
 	if (sscanf(value, format, &own[0], &own[1], &own[2], &own[3], &own[4], &own[5], &next[0], &next[1], &next[2],
-	            &next[3], &next[4], &next[5], &rest) != 12)
+		    &next[3], &next[4], &next[5], &rest) != 12)
 		return refuse(error, error_bytes,
-		        "\"%.60s\" is neither \"keep\" nor two MAC addresses, this NAT's own and the next hop's, such "
-		        "as \"02:00:00:00:00:01, 02:00:00:00:00:02\"",
-		        value);
+			"\"%.60s\" is neither \"keep\" nor two MAC addresses, this NAT's own and the next hop's, such "
+			"as \"02:00:00:00:00:01, 02:00:00:00:00:02\"",
+			value);
 	if (own[0] & 1 || next[0] & 1)
 		return refuse(error, error_bytes, "\"%.60s\" has a multicast MAC address", value);
 	memcpy(configuration->macs[setting->argument], next, sizeof(next));
@@ -128,7 +128,7 @@ static int set_mac(struct nat_configuration *configuration, const struct setting
 
 #define TRANSITORY                                                                                                     \
 	(1u << NAT_STATE_TCP_PARTIAL | 1u << NAT_STATE_TCP_OPENED_INSIDE | 1u << NAT_STATE_TCP_OPENED_OUTSIDE |        \
-	        1u << NAT_STATE_TCP_FIN_INSIDE | 1u << NAT_STATE_TCP_FIN_OUTSIDE)
+		1u << NAT_STATE_TCP_FIN_INSIDE | 1u << NAT_STATE_TCP_FIN_OUTSIDE)
 
 static const struct setting settings[] = {
 	{ "public_addresses", set_public_addresses, 0 },
@@ -170,11 +170,11 @@ static void list_names(char *text, size_t text_bytes)
 
 	for (size_t index = 0; index < SETTINGS && used < text_bytes; index++)
 		used += (size_t)snprintf(
-		        text + used, text_bytes - used, "%s%s", index ? ", " : "", settings[index].name);
+			text + used, text_bytes - used, "%s%s", index ? ", " : "", settings[index].name);
 }
 
 int nat_configuration_set(
-        struct nat_configuration *configuration, const char *name, const char *value, char *error, size_t error_bytes)
+	struct nat_configuration *configuration, const char *name, const char *value, char *error, size_t error_bytes)
 {
 	char reason[256], names[256];
 
@@ -194,9 +194,10 @@ int nat_configuration_check(const struct nat_configuration *configuration, char 
 	uint32_t common;
 
 	if (!configuration->public_addresses.count)
-		return refuse(error, error_bytes, "public_addresses must be set: the NAT has no address to translate to");
+		return refuse(
+			error, error_bytes, "public_addresses must be set: the NAT has no address to translate to");
 	if (nat_address_set_overlap(&configuration->public_addresses, &configuration->inside_prefixes, &common))
 		return refuse(error, error_bytes, "%u.%u.%u.%u lies in both public_addresses and inside_prefixes",
-		        common >> 24, common >> 16 & 255, common >> 8 & 255, common & 255);
+			common >> 24, common >> 16 & 255, common >> 8 & 255, common & 255);
 	return 0;
 }

@@ -24,9 +24,9 @@ struct nat_configuration {
 void nat_configuration_init(struct nat_configuration *configuration);
 /* One setting. 0, or -EINVAL with a sentence in `error`. On error the configuration is as before. */
 SHOAL_MUST_USE int nat_configuration_set(
-        struct nat_configuration *configuration, const char *name, const char *value, char *error, size_t error_bytes);
+	struct nat_configuration *configuration, const char *name, const char *value, char *error, size_t error_bytes);
 /* Whether the settings fit each other. 0, or -EINVAL with a sentence. */
 SHOAL_MUST_USE int nat_configuration_check(
-        const struct nat_configuration *configuration, char *error, size_t error_bytes);
+	const struct nat_configuration *configuration, char *error, size_t error_bytes);
 
 #endif

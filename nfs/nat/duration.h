@@ -7,6 +7,6 @@
 
 /* 0 with *milliseconds in [1, most], or -EINVAL with a sentence in `error`. */
 SHOAL_MUST_USE int nat_duration_parse(
-        const char *text, uint32_t most, uint32_t *milliseconds, char *error, size_t error_bytes);
+	const char *text, uint32_t most, uint32_t *milliseconds, char *error, size_t error_bytes);
 
 #endif

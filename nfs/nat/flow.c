@@ -18,7 +18,8 @@ uint8_t nat_steer_outside(const struct shoal_packet *packet)
 
 static inline bool protocol_is_translated(uint8_t protocol)
 {
-	return protocol < 32 && (UINT32_C(1) << NAT_ICMP | UINT32_C(1) << NAT_TCP | UINT32_C(1) << NAT_UDP) >> protocol & 1;
+	return protocol < 32 &&
+	       (UINT32_C(1) << NAT_ICMP | UINT32_C(1) << NAT_TCP | UINT32_C(1) << NAT_UDP) >> protocol & 1;
 }
 
 /* Known ports, of a protocol that is translated, in IPv4. */
@@ -38,7 +39,7 @@ static inline bool destination_is_unicast(const struct shoal_packet *packet)
 }
 
 uint32_t nat_keys_inside(
-        const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)
+	const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)
 {
 	struct nat_mapping_key *key = keys;
 	uint32_t found = 0;
@@ -55,7 +56,7 @@ uint32_t nat_keys_inside(
 }
 
 uint32_t nat_keys_outside(
-        const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)
+	const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)
 {
 	struct nat_reverse_key *key = keys;
 	uint32_t found = 0;

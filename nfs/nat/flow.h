@@ -9,9 +9,9 @@
 uint8_t nat_steer_inside(const struct shoal_packet *packet);
 uint8_t nat_steer_outside(const struct shoal_packet *packet);
 uint32_t nat_keys_inside(
-        const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys);
+	const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys);
 uint32_t nat_keys_outside(
-        const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys);
+	const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys);
 
 /* The drop (enum nat_drop) of a packet that has no key. */
 unsigned nat_flow_refusal(const struct shoal_packet *packet);

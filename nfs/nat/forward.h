@@ -46,14 +46,14 @@ static inline uint16_t nat_forward_in(struct nat_worker *nat, struct shoal_packe
  * start than the longest TCP header; the link's padding is never that long. */
 static inline unsigned nat_packet_event(const struct shoal_packet *packet)
 {
-	return (packet->tuple.tcp_flags & NAT_EVENT_FLAGS) |
-	       (unsigned)(packet->length - packet->transport_offset > 60) << 3;
+	return (packet->tuple.tcp_flags & NAT_EVENT_FLAGS) | (unsigned)(packet->length - packet->transport_offset > 60)
+	                                                             << 3;
 }
 
 /* Packet from inside with its mapping at hand: translated, noticed, and its verdict. The reference may belong to the
  * burst or to the caller. */
 static inline uint16_t nat_outbound(
-        struct nat_worker *nat, struct shoal_packet *packet, struct nat_mapping *mapping, uint32_t now)
+	struct nat_worker *nat, struct shoal_packet *packet, struct nat_mapping *mapping, uint32_t now)
 {
 	if (nat_ttl_expired(nat, packet))
 		return SHOAL_DROP(NAT_DROP_TTL_EXPIRED);
@@ -68,7 +68,7 @@ static inline uint16_t nat_outbound(
 
 /* Packet from outside with its reverse at hand. */
 static inline uint16_t nat_inbound(
-        struct nat_worker *nat, struct shoal_packet *packet, struct nat_reverse *reverse, uint32_t now)
+	struct nat_worker *nat, struct shoal_packet *packet, struct nat_reverse *reverse, uint32_t now)
 {
 	if (nat_ttl_expired(nat, packet))
 		return SHOAL_DROP(NAT_DROP_TTL_EXPIRED);

@@ -33,7 +33,7 @@ static uint16_t refusal_to_create(const struct nat_worker *nat, const struct sho
 }
 
 static uint16_t create_and_send(
-        struct shoal_context *context, struct shoal_packet *packet, const struct nat_mapping_key *key)
+	struct shoal_context *context, struct shoal_packet *packet, const struct nat_mapping_key *key)
 {
 	struct nat_worker *nat = nat_worker_of(context);
 	struct nat_pair pair = { .mapping_key = *key };
@@ -51,7 +51,7 @@ static uint16_t create_and_send(
 }
 
 static uint16_t packet_from_inside(
-        struct shoal_context *context, struct shoal_packet *packet, const struct nat_mapping_key *packet_key)
+	struct shoal_context *context, struct shoal_packet *packet, const struct nat_mapping_key *packet_key)
 {
 	struct nat_mapping_key key = *packet_key;
 	struct shoal_request request = nat_mapping_request(&key, false);
@@ -80,7 +80,7 @@ static uint16_t refusal_from_outside(const struct nat_worker *nat, const struct 
 
 /* Looks the reverse up alone: 0 and *key its mapping's (the packet is not translated yet), or the packet's verdict. */
 static uint16_t look_up_reverse(struct shoal_context *context, struct shoal_packet *packet,
-        const struct nat_reverse_key *reverse_key, struct nat_mapping_key *key)
+	const struct nat_reverse_key *reverse_key, struct nat_mapping_key *key)
 {
 	struct nat_worker *nat = nat_worker_of(context);
 	struct shoal_request request = nat_reverse_request(reverse_key, false);
@@ -133,7 +133,7 @@ static uint16_t send_and_note_state(struct shoal_context *context, struct shoal_
 }
 
 static uint16_t packet_from_outside(
-        struct shoal_context *context, struct shoal_packet *packet, const struct nat_reverse_key *packet_key)
+	struct shoal_context *context, struct shoal_packet *packet, const struct nat_reverse_key *packet_key)
 {
 	struct nat_pair pair = { .reverse_key = *packet_key };
 

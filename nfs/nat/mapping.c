@@ -37,17 +37,17 @@ static uint32_t mapping_idle_ms(const struct shoal_context *context, const void 
 }
 
 static struct nat_translation mapping_translation(
-        const struct nat_mapping_key *mapping, const struct nat_reverse_key *reverse)
+	const struct nat_mapping_key *mapping, const struct nat_reverse_key *reverse)
 {
 	return nat_translation_make((struct nat_endpoint){ mapping->address, mapping->port },
-	        (struct nat_endpoint){ reverse->address, reverse->port }, mapping->protocol, NAT_SOURCE);
+		(struct nat_endpoint){ reverse->address, reverse->port }, mapping->protocol, NAT_SOURCE);
 }
 
 static struct nat_translation reverse_translation(
-        const struct nat_mapping_key *mapping, const struct nat_reverse_key *reverse)
+	const struct nat_mapping_key *mapping, const struct nat_reverse_key *reverse)
 {
 	return nat_translation_make((struct nat_endpoint){ reverse->address, reverse->port },
-	        (struct nat_endpoint){ mapping->address, mapping->port }, mapping->protocol, NAT_DESTINATION);
+		(struct nat_endpoint){ mapping->address, mapping->port }, mapping->protocol, NAT_DESTINATION);
 }
 
 /* After a crash in the midst of a write: everything but the last-seen time follows from the two keys. */
@@ -78,11 +78,11 @@ static bool reverse_check(const void *key, const void *object)
 }
 
 SHOAL_CLASS_DEFINE(nat_mapping, "nat.mapping", SHOAL_SINGLE_WRITER, struct nat_mapping_key, struct nat_mapping,
-        .steering = mapping_steering, .idle_ms = mapping_idle_ms, .on_idle = nat_mapping_on_idle,
-        .check = mapping_check)
+	.steering = mapping_steering, .idle_ms = mapping_idle_ms, .on_idle = nat_mapping_on_idle,
+	.check = mapping_check)
 
 SHOAL_CLASS_DEFINE(nat_reverse, "nat.reverse", SHOAL_SINGLE_WRITER, struct nat_reverse_key, struct nat_reverse,
-        .steering = reverse_steering, .check = reverse_check)
+	.steering = reverse_steering, .check = reverse_check)
 
 bool nat_mapping_names(const struct nat_mapping *mapping, const struct nat_reverse_key *key)
 {
@@ -118,9 +118,9 @@ void nat_pair_release(struct shoal_context *context, struct nat_pair *pair)
 
 void nat_port_give_back(struct shoal_context *context, const struct nat_reverse_key *key)
 {
-	struct nat_pool_key pool = { .address = key->address,
-		.protocol = key->protocol,
-		.steering_slot = nat_port_steering_slot(key->port) };
+	struct nat_pool_key pool = {
+		.address = key->address, .protocol = key->protocol, .steering_slot = nat_port_steering_slot(key->port)
+	};
 	struct nat_pool_give_back argument = { .port = ntohs(key->port) };
 
 	if (nat_pool_give_back(context, &pool, &argument))

@@ -51,7 +51,7 @@ void nat_pair_release(struct shoal_context *context, struct nat_pair *pair) SHOA
  * reverse; where another was faster, takes that one. Starts holding nothing. 0: the mapping is held and ready, until
  * nat_pair_release. -EADDRNOTAVAIL: no port; -ENOSPC: table full; -EAGAIN: the pool gave only ports in use; -ETIMEDOUT. */
 SHOAL_MUST_USE int nat_mapping_create(
-        struct shoal_context *context, struct nat_pair *pair, uint8_t state) SHOAL_MAY_SUSPEND;
+	struct shoal_context *context, struct nat_pair *pair, uint8_t state) SHOAL_MAY_SUSPEND;
 
 /* Gives a port back to its pool. Holding nothing. */
 void nat_port_give_back(struct shoal_context *context, const struct nat_reverse_key *key) SHOAL_MAY_SUSPEND;

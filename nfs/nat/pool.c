@@ -49,7 +49,8 @@ static void pool_take(struct shoal_context *context, const void *key, void *obje
 }
 
 /* Giving back what is not taken changes nothing. */
-static void pool_give_back(struct shoal_context *context, const void *key, void *object, const void *argument, void *result)
+static void pool_give_back(
+	struct shoal_context *context, const void *key, void *object, const void *argument, void *result)
 {
 	struct nat_pool *pool = object;
 	uint16_t port = ((const struct nat_pool_give_back *)argument)->port;
@@ -88,5 +89,5 @@ static const struct shoal_method pool_methods[NAT_POOL_METHODS] = {
 	[NAT_POOL_COUNT] = { .name = "count", .result_bytes = sizeof(struct nat_pool_count), .apply = pool_count },
 };
 
-SHOAL_CLASS_DEFINE(nat_pool, "nat.pool", SHOAL_MULTI_WRITER, struct nat_pool_key, struct nat_pool, .steering = pool_steering,
-	.check = pool_check, .methods = pool_methods, .methods_count = NAT_POOL_METHODS)
+SHOAL_CLASS_DEFINE(nat_pool, "nat.pool", SHOAL_MULTI_WRITER, struct nat_pool_key, struct nat_pool,
+	.steering = pool_steering, .check = pool_check, .methods = pool_methods, .methods_count = NAT_POOL_METHODS)

@@ -31,7 +31,7 @@ int nat_ports_task(struct shoal_context *context, const char *arguments, char *r
 	char address[16], protocol[8], rest;
 
 	if (sscanf(arguments, " %15s %7s %c", address, protocol, &rest) != 2 ||
-	        !parse_protocol(protocol, &pool.protocol) || inet_pton(AF_INET, address, &pool.address) != 1) {
+		!parse_protocol(protocol, &pool.protocol) || inet_pton(AF_INET, address, &pool.address) != 1) {
 		snprintf(reply, reply_bytes, "needs a public address and icmp, tcp or udp, such as: 198.51.100.1 udp");
 		return -EINVAL;
 	}
@@ -56,6 +56,6 @@ int nat_ports_task(struct shoal_context *context, const char *arguments, char *r
 		}
 	}
 	snprintf(reply, reply_bytes, "%u of %u ports taken; most in one steering slot: %u (slot %u)", taken,
-	        configuration->port_range.highest - configuration->port_range.lowest + 1u, fullest, fullest_slot);
+		configuration->port_range.highest - configuration->port_range.lowest + 1u, fullest, fullest_slot);
 	return 0;
 }

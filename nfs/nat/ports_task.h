@@ -5,7 +5,7 @@
 #include <shoal/nf.h>
 
 /* Control task "ports ADDRESS PROTOCOL": ports taken of one public address, and of its fullest steering slot. */
-int nat_ports_task(struct shoal_context *context, const char *arguments, char *reply, size_t reply_bytes)
-        SHOAL_MAY_SUSPEND;
+int nat_ports_task(
+	struct shoal_context *context, const char *arguments, char *reply, size_t reply_bytes) SHOAL_MAY_SUSPEND;
 
 #endif

@@ -29,9 +29,9 @@
 #define R NAT_STATE_TCP_RESET
 
 /* One row: flags 0 to 7 without data, then with data. */
-#define ROW(plain, data, syn, fin, rst)                                                                                        \
-	{                                                                                                                      \
-		plain, fin, syn, syn, rst, rst, rst, rst, data, fin, syn, syn, rst, rst, rst, rst                              \
+#define ROW(plain, data, syn, fin, rst)                                                                                \
+	{                                                                                                              \
+		plain, fin, syn, syn, rst, rst, rst, rst, data, fin, syn, syn, rst, rst, rst, rst                      \
 	}
 
 const uint8_t nat_state_outbound[NAT_STATES][NAT_EVENTS] = {

@@ -20,7 +20,7 @@ static uint8_t port_offset(uint8_t protocol, enum nat_end end)
 }
 
 struct nat_translation nat_translation_make(
-        struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end)
+	struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end)
 {
 	uint32_t network = shoal_checksum_change32(0, before.address, after.address);
 	uint32_t pseudo_header = protocol == NAT_ICMP ? 0 : network;
@@ -75,18 +75,19 @@ static bool icmp_error_is_sound(const struct shoal_packet *packet)
 
 /* The quoted transport header may end before its checksum; it has eight bytes at least. */
 static void translate_quoted_transport(const struct shoal_packet *packet, const struct nat_translation *translation,
-        enum nat_end end, uint32_t *difference)
+	enum nat_end end, uint32_t *difference)
 {
 	uint8_t *transport = packet->frame + packet->inner_transport_offset;
 	uint8_t *checksum = transport + translation->checksum_offset;
 
 	rewrite16(transport + port_offset(packet->tuple.protocol, end), translation->port, difference);
 	if (checksum + 2 <= datagram_end(packet))
-		rewrite16(checksum, nat_transport_checksum_apply(shoal_frame_load16(checksum), translation), difference);
+		rewrite16(
+			checksum, nat_transport_checksum_apply(shoal_frame_load16(checksum), translation), difference);
 }
 
 static void translate_icmp_error(
-        struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
+	struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
 {
 	uint8_t *network = packet->frame + packet->network_offset;
 	uint8_t *quoted = packet->frame + packet->inner_network_offset;
@@ -98,17 +99,17 @@ static void translate_icmp_error(
 	/* The quoted end is what the translation was made for. The error itself may come from a router in between. */
 	rewrite32(network + end, translation->address, &outer);
 	shoal_frame_store16(network + NAT_IPV4_CHECKSUM,
-	        shoal_checksum_adjust(shoal_frame_load16(network + NAT_IPV4_CHECKSUM), outer));
+		shoal_checksum_adjust(shoal_frame_load16(network + NAT_IPV4_CHECKSUM), outer));
 
 	rewrite32(quoted + quoted_end, translation->address, &inner);
 	rewrite16(quoted_checksum, nat_checksum_apply(shoal_frame_load16(quoted_checksum), translation->network_delta),
-	        &inner);
+		&inner);
 	translate_quoted_transport(packet, translation, quoted_end, &inner);
 	shoal_frame_store16(icmp_checksum, shoal_checksum_adjust(shoal_frame_load16(icmp_checksum), inner));
 }
 
 enum nat_translate_result nat_translate_rare(
-        struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
+	struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
 {
 	if (packet->flags & SHOAL_PACKET_FRAGMENT_LATER) {
 		nat_translate_network(packet->frame + packet->network_offset, translation, end);

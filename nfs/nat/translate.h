@@ -28,7 +28,7 @@ struct nat_endpoint {
 
 /* Prepares the translation of `end` of `protocol`'s packets (ICMP, TCP or UDP) from `before` to `after`. */
 struct nat_translation nat_translation_make(
-        struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end);
+	struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end);
 
 /* RFC 1624 §3, equation 3, with ~m + m' ready folded to 16 bits. */
 static inline uint16_t nat_checksum_apply(uint16_t checksum, uint16_t delta)
@@ -63,7 +63,7 @@ static inline void nat_translate_network(uint8_t *network, const struct nat_tran
 
 /* A packet with none of the flags NAT_RARE, and with SHOAL_PACKET_TRANSPORT. */
 static inline void nat_translate_plain(
-        struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
+	struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
 {
 	uint8_t *transport = packet->frame + packet->transport_offset;
 	uint8_t *checksum = transport + translation->checksum_offset;
@@ -80,8 +80,7 @@ static inline void nat_decrement_ttl(uint8_t *network)
 	const uint8_t minus_one[2] = { 0xfe, 0xff }; /* ~m + m' where the word's high byte is one less */
 
 	network[NAT_IPV4_TTL]--;
-	shoal_frame_store16(
-	        checksum, nat_checksum_apply(shoal_frame_load16(checksum), shoal_frame_load16(minus_one)));
+	shoal_frame_store16(checksum, nat_checksum_apply(shoal_frame_load16(checksum), shoal_frame_load16(minus_one)));
 }
 
 enum nat_translate_result {
@@ -92,11 +91,11 @@ enum nat_translate_result {
 /* A later fragment: the address alone. An ICMP error: its own address, and the other end of the quoted packet, with
  * all checksums that can be reached (RFC 5508 §4). `translation` is that of the tuple's flow. */
 SHOAL_MUST_USE enum nat_translate_result nat_translate_rare(
-        struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end);
+	struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end);
 
 /* Either of the two, by the packet's flags. */
 SHOAL_MUST_USE static inline enum nat_translate_result nat_translate(
-        struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
+	struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
 {
 	if (SHOAL_UNLIKELY(packet->flags & NAT_RARE))
 		return nat_translate_rare(packet, translation, end);
