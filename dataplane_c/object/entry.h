@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What one worker knows of one key: the handle (as somebody who uses the object), the key record (as its key owner), the
+ * key and the bytes. The hot part shares its first cache line with the key and the object's head; the rest lies in an
+ * array of its own. 48 bytes in all.
+ *
+ * Handle (dso.md, "Names"):
+ *     ABSENT  -> WAITING   a microthread asked for it (LEASE_REQUEST is under way)
+ *     WAITING -> HELD      GRANT came
+ *     WAITING -> ABSENT    the key owner answered ABSENT, and nobody here wants it made
+ *     HELD    -> ABSENT    passed on (GRANT sent) or returned (RETURN sent); never with references > 0
+ *     HELD    -> REMOVING  removed here (REMOVE sent)
+ *     REMOVING-> ABSENT    REMOVED came; local waiters then ask anew
+ * KEPT is HELD with no references: the lease stays, which is why local access costs no message.
+ *
+ * Record (key owner only):
+ *     NONE -> LEASED -> RECALLED -> LEASED …, LEASED | RECALLED -> FREE (RETURN came) -> LEASED, any -> NONE (removed, or
+ *     handed over with its slot). NONE -> PULLING -> any: asked of the previous owner. SHARED: a multi-writer object, which
+ *     lives at its key owner. */
+#ifndef SHOAL_OBJECT_ENTRY_H
+#define SHOAL_OBJECT_ENTRY_H
+
+#include <shoal/types.h>
+
+enum shoal_handle { SHOAL_HANDLE_ABSENT, SHOAL_HANDLE_WAITING, SHOAL_HANDLE_HELD, SHOAL_HANDLE_REMOVING };
+
+enum shoal_record {
+	SHOAL_RECORD_NONE,
+	SHOAL_RECORD_FREE,
+	SHOAL_RECORD_LEASED,
+	SHOAL_RECORD_RECALLED,
+	SHOAL_RECORD_PULLING,
+	SHOAL_RECORD_SHARED,
+};
+
+enum shoal_entry_flag {
+	SHOAL_ENTRY_RECALLED = 1 << 0, /* somebody waits for this object: pass it on when references are zero */
+	SHOAL_ENTRY_IDLE_TASK = 1 << 1, /* its on_idle task is queued or runs; does not leave the fast path */
+};
+
+/* writer: worker. The slab outlives the process: no pointers. */
+struct shoal_entry {
+	uint8_t handle; /* enum shoal_handle */
+	uint8_t flags; /* enum shoal_entry_flag */
+	uint8_t record; /* enum shoal_record */
+	uint8_t holder; /* member, where record is LEASED or RECALLED */
+	uint16_t references; /* of local microthreads */
+	uint16_t slot;
+	uint32_t hash; /* low half of the key's hash */
+	uint32_t used_ms; /* last use, in the worker's milliseconds */
+	uint8_t bytes[]; /* key, padded to 8; then the object */
+};
+
+struct shoal_entry_cold {
+	uint64_t incarnation;
+	uint32_t lease;
+	uint32_t request; /* number of the request that is under way, or under which the lease was obtained */
+	uint32_t timer_next, timer_previous; /* in the idle wheel; timer_next also links free entries */
+	uint32_t contention; /* index, 0: nobody waits for anything here */
+	uint32_t timer_bucket; /* where it is armed + 1; 0: not armed */
+};
+
+_Static_assert(sizeof(struct shoal_entry) == 16 && sizeof(struct shoal_entry_cold) == 32, "48 bytes for each object");
+
+#endif

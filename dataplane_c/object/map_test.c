@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The local map against a plain list: the same answers after any sequence of insertions and removals. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "object/map_inline.h"
+
+static const struct shoal_class class8 = { .name = "test.eight", .key_bytes = 8, .object_bytes = 40 };
+static const struct shoal_class class13 = { .name = "test.thirteen", .key_bytes = 13, .object_bytes = 8 };
+
+static uint64_t random_state;
+
+static uint64_t random_next(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* collide: hashes of few values, so that buckets overflow into their neighbours. */
+static void churn(const struct shoal_class *class, uint32_t capacity, uint64_t seed, bool collide)
+{
+	struct shoal_map map;
+	uint32_t *entry_of = calloc(capacity * 2, sizeof(*entry_of));
+	uint32_t present = 0;
+
+	random_state = seed * 2654435761u + 1;
+	assert_int_equal(shoal_map_init(&map, class, capacity, seed, NULL), 0);
+	for (unsigned step = 0; step < capacity * 20; step++) {
+		uint32_t number = (uint32_t)(random_next() % (capacity * 2));
+		uint8_t key[16] = { 0 };
+
+		memcpy(key, &number, sizeof(number));
+		uint64_t hash = collide ? number % 3 * UINT64_C(0x0001000155555555) : shoal_map_hash(&map, key);
+
+		assert_int_equal(shoal_map_find(&map, key, hash), entry_of[number]);
+		assert_int_equal(shoal_map_verify(&map, shoal_map_candidate(&map, hash), key, hash), entry_of[number]);
+		if (entry_of[number] && random_next() % 2) {
+			shoal_map_remove(&map, entry_of[number]);
+			entry_of[number] = 0;
+			present--;
+		} else if (!entry_of[number]) {
+			entry_of[number] = shoal_map_insert(&map, key, hash);
+			assert_int_equal(entry_of[number] != 0, present < capacity);
+			present += entry_of[number] != 0;
+		}
+		assert_int_equal(map.count, present);
+	}
+	shoal_map_fini(&map);
+	free(entry_of);
+}
+
+static void test_churn(void **state)
+{
+	for (uint64_t seed = 1; seed < 20; seed++) {
+		churn(&class8, 100 + (uint32_t)seed * 13, seed, false);
+		churn(&class13, 200, seed, false);
+		churn(&class8, 60, seed, true);
+	}
+}
+
+static void test_resident_bytes(void **state)
+{
+	struct shoal_map map;
+	uint32_t capacity = 1000000;
+
+	assert_int_equal(shoal_map_init(&map, &class8, capacity, 1, NULL), 0);
+	size_t resident = map.slab_bytes + map.buckets_bytes;
+
+	/* Beyond key and payload, at the configured load. */
+	assert_true((double)resident / capacity - class8.key_bytes - class8.object_bytes <= 64.0);
+	shoal_map_fini(&map);
+}
+
+static void test_file(void **state)
+{
+	char directory[] = "/tmp/shoal-map-test-XXXXXX";
+	struct shoal_map map, second;
+
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(shoal_map_init(&map, &class8, 100, 1, directory), 0);
+	assert_int_equal(access(map.path, R_OK | W_OK), 0);
+	/* A slab that is there already belongs to somebody. */
+	assert_int_equal(shoal_map_init(&second, &class8, 100, 1, directory), -EEXIST);
+	shoal_map_fini(&map);
+	assert_int_equal(rmdir(directory), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_churn),
+		cmocka_unit_test(test_resident_bytes),
+		cmocka_unit_test(test_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
