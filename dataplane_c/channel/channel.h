@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One worker's channel: messages to and from every peer, exactly once and in order between two workers, whatever the
+ * transport below loses, repeats or reorders. Frames are numbered and acknowledged; on links that are not reliable what is
+ * not acknowledged is kept and sent again. Sending never fails: what does not fit waits in the peer's outbox, whose
+ * room is reserved for all that the windows allow (dso.md, "Memory and credit"). */
+#ifndef SHOAL_CHANNEL_CHANNEL_H
+#define SHOAL_CHANNEL_CHANNEL_H
+
+#include "channel/message.h"
+#include "channel/transport.h"
+#include "worker/statistics.h"
+
+struct shoal_channel;
+
+struct shoal_channel_config {
+	uint8_t self;
+	uint64_t life;
+	const struct shoal_class *const *classes; /* borrows */
+	unsigned classes_count;
+	size_t outbox_bytes; /* reserved address space for each peer; touched only when a peer is slow */
+	uint64_t resend_ns; /* on links that are not reliable */
+};
+
+/* What the channel hands upwards. Messages are valid and borrowed for the call. */
+typedef void (*shoal_channel_receive)(void *owner, uint8_t from, const struct shoal_message *message);
+
+struct shoal_channel *shoal_channel_create(const struct shoal_channel_config *config); /* NULL with errno */
+void shoal_channel_destroy(struct shoal_channel *channel); /* and its links */
+
+/* Owns the link from here on, also where it fails. -EEXIST: the member has a link already. */
+SHOAL_MUST_USE int shoal_channel_attach(struct shoal_channel *channel, uint8_t member, uint64_t life, struct shoal_link *link);
+/* Forgets a peer and whatever waits for it. */
+void shoal_channel_detach(struct shoal_channel *channel, uint8_t member);
+bool shoal_channel_attached(const struct shoal_channel *channel, uint8_t member);
+bool shoal_channel_up(const struct shoal_channel *channel, uint8_t member);
+/* Why a peer's link is BROKEN or ENDED; "" if it is not. */
+const char *shoal_channel_reason(const struct shoal_channel *channel, uint8_t member);
+
+/* Sends head, key, waiters and bytes; head->length, key_bytes (of its class; 0 where key is NULL), waiters and bytes are set
+ * here. To a member without a link: counted and dropped. */
+void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct shoal_message *head, const void *key,
+	const struct shoal_waiter *waiters, unsigned waiters_count, const void *bytes, unsigned bytes_count);
+/* Sends on a received message as it is. */
+void shoal_channel_forward(struct shoal_channel *channel, uint8_t member, const struct shoal_message *message);
+
+/* Hands up to `budget` messages of each peer to `receive`. Returns how many. */
+unsigned shoal_channel_receive_all(struct shoal_channel *channel, unsigned budget, shoal_channel_receive receive, void *owner);
+/* End of a poll: closes frames, empties outboxes as far as links take them, acknowledges, sends again what is overdue. */
+void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns);
+
+/* Bytes that wait for a peer on this side (outbox, and what is not acknowledged), and the most ever. */
+size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member);
+/* True when nothing at all waits to be taken by any peer. */
+bool shoal_channel_idle(const struct shoal_channel *channel);
+
+struct shoal_channel_counters {
+	uint64_t sent[SHOAL_MESSAGE_KINDS];
+	uint64_t received[SHOAL_MESSAGE_KINDS];
+	uint64_t frames_sent, frames_received, frames_repeated, frames_resent, frames_out_of_order;
+	uint64_t frames_other_life, frames_malformed, messages_malformed, no_link;
+	uint64_t outbox_most;
+};
+const struct shoal_channel_counters *shoal_channel_counters(const struct shoal_channel *channel);
+void shoal_channel_statistics(const struct shoal_channel *channel, struct shoal_statistics *statistics);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "channel/message.h"
+
+/* What each kind may carry. */
+enum body {
+	BODY_KEY = 1 << 0,
+	BODY_WAITERS = 1 << 1,
+	BODY_OBJECT = 1 << 2, /* the class's object, or nothing */
+	BODY_ARGUMENT = 1 << 3,
+	BODY_RESULT = 1 << 4, /* of a method, or nothing */
+	BODY_CALLERS = 1 << 5, /* TOKEN: (member, number) pairs, written as waiters */
+	BODY_SLOT = 1 << 6,
+};
+
+static const struct {
+	const char *name;
+	unsigned body;
+} kinds[SHOAL_MESSAGE_KINDS] = {
+	[SHOAL_LEASE_REQUEST] = { "lease_request", BODY_KEY },
+	[SHOAL_PASSED] = { "passed", BODY_KEY },
+	[SHOAL_RETURN] = { "return", BODY_KEY | BODY_WAITERS | BODY_OBJECT },
+	[SHOAL_REMOVE] = { "remove", BODY_KEY },
+	[SHOAL_READ_REQUEST] = { "read_request", BODY_KEY },
+	[SHOAL_CALL] = { "call", BODY_KEY | BODY_ARGUMENT },
+	[SHOAL_ABSENT] = { "absent", BODY_KEY },
+	[SHOAL_RECALL] = { "recall", BODY_KEY | BODY_WAITERS },
+	[SHOAL_GRANT] = { "grant", BODY_KEY | BODY_WAITERS | BODY_OBJECT },
+	[SHOAL_REMOVED] = { "removed", BODY_KEY },
+	[SHOAL_READ_REPLY] = { "read_reply", BODY_KEY | BODY_OBJECT },
+	[SHOAL_READ_AT_HOLDER] = { "read_at_holder", BODY_KEY },
+	[SHOAL_REPLY] = { "reply", BODY_RESULT },
+	[SHOAL_CALL_APPLIED] = { "call_applied", BODY_SLOT },
+	[SHOAL_TOKEN] = { "token", BODY_SLOT | BODY_CALLERS },
+	[SHOAL_RECORD_REQUEST] = { "record_request", BODY_KEY },
+	[SHOAL_RECORD_MOVED] = { "record", BODY_KEY | BODY_WAITERS | BODY_OBJECT },
+	[SHOAL_RECORD_ABSENT] = { "record_absent", BODY_KEY },
+	[SHOAL_SWEPT] = { "swept", BODY_SLOT },
+	[SHOAL_FLUSH1] = { "flush1", 0 },
+	[SHOAL_FLUSH2] = { "flush2", 0 },
+};
+
+const char *shoal_message_kind_name(unsigned kind)
+{
+	return kind && kind < SHOAL_MESSAGE_KINDS ? kinds[kind].name : "unknown";
+}
+
+static const char *wrong_bytes(const struct shoal_message *message, unsigned body, const struct shoal_class *class)
+{
+	if (body & BODY_OBJECT)
+		return message->bytes && message->bytes != class->object_bytes ? "object of another size" : NULL;
+	if (body & BODY_RESULT)
+		return message->bytes > SHOAL_METHOD_BYTES_MAX ? "result too long" : NULL;
+	if (!(body & BODY_ARGUMENT))
+		return message->bytes ? "bytes where none belong" : NULL;
+	if (class->pattern != SHOAL_MULTI_WRITER || message->method >= class->methods_count)
+		return "no such method";
+	return message->bytes != class->methods[message->method].argument_bytes ? "argument of another size" : NULL;
+}
+
+static const char *wrong_waiters(const struct shoal_message *message, unsigned body)
+{
+	const struct shoal_waiter *waiters = shoal_message_waiters(message);
+
+	if (message->waiters && !(body & (BODY_WAITERS | BODY_CALLERS)))
+		return "waiters where none belong";
+	for (unsigned i = 0; i < message->waiters; i++)
+		if (waiters[i].member >= SHOAL_MEMBERS_MAX)
+			return "waiter is no member";
+	return NULL;
+}
+
+static const char *wrong_body(const struct shoal_message *message, const struct shoal_class *const *classes,
+	unsigned classes_count)
+{
+	unsigned body = kinds[message->kind].body;
+	const struct shoal_class *class = NULL;
+	const char *wrong;
+
+	if (body & BODY_KEY) {
+		if (message->class >= classes_count)
+			return "no such class";
+		class = classes[message->class];
+		if (message->key_bytes != class->key_bytes)
+			return "key of another size";
+	} else if (message->key_bytes) {
+		return "key where none belongs";
+	}
+	if ((body & BODY_SLOT) && message->slot >= SHOAL_SLOTS)
+		return "no such slot";
+	wrong = wrong_bytes(message, body, class);
+	return wrong ? wrong : wrong_waiters(message, body);
+}
+
+bool shoal_message_valid(const struct shoal_message *message, uint32_t available, const struct shoal_class *const *classes,
+	unsigned classes_count, const char **reason)
+{
+	*reason = NULL;
+	if (available < sizeof(*message) || message->length < sizeof(*message) || message->length > available ||
+		message->length % 8)
+		*reason = "length beyond the frame";
+	else if (!message->kind || message->kind >= SHOAL_MESSAGE_KINDS)
+		*reason = "unknown kind";
+	else if (message->origin >= SHOAL_MEMBERS_MAX)
+		*reason = "origin is no member";
+	else if (message->holder >= SHOAL_MEMBERS_MAX && message->holder != SHOAL_MEMBER_NONE)
+		*reason = "holder is no member";
+	else if (message->length != shoal_message_length(message->key_bytes, message->waiters, message->bytes))
+		*reason = "length does not match its parts";
+	else
+		*reason = wrong_body(message, classes, classes_count);
+	return !*reason;
+}
