@@ -12,15 +12,12 @@ enum shoal_message_kind {
 	SHOAL_PASSED,
 	SHOAL_RETURN,
 	SHOAL_REMOVE,
-	SHOAL_READ_REQUEST,
 	SHOAL_CALL,
 	/* To one worker, whoever owns the slot. */
 	SHOAL_ABSENT,
 	SHOAL_RECALL,
 	SHOAL_GRANT,
 	SHOAL_REMOVED,
-	SHOAL_READ_REPLY,
-	SHOAL_READ_AT_HOLDER,
 	SHOAL_REPLY,
 	SHOAL_CALL_APPLIED,
 	/* Reorganisation. */
@@ -42,15 +39,11 @@ enum shoal_message_flag {
 	SHOAL_MESSAGE_NO_ROOM = 1 << 2, /* ABSENT, REPLY: the table there is full */
 	SHOAL_MESSAGE_UNTETHERED = 1 << 3, /* CALL: no REPLY, but CALL_APPLIED */
 	SHOAL_MESSAGE_PASSED_TOO = 1 << 4, /* GRANT to the key owner: counts as PASSED as well */
-	SHOAL_MESSAGE_SECOND_VISIT = 1 << 5, /* READ_REQUEST: the holder had it no more */
-	SHOAL_MESSAGE_FREE = 1 << 6, /* RECORD: state FREE; bytes follow */
-	SHOAL_MESSAGE_SHARED = 1 << 7, /* RECORD: a multi-writer object; bytes follow */
 };
 
 enum shoal_waiter_flag {
 	SHOAL_WAITER_CREATE = 1 << 0,
-	SHOAL_WAITER_COPY = 1 << 1, /* wants a copy, not the lease */
-	SHOAL_WAITER_TOLD = 1 << 2, /* the holder knows of it; the key owner's own mark */
+	SHOAL_WAITER_TOLD = 1 << 1, /* the holder knows of it; the key owner's own mark */
 };
 
 /* Who waits for a lease, as it travels. */
@@ -69,13 +62,13 @@ struct shoal_message {
 	uint8_t origin; /* member that began it; forwarding keeps it */
 	uint8_t holder; /* PASSED: the new one; RECORD: the one of record */
 	uint8_t waiters;
-	uint32_t lease;
-	uint32_t request; /* origin's request number; RECALL answers carry the number under which the lease was got */
-	uint32_t granted; /* PASSED: the new holder's request number */
+	uint32_t lease; /* CALL: its number for (caller, slot) */
+	uint32_t request; /* origin's request number; PASSED, RETURN, REMOVE: the one under which it had got the lease */
+	uint32_t granted; /* PASSED: the new holder's request number; GRANT: the old one's; CALL_APPLIED: how many; TOKEN: epoch */
 	uint32_t age_ms; /* of the object's last use */
-	uint64_t incarnation;
-	uint16_t slot; /* TOKEN, SWEPT, CALL_APPLIED */
-	uint16_t method;
+	uint64_t incarnation; /* TOKEN: the last one drawn; FLUSH: the epoch */
+	uint16_t slot; /* TOKEN */
+	uint16_t method; /* CALL; RECORD: its state, enum shoal_record */
 	uint16_t key_bytes;
 	uint16_t bytes; /* object, argument or result */
 	uint8_t body[];

@@ -52,7 +52,7 @@ struct shoal_statistic {
 
 struct shoal_instance_config {
 	char name[64];
-	char run_directory[256]; /* slabs lie here */
+	char slab_directory[256]; /* on hugetlbfs or tmpfs; slabs lie here, and outlive the process; "": slabs without files */
 	char nf_path[256]; /* the NF's shared object */
 	uint16_t member; /* this worker's number in the space, below SHOAL_MEMBERS_MAX */
 	uint64_t life; /* number of this start; never used twice in one cluster */
@@ -102,6 +102,7 @@ struct shoal_plan {
 	uint8_t in_now[64]; /* is a member; SHOAL_MEMBERS_MAX entries */
 	uint8_t in_next[64];
 	uint64_t life[64];
+	uint32_t expected_objects[16]; /* of each class, that the next map would bring here; SHOAL_CLASSES_MAX entries */
 };
 
 enum shoal_stage {

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Slots, tokens and routing. A slot's token is the right to be its key owner: exactly one exists, held by one worker or in
+ * one message; that alone gives S6's R1 (never two owners) and R2 (never none). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include "keyspace/reorganisation.h"
+#include "object/map_inline.h"
+#include "object/space.h"
+
+#define CALLS_BYTES ((size_t)SHOAL_SLOTS * SHOAL_MEMBERS_MAX * sizeof(uint32_t))
+
+int shoal_keyspace_init(struct shoal_keyspace *keyspace)
+{
+	void *expected = mmap(NULL, CALLS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	memset(keyspace, 0, sizeof(*keyspace));
+	keyspace->call_expected = expected == MAP_FAILED ? NULL : expected;
+	keyspace->call_last = calloc(SHOAL_SLOTS, sizeof(*keyspace->call_last));
+	keyspace->held_back = calloc(SHOAL_SLOTS, sizeof(*keyspace->held_back));
+	memset(keyspace->owner, SHOAL_MEMBER_NONE, sizeof(keyspace->owner));
+	if (keyspace->call_expected && keyspace->call_last && keyspace->held_back)
+		return 0;
+	shoal_keyspace_fini(keyspace);
+	return -ENOMEM;
+}
+
+void shoal_keyspace_fini(struct shoal_keyspace *keyspace)
+{
+	if (keyspace->call_expected)
+		munmap(keyspace->call_expected, CALLS_BYTES);
+	free(keyspace->call_last);
+	free(keyspace->held_back);
+	keyspace->call_expected = NULL;
+	keyspace->call_last = NULL;
+	keyspace->held_back = NULL;
+}
+
+uint8_t shoal_keyspace_route(const struct shoal_space *space, uint16_t slot)
+{
+	const struct shoal_keyspace *keyspace = &space->keyspace;
+	uint8_t self = space->config.self;
+
+	if (SHOAL_LIKELY(shoal_slot_bit(keyspace->token, slot)))
+		return self;
+	switch (keyspace->stage) {
+	case SHOAL_STAGE_HANDING_OVER:
+	case SHOAL_STAGE_DONE:
+	case SHOAL_STAGE_LEFT:
+		/* The future owner without the token yet sends to the present one; everybody else to the future one. */
+		if (keyspace->owner_next[slot] != self)
+			return keyspace->owner_next[slot];
+		return keyspace->owner[slot] == self ? SHOAL_MEMBER_NONE : keyspace->owner[slot];
+	default:
+		/* Before the first map, and where my own token has not come yet. */
+		return keyspace->owner[slot] == self ? SHOAL_MEMBER_NONE : keyspace->owner[slot];
+	}
+}
+
+/* --- Tokens --- */
+
+static void send_token(struct shoal_space *space, uint16_t slot)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+	const uint32_t *expected = &keyspace->call_expected[(size_t)slot * SHOAL_MEMBERS_MAX];
+	uint8_t member = keyspace->owner_next[slot];
+	struct shoal_waiter callers[SHOAL_MEMBERS_MAX];
+	unsigned count = 0;
+	struct shoal_message head = { .kind = SHOAL_TOKEN,
+		.origin = space->config.self,
+		.holder = SHOAL_MEMBER_NONE,
+		.granted = (uint32_t)keyspace->epoch_next,
+		.incarnation = keyspace->incarnation[slot],
+		.slot = slot };
+
+	for (uint8_t caller = 0; caller < space->config.members_max && !SHOAL_PLANT(10); caller++)
+		if (expected[caller])
+			callers[count++] = (struct shoal_waiter){ .member = caller, .request = expected[caller] };
+	/* Cleared before it is sent: no moment with two. */
+	shoal_slot_set(keyspace->token, slot, false);
+	shoal_slot_set(keyspace->handed, slot, true);
+	keyspace->tokens--;
+	keyspace->tokens_to_send--;
+	shoal_space_send(space, member, &head, NULL, callers, count, NULL, 0);
+	shoal_call_forward_held_back(space, slot, member);
+}
+
+unsigned shoal_keyspace_send_tokens(struct shoal_space *space, unsigned budget)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+	uint8_t self = space->config.self;
+	unsigned sent = 0;
+
+	for (; keyspace->tokens_to_send && sent < budget && keyspace->send_cursor < SHOAL_SLOTS; keyspace->send_cursor++) {
+		uint16_t slot = (uint16_t)keyspace->send_cursor;
+
+		if (keyspace->owner[slot] != self || keyspace->owner_next[slot] == self || !shoal_slot_bit(keyspace->token, slot))
+			continue;
+		send_token(space, slot);
+		sent++;
+	}
+	return sent;
+}
+
+static void take_token(struct shoal_space *space, const struct shoal_message *message)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+	const struct shoal_waiter *callers = shoal_message_waiters(message);
+	uint16_t slot = message->slot;
+	uint32_t *expected = &keyspace->call_expected[(size_t)slot * SHOAL_MEMBERS_MAX];
+
+	if (!keyspace->epoch_next || message->granted != (uint32_t)keyspace->epoch_next ||
+		keyspace->owner_next[slot] != space->config.self || shoal_slot_bit(keyspace->token, slot)) {
+		space->counters.stale_messages++;
+		return;
+	}
+	memset(expected, 0, SHOAL_MEMBERS_MAX * sizeof(*expected));
+	for (unsigned i = 0; i < message->waiters; i++)
+		expected[callers[i].member] = callers[i].request;
+	keyspace->incarnation[slot] = message->incarnation;
+	shoal_slot_set(keyspace->unswept, slot, true);
+	shoal_slot_set(keyspace->token, slot, true);
+	keyspace->tokens++;
+	keyspace->tokens_to_receive--;
+	keyspace->slots_unswept++;
+}
+
+/* The previous owner has sent the last record of all slots that it handed to me. */
+static void take_swept(struct shoal_space *space, uint8_t from)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+
+	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++) {
+		if (keyspace->owner[slot] != from || !shoal_slot_bit(keyspace->unswept, (uint16_t)slot))
+			continue;
+		shoal_slot_set(keyspace->unswept, (uint16_t)slot, false);
+		keyspace->slots_unswept--;
+	}
+}
+
+static void take_flush(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+
+	if (!keyspace->epoch_next || message->incarnation != keyspace->epoch_next) {
+		space->counters.stale_messages++;
+		return;
+	}
+	if (message->kind == SHOAL_FLUSH1)
+		keyspace->flush1_from |= UINT64_C(1) << from;
+	else
+		keyspace->flush2_from |= UINT64_C(1) << from;
+}
+
+/* The new owner asks for one record before the sweep has come to it. */
+static void answer_record_request(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
+{
+	const void *key = shoal_message_key(message);
+	struct shoal_place place =
+		shoal_place_find(space, message->class, key, shoal_map_hash(&space->maps[message->class], key));
+	struct shoal_message head = { .kind = SHOAL_RECORD_ABSENT,
+		.class = message->class,
+		.origin = space->config.self,
+		.holder = SHOAL_MEMBER_NONE };
+
+	if (place.entry && place.entry->record != SHOAL_RECORD_NONE && !shoal_slot_bit(space->keyspace.token, place.entry->slot))
+		shoal_record_hand_over(space, &place, from);
+	else
+		shoal_space_send(space, from, &head, key, NULL, 0, NULL, 0);
+}
+
+void shoal_keyspace_handle(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
+{
+	switch (message->kind) {
+	case SHOAL_TOKEN:
+		take_token(space, message);
+		break;
+	case SHOAL_RECORD_REQUEST:
+		answer_record_request(space, from, message);
+		break;
+	case SHOAL_RECORD_MOVED:
+		shoal_record_moved(space, from, message);
+		break;
+	case SHOAL_RECORD_ABSENT:
+		shoal_record_absent(space, message);
+		break;
+	case SHOAL_SWEPT:
+		take_swept(space, from);
+		break;
+	default:
+		take_flush(space, from, message);
+	}
+}

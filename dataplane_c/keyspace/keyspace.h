@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The key layer of one worker: who owns which slot, the tokens held here, and the reorganisation from one slot map to the
+ * next (S6 §4.4; dso.md, "Slots have tokens").
+ *
+ * Stages of one worker, and who moves it:
+ *     ALONE | NORMAL -> LEARNT        command learn: both maps known; no token moves
+ *     LEARNT -> NORMAL | ALONE        command abandon: the epoch is never used again
+ *     LEARNT -> HANDING_OVER          command hand_over, given when all have learnt
+ *     HANDING_OVER -> DONE            by itself, when nothing is pending
+ *     DONE -> NORMAL | LEFT           command forget, given when all are done
+ * Forbidden: anything else. Only HANDING_OVER moves tokens out; tokens may come in from LEARNT on. */
+#ifndef SHOAL_KEYSPACE_KEYSPACE_H
+#define SHOAL_KEYSPACE_KEYSPACE_H
+
+#include <shoal/dataplane.h>
+#include <shoal/types.h>
+
+struct shoal_space;
+struct shoal_message;
+
+#define SHOAL_SLOT_WORDS (SHOAL_SLOTS / 64)
+
+struct shoal_keyspace {
+	int stage; /* enum shoal_stage */
+	uint64_t term;
+	uint64_t epoch; /* of the map in force */
+	uint64_t epoch_next; /* of the map learnt; 0: none */
+	uint64_t epoch_abandoned; /* highest that was abandoned; never used again */
+	uint8_t owner[SHOAL_SLOTS];
+	uint8_t owner_next[SHOAL_SLOTS];
+	uint64_t in_now, in_next; /* bit for each member */
+	uint64_t life[SHOAL_MEMBERS_MAX];
+	uint64_t token[SHOAL_SLOT_WORDS];
+	uint64_t unswept[SHOAL_SLOT_WORDS]; /* token here, but records may still lie at owner[slot] */
+	uint64_t handed[SHOAL_SLOT_WORDS]; /* token sent in this plan; its records are still to be swept */
+	uint64_t incarnation[SHOAL_SLOTS]; /* last one drawn; goes with the token */
+	uint32_t *call_expected; /* [slot][member]: number of the next call; owns */
+	uint32_t *call_last; /* [slot]: number of my own last call; owns */
+	struct shoal_parked **held_back; /* [slot]: calls with a gap before them; owns */
+	uint32_t held_back_count;
+	uint32_t tokens; /* held now */
+	uint32_t tokens_to_send, tokens_to_receive, slots_unswept;
+	uint32_t send_cursor; /* slots below have been looked at for sending */
+	/* The sweep: one pass over all maps, begun when the last token has been sent. */
+	bool sweeping;
+	uint8_t sweep_class;
+	uint32_t sweep_index;
+	bool swept; /* SWEPT has been sent, or there was nothing to sweep */
+	/* A leaver's push of the objects that it holds. */
+	bool leaving, markers_back;
+	uint8_t push_class;
+	uint32_t push_index;
+	uint64_t flush1_from, flush2_from;
+	bool flush1_sent, flush2_sent;
+};
+
+static inline bool shoal_slot_bit(const uint64_t *bits, uint16_t slot)
+{
+	return bits[slot / 64] >> slot % 64 & 1;
+}
+
+static inline void shoal_slot_set(uint64_t *bits, uint16_t slot, bool value)
+{
+	uint64_t bit = UINT64_C(1) << slot % 64;
+
+	bits[slot / 64] = value ? bits[slot / 64] | bit : bits[slot / 64] & ~bit;
+}
+
+SHOAL_MUST_USE int shoal_keyspace_init(struct shoal_keyspace *keyspace);
+void shoal_keyspace_fini(struct shoal_keyspace *keyspace);
+
+/* Where a message for the slot's key owner goes from here: myself with the token, else as dso.md says. MEMBER_NONE: I know
+ * no map. */
+uint8_t shoal_keyspace_route(const struct shoal_space *space, uint16_t slot);
+
+/* Commands (dso.md stages 1 to 4); 0 or -errno, see dataplane.h. Idempotent. */
+int shoal_keyspace_learn(struct shoal_space *space, const struct shoal_plan *plan);
+int shoal_keyspace_abandon(struct shoal_space *space, uint64_t term, uint64_t epoch);
+int shoal_keyspace_hand_over(struct shoal_space *space, uint64_t term, uint64_t epoch);
+int shoal_keyspace_markers_back(struct shoal_space *space, uint64_t term, uint64_t epoch);
+int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epoch);
+void shoal_keyspace_progress(const struct shoal_space *space, struct shoal_progress *progress);
+
+/* Within a budget for each poll: tokens, sweep, push, flushes. Returns work done. */
+unsigned shoal_keyspace_poll(struct shoal_space *space);
+void shoal_keyspace_handle(struct shoal_space *space, uint8_t from, const struct shoal_message *message);
+
+#endif

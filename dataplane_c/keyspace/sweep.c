@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Background work of a reorganisation: one pass over the local maps hands over the records of all slots whose tokens have
+ * gone; a leaver then gives back what it holds. Both pause while the receiver is slow. */
+#include "keyspace/reorganisation.h"
+
+/* Bytes that may wait for a peer before the sweep waits for it. */
+#define UNTAKEN_BYTES ((size_t)256 << 10)
+
+static bool receiver_slow(const struct shoal_space *space, uint8_t member)
+{
+	return member < SHOAL_MEMBERS_MAX && shoal_channel_waiting(space->channel, member) > UNTAKEN_BYTES;
+}
+
+static void say_swept(struct shoal_space *space)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+	uint64_t receivers = 0;
+
+	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
+		if (shoal_slot_bit(keyspace->handed, (uint16_t)slot))
+			receivers |= UINT64_C(1) << keyspace->owner_next[slot];
+	memset(keyspace->handed, 0, sizeof(keyspace->handed));
+	keyspace->sweeping = false;
+	keyspace->swept = true;
+	for (; receivers; receivers &= receivers - 1) {
+		struct shoal_message head = { .kind = SHOAL_SWEPT,
+			.origin = space->config.self,
+			.holder = SHOAL_MEMBER_NONE };
+
+		shoal_space_send(space, (uint8_t)__builtin_ctzll(receivers), &head, NULL, NULL, 0, NULL, 0);
+	}
+}
+
+unsigned shoal_sweep_poll(struct shoal_space *space, unsigned budget)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+	unsigned work = 0;
+
+	for (; work < budget && keyspace->sweep_class < space->config.classes_count; work++) {
+		struct shoal_map *map = &space->maps[keyspace->sweep_class];
+		struct shoal_place place;
+
+		if (keyspace->sweep_index >= map->high_water) {
+			keyspace->sweep_class++;
+			keyspace->sweep_index = 1;
+			continue;
+		}
+		place = shoal_place_at(space, keyspace->sweep_class, keyspace->sweep_index);
+		if (place.entry->record != SHOAL_RECORD_NONE && shoal_slot_bit(keyspace->handed, place.entry->slot)) {
+			if (receiver_slow(space, keyspace->owner_next[place.entry->slot]))
+				return work;
+			shoal_record_hand_over(space, &place, keyspace->owner_next[place.entry->slot]);
+		}
+		keyspace->sweep_index++;
+	}
+	if (keyspace->sweep_class == space->config.classes_count)
+		say_swept(space);
+	return work;
+}
+
+unsigned shoal_sweep_push_held(struct shoal_space *space, unsigned budget)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+	unsigned work = 0;
+
+	for (; work < budget && space->held; work++) {
+		struct shoal_map *map = &space->maps[keyspace->push_class];
+		struct shoal_place place;
+
+		if (keyspace->push_index >= map->high_water) {
+			keyspace->push_class = (uint8_t)((keyspace->push_class + 1u) % space->config.classes_count);
+			keyspace->push_index = 1;
+			continue;
+		}
+		place = shoal_place_at(space, keyspace->push_class, keyspace->push_index);
+		/* One that is in use, or promised to somebody, goes later or by itself. */
+		if (place.entry->handle == SHOAL_HANDLE_HELD && !place.entry->references &&
+			!(place.entry->flags & SHOAL_ENTRY_RECALLED)) {
+			if (receiver_slow(space, shoal_keyspace_route(space, place.entry->slot)))
+				return work;
+			shoal_holder_return(space, &place);
+		}
+		keyspace->push_index++;
+	}
+	return work;
+}

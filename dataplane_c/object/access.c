@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What NFs call: take, release, remove. The only place that asks "local or not" (and call.c for methods). */
+#include <errno.h>
+#include <string.h>
+#include "object/map_inline.h"
+#include "object/space.h"
+
+static struct shoal_space *space_of(struct shoal_context *context)
+{
+	return ((struct shoal_space_context *)context)->space;
+}
+
+/* References that the running microthread holds, kept in its own word. NULL: not in a microthread. */
+static uintptr_t *holding(struct shoal_space *space)
+{
+	struct shoal_microthread *microthread = shoal_microthread_current(space->scheduler);
+
+	return microthread ? (uintptr_t *)shoal_microthread_local(microthread) : NULL;
+}
+
+static bool usable(struct shoal_space *space, const struct shoal_place *place)
+{
+	const struct shoal_entry *entry = place->entry;
+
+	if (!entry || entry->handle != SHOAL_HANDLE_HELD)
+		return false;
+	if (SHOAL_LIKELY(!(entry->flags & SHOAL_ENTRY_RECALLED)))
+		return true;
+	if (!place->cold->contention)
+		return false;
+	struct shoal_contention *contention = &space->contention.contentions[place->cold->contention];
+
+	return contention->keep && contention->keep--;
+}
+
+static int use(struct shoal_space *space, struct shoal_request *request, const struct shoal_place *place)
+{
+	place->entry->used_ms = space->now_ms;
+	request->object = shoal_place_object(place);
+	request->entry = place->index;
+	return 0;
+}
+
+/* Here the key owner is asked without a message. 1: the answer is in the request; 0: somebody else has the object. */
+static int take_as_owner(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash)
+{
+	struct shoal_place place = shoal_place_find(space, class, request->key, hash);
+	bool absent = !place.entry || place.entry->record == SHOAL_RECORD_NONE;
+
+	if (absent && !request->create)
+		return 1;
+	if (!place.entry)
+		place = shoal_place_make(space, class, request->key, hash);
+	if (!place.entry) {
+		space->counters.takes_no_room++;
+		return -ENOSPC;
+	}
+	if (!shoal_record_grant_here(space, &place, request->create))
+		return 0;
+	request->created = absent;
+	place.entry->references++;
+	use(space, request, &place);
+	return 1;
+}
+
+static int outcome_of_wait(struct shoal_space *space, struct shoal_request *request, const struct shoal_wait *wait)
+{
+	struct shoal_place place = shoal_place_at(space, wait->class, wait->entry);
+
+	switch (wait->outcome) {
+	case SHOAL_WAIT_GRANTED:
+		request->created = wait->created;
+		return use(space, request, &place);
+	case SHOAL_WAIT_GONE:
+		return 0;
+	case SHOAL_WAIT_NO_ROOM:
+		space->counters.takes_no_room++;
+		return -ENOSPC;
+	case SHOAL_WAIT_TIMED_OUT:
+		return -ETIMEDOUT;
+	default:
+		return -EAGAIN;
+	}
+}
+
+static int wait_for(struct shoal_space *space, struct shoal_request *request, struct shoal_place *place)
+{
+	struct shoal_contention *contention = shoal_place_contention(space, place);
+	struct shoal_wait wait = { .class = place->class, .entry = place->index, .create = request->create };
+
+	if (contention->local_last)
+		contention->local_last->next = &wait;
+	else
+		contention->local_first = &wait;
+	contention->local_last = &wait;
+	shoal_wait(space, &wait);
+	return outcome_of_wait(space, request, &wait);
+}
+
+static bool owner_here(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash)
+{
+	uint16_t slot = shoal_map_slot(&space->maps[class], key, hash);
+
+	return shoal_slot_bit(space->keyspace.token, slot) && shoal_record_here(space, class, key, hash, slot);
+}
+
+static int take_one(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash)
+{
+	bool remote = false;
+	int error;
+
+	for (;;) {
+		struct shoal_place place = shoal_place_find(space, class, request->key, hash);
+
+		if (usable(space, &place)) {
+			space->counters.takes_local += !remote;
+			place.entry->references++;
+			return use(space, request, &place);
+		}
+		if (!place.entry || place.entry->handle == SHOAL_HANDLE_ABSENT) {
+			if (owner_here(space, class, request->key, hash)) {
+				error = take_as_owner(space, request, class, hash);
+				if (error) {
+					space->counters.takes_local += !remote;
+					return error > 0 ? 0 : error;
+				}
+			}
+			if (!shoal_window_open(space)) {
+				if (!shoal_window_wait(space))
+					return -ETIMEDOUT;
+				continue;
+			}
+			place = shoal_place_make(space, class, request->key, hash);
+			if (!place.entry) {
+				space->counters.takes_no_room++;
+				return -ENOSPC;
+			}
+			space->counters.takes_remote += !remote;
+			remote = true;
+			shoal_holder_request(space, &place, request->create);
+		}
+		error = wait_for(space, request, &place);
+		if (error != -EAGAIN)
+			return error;
+	}
+}
+
+static void release_one(struct shoal_space *space, struct shoal_request *request, uint8_t class)
+{
+	struct shoal_place place = shoal_place_at(space, class, request->entry);
+
+	request->object = NULL;
+	place.entry->references--;
+	if (SHOAL_UNLIKELY(place.entry->flags & SHOAL_ENTRY_RECALLED))
+		shoal_holder_settle_later(space, &place);
+}
+
+void shoal_space_release(struct shoal_context *context, struct shoal_request *requests, unsigned n)
+{
+	struct shoal_space *space = space_of(context);
+	uintptr_t *held = holding(space);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!requests[i].object)
+			continue;
+		release_one(space, &requests[i], shoal_space_class_index(space, requests[i].class));
+		(*held)--;
+	}
+}
+
+/* The order in which all microthreads of all workers take: by class, then hash. With it no two can wait for each
+ * other [m 12]. */
+static void sort(struct shoal_space *space, struct shoal_request *requests, unsigned n, uint8_t *order, uint8_t *classes,
+	uint64_t *hashes)
+{
+	for (unsigned i = 0; i < n; i++) {
+		unsigned at = i;
+
+		classes[i] = shoal_space_class_index(space, requests[i].class);
+		hashes[i] = classes[i] < SHOAL_CLASSES_MAX ? shoal_map_hash(&space->maps[classes[i]], requests[i].key) : 0;
+		while (at && !SHOAL_PLANT(7) &&
+			(classes[order[at - 1]] > classes[i] ||
+				(classes[order[at - 1]] == classes[i] && hashes[order[at - 1]] > hashes[i]))) {
+			order[at] = order[at - 1];
+			at--;
+		}
+		order[at] = (uint8_t)i;
+	}
+}
+
+int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n)
+{
+	struct shoal_space *space = space_of(context);
+	uintptr_t *held = holding(space);
+	uint8_t order[SHOAL_TAKE_MAX], classes[SHOAL_TAKE_MAX];
+	uint64_t hashes[SHOAL_TAKE_MAX];
+	int error = 0;
+
+	if (!held || !n || n > SHOAL_TAKE_MAX)
+		return -EINVAL;
+	if (*held) {
+		space->counters.takes_refused_deadlock++;
+		return -EDEADLK;
+	}
+	sort(space, requests, n, order, classes, hashes);
+	for (unsigned i = 0; i < n; i++) {
+		if (classes[i] == SHOAL_CLASSES_MAX || requests[i].class->pattern != SHOAL_SINGLE_WRITER)
+			return -EINVAL;
+		requests[i].object = NULL;
+		requests[i].created = false;
+	}
+	space->counters.takes += n;
+	for (unsigned i = 0; i < n && !error; i++)
+		error = take_one(space, &requests[order[i]], classes[order[i]], hashes[order[i]]);
+	for (unsigned i = 0; i < n; i++) {
+		if (error && requests[i].object)
+			release_one(space, &requests[i], classes[i]);
+		*held += requests[i].object != NULL;
+	}
+	return error;
+}
+
+int shoal_space_remove(struct shoal_context *context, struct shoal_request *request)
+{
+	struct shoal_space *space = space_of(context);
+	struct shoal_place place = shoal_place_at(space, shoal_space_class_index(space, request->class), request->entry);
+	struct shoal_message head = { .kind = SHOAL_REMOVE,
+		.class = place.class,
+		.origin = space->config.self,
+		.holder = SHOAL_MEMBER_NONE };
+
+	if (!request->object)
+		return -EINVAL;
+	if (place.entry->references > 1)
+		return -EBUSY;
+	request->object = NULL;
+	(*holding(space))--;
+	place.entry->references = 0;
+	space->counters.removes++;
+	shoal_idle_disarm(space, &place);
+	if (shoal_slot_bit(space->keyspace.token, place.entry->slot) && place.entry->record == SHOAL_RECORD_LEASED &&
+		place.entry->holder == space->config.self && !place.cold->contention) {
+		place.entry->record = SHOAL_RECORD_NONE;
+		shoal_holder_let_go(space, &place);
+		shoal_place_tidy(space, &place);
+		return 0;
+	}
+	head.lease = place.cold->lease;
+	head.request = place.cold->request;
+	head.incarnation = place.cold->incarnation;
+	space->held--;
+	space->waiting++;
+	place.entry->handle = SHOAL_HANDLE_REMOVING;
+	place.entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
+	if (place.cold->contention)
+		shoal_waiters_clear(&space->contention, &shoal_place_contention(space, &place)->successors);
+	shoal_space_send_to_owner(space, place.entry->slot, &head, shoal_place_key(&place), NULL, 0);
+	return 0;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The holder's side of a lease (dso.md, "Single-writer objects"). A message older than what is known here, by (incarnation,
+ * lease), is ignored and counted. */
+#include <string.h>
+#include "object/map_inline.h"
+#include "object/space.h"
+
+/* Local uses that a recalled object still serves: packets that were queued here when the RECALL came go first, and
+ * contenders do not ping-pong for each packet. */
+#define KEEP_FOR_QUEUED 16
+
+static struct shoal_contention *contention_of(struct shoal_space *space, const struct shoal_place *place)
+{
+	return place->cold->contention ? &space->contention.contentions[place->cold->contention] : NULL;
+}
+
+void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, bool create)
+{
+	struct shoal_message head = { .kind = SHOAL_LEASE_REQUEST,
+		.class = place->class,
+		.flags = create ? SHOAL_MESSAGE_CREATE : 0,
+		.origin = space->config.self,
+		.holder = SHOAL_MEMBER_NONE };
+
+	space->waiting += place->entry->handle == SHOAL_HANDLE_ABSENT;
+	place->entry->handle = SHOAL_HANDLE_WAITING;
+	head.request = place->cold->request = shoal_space_next_request(space);
+	space->outstanding++;
+	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
+}
+
+/* Every microthread that waits here gets its reference now, so that none is overtaken by a RECALL. */
+static void grant_to_waiting(struct shoal_space *space, struct shoal_place *place, bool created)
+{
+	struct shoal_contention *contention = contention_of(space, place);
+
+	while (contention && contention->local_first) {
+		struct shoal_wait *wait = contention->local_first;
+
+		contention->local_first = wait->next;
+		if (!contention->local_first)
+			contention->local_last = NULL;
+		wait->created = created;
+		created = false;
+		place->entry->references++;
+		shoal_wait_end(space, wait, SHOAL_WAIT_GRANTED);
+	}
+}
+
+void shoal_holder_install(struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease,
+	bool construct)
+{
+	struct shoal_entry *entry = place->entry;
+	const struct shoal_class *class = place->map->class;
+
+	if (construct) {
+		memset(shoal_place_object(place), 0, class->object_bytes);
+		if (class->construct)
+			class->construct(&space->context->context, shoal_place_key(place), shoal_place_object(place));
+		entry->used_ms = space->now_ms;
+	}
+	if (entry->handle == SHOAL_HANDLE_WAITING)
+		space->waiting--;
+	entry->handle = SHOAL_HANDLE_HELD;
+	entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
+	place->cold->incarnation = incarnation;
+	place->cold->lease = lease;
+	space->held++;
+	grant_to_waiting(space, place, construct);
+	shoal_idle_arm(space, place, 0);
+}
+
+static void wake_waiting(struct shoal_space *space, struct shoal_contention *contention, bool creating,
+	enum shoal_wait_outcome outcome)
+{
+	struct shoal_wait *kept_first = NULL, *kept_last = NULL, *next;
+
+	for (struct shoal_wait *wait = contention->local_first; wait; wait = next) {
+		next = wait->next;
+		if (creating || !wait->create) {
+			shoal_wait_end(space, wait, outcome);
+			continue;
+		}
+		wait->next = NULL;
+		if (kept_last)
+			kept_last->next = wait;
+		else
+			kept_first = wait;
+		kept_last = wait;
+	}
+	contention->local_first = kept_first;
+	contention->local_last = kept_last;
+}
+
+void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_contention *contention = contention_of(space, place);
+	bool create = false;
+
+	space->held -= place->entry->handle == SHOAL_HANDLE_HELD;
+	space->waiting -= place->entry->handle == SHOAL_HANDLE_WAITING || place->entry->handle == SHOAL_HANDLE_REMOVING;
+	place->entry->handle = SHOAL_HANDLE_ABSENT;
+	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
+	if (contention) {
+		shoal_waiters_clear(&space->contention, &contention->successors);
+		contention->recall_lease = 0;
+	}
+	if (place->entry->record != SHOAL_RECORD_FREE)
+		shoal_idle_disarm(space, place);
+	if (!contention || !contention->local_first)
+		return;
+	for (struct shoal_wait *wait = contention->local_first; wait; wait = wait->next)
+		create |= wait->create;
+	shoal_holder_request(space, place, create);
+}
+
+/* --- Passing on --- */
+
+static void send_passed(struct shoal_space *space, struct shoal_place *place, uint32_t lease, const struct shoal_waiter *next)
+{
+	struct shoal_message head = { .kind = SHOAL_PASSED,
+		.class = place->class,
+		.origin = space->config.self,
+		.holder = next->member,
+		.lease = lease,
+		.request = place->cold->request,
+		.granted = next->request,
+		.incarnation = place->cold->incarnation };
+
+	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
+}
+
+static void pass_on(struct shoal_space *space, struct shoal_place *place, const struct shoal_waiter *next,
+	struct shoal_contention *contention)
+{
+	struct shoal_waiter after[SHOAL_MEMBERS_MAX];
+	unsigned count = shoal_waiters_copy(&space->contention, contention->successors, after, SHOAL_MEMBERS_MAX);
+	const struct shoal_class *class = place->map->class;
+	struct shoal_message head = { .kind = SHOAL_GRANT,
+		.class = place->class,
+		.origin = space->config.self,
+		.holder = next->member,
+		.lease = place->cold->lease + 1,
+		.request = next->request,
+		.granted = place->cold->request,
+		.age_ms = space->now_ms - place->entry->used_ms,
+		.incarnation = place->cold->incarnation };
+	/* What the key owner grants itself needs no second message. */
+	bool owner = shoal_keyspace_route(space, place->entry->slot) == next->member && next->member != space->config.self;
+
+	if (owner)
+		head.flags = SHOAL_MESSAGE_PASSED_TOO;
+	shoal_space_send(space, next->member, &head, shoal_place_key(place), after, count, shoal_place_object(place),
+		class->object_bytes);
+	if (!owner)
+		send_passed(space, place, head.lease, next);
+	space->counters.leases_out++;
+	space->counters.bytes_out += class->object_bytes;
+	if (SHOAL_PLANT(1))
+		return; /* goes on writing what it gave away */
+	shoal_holder_let_go(space, place);
+	shoal_place_tidy(space, place);
+}
+
+/* Passes the object on if somebody waits for it and nobody here uses it. */
+static void settle(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_contention *contention = contention_of(space, place);
+	struct shoal_entry *entry = place->entry;
+	struct shoal_waiter next;
+
+	if (entry->handle != SHOAL_HANDLE_HELD || !(entry->flags & SHOAL_ENTRY_RECALLED) || entry->references)
+		return;
+	while (contention && shoal_waiters_pop(&space->contention, &contention->successors, &next)) {
+		/* My own request that this very lease has answered. */
+		if (next.member == space->config.self && !shoal_request_after(next.request, place->cold->request))
+			continue;
+		pass_on(space, place, &next, contention);
+		return;
+	}
+	entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
+	grant_to_waiting(space, place, false);
+	shoal_place_tidy(space, place);
+}
+
+void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *place)
+{
+	if (!(place->entry->flags & SHOAL_ENTRY_RECALLED) || place->entry->references)
+		return;
+	if (space->settle_count == sizeof(space->settle) / sizeof(space->settle[0])) {
+		settle(space, place);
+		return;
+	}
+	space->settle[space->settle_count].class = place->class;
+	space->settle[space->settle_count++].entry = place->index;
+}
+
+void shoal_holder_settle_all(struct shoal_space *space)
+{
+	for (uint32_t i = 0; i < space->settle_count; i++) {
+		struct shoal_place place = shoal_place_at(space, space->settle[i].class, space->settle[i].entry);
+
+		settle(space, &place);
+	}
+	space->settle_count = 0;
+}
+
+void shoal_holder_return(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_message head = { .kind = SHOAL_RETURN,
+		.class = place->class,
+		.origin = space->config.self,
+		.holder = SHOAL_MEMBER_NONE,
+		.lease = place->cold->lease,
+		.request = place->cold->request,
+		.age_ms = space->now_ms - place->entry->used_ms,
+		.incarnation = place->cold->incarnation };
+
+	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), shoal_place_object(place),
+		place->map->class->object_bytes);
+	space->counters.leases_out++;
+	space->counters.bytes_out += place->map->class->object_bytes;
+	shoal_holder_let_go(space, place);
+	shoal_place_tidy(space, place);
+}
+
+/* --- Messages --- */
+
+static void recalled(struct shoal_space *space, struct shoal_place *place)
+{
+	place->entry->flags |= SHOAL_ENTRY_RECALLED;
+	shoal_place_contention(space, place)->keep = KEEP_FOR_QUEUED;
+	shoal_holder_settle_later(space, place);
+}
+
+static void add_successors(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	struct shoal_contention *contention = shoal_place_contention(space, place);
+	const struct shoal_waiter *waiters = shoal_message_waiters(message);
+
+	for (unsigned i = 0; i < message->waiters; i++)
+		shoal_waiters_add(&space->contention, &contention->successors, waiters[i]);
+}
+
+static void handle_recall(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	struct shoal_contention *contention;
+
+	if (place->entry && place->entry->handle == SHOAL_HANDLE_HELD && place->cold->incarnation == message->incarnation &&
+		place->cold->lease == message->lease) {
+		add_successors(space, place, message);
+		recalled(space, place);
+	} else if (place->entry && place->entry->handle == SHOAL_HANDLE_WAITING && !SHOAL_PLANT(4)) {
+		/* It overtook the GRANT that it recalls [m 2]. */
+		contention = shoal_place_contention(space, place);
+		shoal_waiters_clear(&space->contention, &contention->successors);
+		contention->recall_incarnation = message->incarnation;
+		contention->recall_lease = message->lease;
+		add_successors(space, place, message);
+	} else {
+		space->counters.stale_messages++;
+	}
+}
+
+/* A GRANT to the key owner says PASSED as well. */
+static void passed_too(struct shoal_space *space, const struct shoal_message *message)
+{
+	struct shoal_message *passed;
+	uint32_t length = shoal_message_length(message->key_bytes, 0, 0);
+	struct shoal_parked *parked = shoal_parked_get(&space->contention, length);
+
+	passed = &parked->message;
+	*passed = *message;
+	passed->kind = SHOAL_PASSED;
+	passed->length = (uint16_t)length;
+	passed->flags = 0;
+	passed->request = message->granted;
+	passed->granted = message->request;
+	passed->waiters = 0;
+	passed->bytes = 0;
+	memcpy(passed->body, message->body, shoal_message_pad(message->key_bytes));
+	shoal_space_handle(space, space->config.self, passed);
+	shoal_parked_put(&space->contention, parked);
+}
+
+static void handle_grant(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	struct shoal_contention *contention;
+	bool kept_recall, construct = message->flags & SHOAL_MESSAGE_CONSTRUCT;
+
+	if (!place->entry || place->entry->handle != SHOAL_HANDLE_WAITING) {
+		space->counters.stale_messages++;
+		return;
+	}
+	contention = shoal_place_contention(space, place);
+	kept_recall = contention->recall_lease == message->lease && contention->recall_incarnation == message->incarnation;
+	contention->recall_lease = 0;
+	if (!kept_recall)
+		shoal_waiters_clear(&space->contention, &contention->successors);
+	if (!construct) {
+		memcpy(shoal_place_object(place), shoal_message_waiters(message) + message->waiters, message->bytes);
+		place->entry->used_ms = space->now_ms - message->age_ms;
+	}
+	add_successors(space, place, message);
+	shoal_holder_install(space, place, message->incarnation, message->lease, construct);
+	space->counters.leases_in += message->origin != space->config.self;
+	shoal_window_leave(space);
+	if (kept_recall || message->waiters)
+		recalled(space, place);
+	if (place->entry->record == SHOAL_RECORD_LEASED || place->entry->record == SHOAL_RECORD_RECALLED)
+		shoal_record_adopt_own_lease(space, place, message->origin, message->granted);
+	else if (message->flags & SHOAL_MESSAGE_PASSED_TOO)
+		passed_too(space, message);
+	shoal_place_tidy(space, place);
+}
+
+static void handle_absent(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	struct shoal_contention *contention;
+	bool no_room = message->flags & SHOAL_MESSAGE_NO_ROOM;
+
+	if (!place->entry || place->entry->handle != SHOAL_HANDLE_WAITING || place->cold->request != message->request) {
+		space->counters.stale_messages++;
+		return;
+	}
+	shoal_window_leave(space);
+	contention = shoal_place_contention(space, place);
+	/* Microthreads that joined the wait later may want it made: let_go asks again for them. */
+	wake_waiting(space, contention, no_room, no_room ? SHOAL_WAIT_NO_ROOM : SHOAL_WAIT_GONE);
+	shoal_holder_let_go(space, place);
+	shoal_place_tidy(space, place);
+}
+
+static void handle_removed(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	if (!place->entry || place->entry->handle != SHOAL_HANDLE_REMOVING || place->cold->incarnation != message->incarnation) {
+		space->counters.stale_messages++;
+		return;
+	}
+	shoal_holder_let_go(space, place);
+	shoal_place_tidy(space, place);
+}
+
+void shoal_holder_handle(struct shoal_space *space, const struct shoal_message *message)
+{
+	const void *key = shoal_message_key(message);
+	struct shoal_place place =
+		shoal_place_find(space, message->class, key, shoal_map_hash(&space->maps[message->class], key));
+
+	switch (message->kind) {
+	case SHOAL_RECALL:
+		handle_recall(space, &place, message);
+		break;
+	case SHOAL_GRANT:
+		handle_grant(space, &place, message);
+		break;
+	case SHOAL_ABSENT:
+		handle_absent(space, &place, message);
+		break;
+	default:
+		handle_removed(space, &place, message);
+	}
+}

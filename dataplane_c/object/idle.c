@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+#include "object/map_inline.h"
+#include "object/space.h"
+
+#define TASKS_ROOM (sizeof(((struct shoal_space *)0)->idle_tasks) / sizeof(struct shoal_idle_task))
+/* An object that its task left alone is looked at again after a sixteenth of its idle time, at least a tick. */
+#define AGAIN_FRACTION 16
+
+static uint32_t idle_ms(const struct shoal_space *space, const struct shoal_place *place)
+{
+	const struct shoal_class *class = place->map->class;
+
+	return class->idle_ms ? class->idle_ms(&space->context->context, shoal_place_object(place)) : 0;
+}
+
+void shoal_idle_disarm(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_idle_wheel *wheel = &space->wheels[place->class];
+	struct shoal_entry_cold *cold = place->cold;
+
+	if (!cold->timer_bucket)
+		return;
+	if (cold->timer_previous)
+		place->map->cold[cold->timer_previous].timer_next = cold->timer_next;
+	else
+		wheel->heads[cold->timer_bucket - 1] = cold->timer_next;
+	if (cold->timer_next)
+		place->map->cold[cold->timer_next].timer_previous = cold->timer_previous;
+	cold->timer_bucket = cold->timer_next = cold->timer_previous = 0;
+}
+
+void shoal_idle_arm(struct shoal_space *space, struct shoal_place *place, uint32_t after_ms)
+{
+	struct shoal_idle_wheel *wheel = &space->wheels[place->class];
+	struct shoal_entry_cold *cold = place->cold;
+	uint32_t ticks, bucket;
+
+	if (!place->map->class->idle_ms)
+		return;
+	if (!after_ms) {
+		uint32_t idle = idle_ms(space, place), used = space->now_ms - place->entry->used_ms;
+
+		if (!idle)
+			return;
+		after_ms = idle > used ? idle - used : 0;
+	}
+	shoal_idle_disarm(space, place);
+	/* Beyond the wheel's turn it is looked at earlier, and armed again. */
+	ticks = after_ms / SHOAL_IDLE_TICK_MS + 1;
+	if (ticks > SHOAL_IDLE_BUCKETS - 1)
+		ticks = SHOAL_IDLE_BUCKETS - 1;
+	bucket = (space->now_ms / SHOAL_IDLE_TICK_MS + ticks) % SHOAL_IDLE_BUCKETS;
+	cold->timer_next = wheel->heads[bucket];
+	if (cold->timer_next)
+		place->map->cold[cold->timer_next].timer_previous = place->index;
+	wheel->heads[bucket] = place->index;
+	cold->timer_bucket = bucket + 1;
+}
+
+/* False: no room for another task now. */
+static bool look(struct shoal_space *space, struct shoal_place *place)
+{
+	uint32_t idle = idle_ms(space, place), used = space->now_ms - place->entry->used_ms;
+	struct shoal_idle_task *task;
+
+	if (!idle || used < idle) {
+		shoal_idle_arm(space, place, 0);
+		if (!idle)
+			shoal_idle_disarm(space, place);
+		return true;
+	}
+	if (space->idle_tasks_tail - space->idle_tasks_head == TASKS_ROOM)
+		return false;
+	task = &space->idle_tasks[space->idle_tasks_tail++ % TASKS_ROOM];
+	task->class = place->class;
+	memcpy(task->key, shoal_place_key(place), place->map->class->key_bytes);
+	idle /= AGAIN_FRACTION;
+	shoal_idle_arm(space, place, idle > SHOAL_IDLE_TICK_MS ? idle : SHOAL_IDLE_TICK_MS);
+	return true;
+}
+
+static unsigned poll_wheel(struct shoal_space *space, uint8_t class, unsigned budget)
+{
+	struct shoal_idle_wheel *wheel = &space->wheels[class];
+	uint32_t now = space->now_ms / SHOAL_IDLE_TICK_MS;
+	unsigned looked = 0;
+
+	/* A wheel that stood still for more than a turn has every bucket due. */
+	if (now - wheel->tick > SHOAL_IDLE_BUCKETS)
+		wheel->tick = now - SHOAL_IDLE_BUCKETS;
+	while (wheel->tick != now) {
+		uint32_t index = wheel->heads[wheel->tick % SHOAL_IDLE_BUCKETS];
+
+		if (!index) {
+			wheel->tick++;
+			continue;
+		}
+		if (looked == budget)
+			break;
+		struct shoal_place place = shoal_place_at(space, class, index);
+
+		if (!look(space, &place))
+			break;
+		looked++;
+	}
+	return looked;
+}
+
+unsigned shoal_idle_poll(struct shoal_space *space, unsigned budget)
+{
+	unsigned looked = 0;
+
+	for (uint8_t class = 0; class < space->config.classes_count; class++)
+		if (space->config.classes[class]->idle_ms)
+			looked += poll_wheel(space, class, budget);
+	return looked;
+}
+
+bool shoal_space_idle_task(struct shoal_space *space, struct shoal_idle_task *task)
+{
+	if (space->idle_tasks_head == space->idle_tasks_tail)
+		return false;
+	*task = space->idle_tasks[space->idle_tasks_head++ % TASKS_ROOM];
+	return true;
+}
+
+void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idle_task *task)
+{
+	const struct shoal_class *class = space->config.classes[task->class];
+	struct shoal_context *context = &space->context->context;
+	struct shoal_request request = { .class = class, .key = task->key };
+	struct shoal_place place;
+
+	space->counters.idle_tasks++;
+	if (class->on_idle) {
+		class->on_idle(context, task->key);
+		return;
+	}
+	place = shoal_place_find(space, task->class, task->key, shoal_map_hash(&space->maps[task->class], task->key));
+	/* Used again meanwhile, or gone elsewhere: then it is not mine to end. */
+	if (!place.entry || space->now_ms - place.entry->used_ms < idle_ms(space, &place) ||
+		shoal_space_take(context, &request, 1) || !request.object)
+		return;
+	if (shoal_space_remove(context, &request))
+		shoal_space_release(context, &request, 1);
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+#include "object/map_inline.h"
+#include "object/space.h"
+
+/* Messages taken from each peer in one poll, objects looked at for idleness. */
+#define RECEIVE_BUDGET 512
+#define IDLE_BUDGET 64
+
+static uint32_t message_bytes_max(const struct shoal_space_config *config)
+{
+	uint32_t bytes = SHOAL_METHOD_BYTES_MAX;
+
+	for (unsigned i = 0; i < config->classes_count; i++)
+		if (config->classes[i]->object_bytes > bytes)
+			bytes = config->classes[i]->object_bytes;
+	return shoal_message_length(SHOAL_KEY_BYTES_MAX, config->members_max, bytes);
+}
+
+/* Room for what the windows of all members allow at once (dso.md, "Memory and credit"). */
+static int init_pools(struct shoal_space *space)
+{
+	const struct shoal_space_config *config = &space->config;
+	uint32_t under_way = config->members_max * config->window;
+
+	return shoal_contention_init(&space->contention, 2 * under_way + config->microthreads_max, 4 * under_way,
+		2 * under_way + 1024, message_bytes_max(config));
+}
+
+static int init_channel(struct shoal_space *space)
+{
+	const struct shoal_space_config *config = &space->config;
+	/* Answers to all windows, a sweep's bound, and a reorganisation's tokens. */
+	size_t outbox = (size_t)config->members_max * config->window * (message_bytes_max(config) + 8) + ((size_t)8 << 20);
+	const struct shoal_channel_config channel = { .self = config->self,
+		.life = config->life,
+		.classes = config->classes,
+		.classes_count = config->classes_count,
+		.outbox_bytes = outbox,
+		.resend_ns = config->resend_ns };
+
+	space->channel = shoal_channel_create(&channel);
+	return space->channel ? 0 : -errno;
+}
+
+int shoal_space_init(struct shoal_space *space, struct shoal_space_context *context,
+	const struct shoal_space_config *config, struct shoal_scheduler *scheduler)
+{
+	int error;
+
+	memset(space, 0, sizeof(*space));
+	space->context = context;
+	space->config = *config;
+	space->scheduler = scheduler;
+	error = init_pools(space);
+	if (!error)
+		error = init_channel(space);
+	if (!error)
+		error = shoal_keyspace_init(&space->keyspace);
+	space->calls = error ? NULL : shoal_call_table_create(config->window);
+	if (!error && !space->calls)
+		error = -ENOMEM;
+	for (unsigned i = 0; i < config->classes_count && !error; i++)
+		error = shoal_map_init(&space->maps[i], config->classes[i], config->objects_max, config->hash_seed,
+			config->slab_directory);
+	if (error) {
+		shoal_space_fini(space);
+		return error;
+	}
+	context->space = space;
+	return 0;
+}
+
+void shoal_space_fini(struct shoal_space *space)
+{
+	for (unsigned i = 0; i < space->config.classes_count; i++)
+		shoal_map_fini(&space->maps[i]);
+	shoal_call_table_destroy(space->calls);
+	shoal_keyspace_fini(&space->keyspace);
+	shoal_channel_destroy(space->channel);
+	shoal_contention_fini(&space->contention);
+	space->calls = NULL;
+	space->channel = NULL;
+	space->config.classes_count = 0;
+}
+
+/* --- Sending --- */
+
+static void park_for_myself(struct shoal_space *space, struct shoal_parked *parked)
+{
+	if (space->loopback_last)
+		space->loopback_last->next = parked;
+	else
+		space->loopback_first = parked;
+	space->loopback_last = parked;
+}
+
+void shoal_space_forward(struct shoal_space *space, uint8_t member, const struct shoal_message *message)
+{
+	if (member != space->config.self) {
+		shoal_channel_forward(space->channel, member, message);
+		return;
+	}
+	struct shoal_parked *parked = shoal_parked_get(&space->contention, message->length);
+
+	memcpy(&parked->message, message, message->length);
+	park_for_myself(space, parked);
+}
+
+void shoal_space_send(struct shoal_space *space, uint8_t member, struct shoal_message *head, const void *key,
+	const struct shoal_waiter *waiters, unsigned waiters_count, const void *bytes, unsigned bytes_count)
+{
+	uint32_t key_bytes = key ? space->config.classes[head->class]->key_bytes : 0;
+	struct shoal_parked *parked;
+	uint8_t *body;
+
+	if (member != space->config.self) {
+		shoal_channel_send(space->channel, member, head, key, waiters, waiters_count, bytes, bytes_count);
+		return;
+	}
+	head->key_bytes = (uint16_t)key_bytes;
+	head->waiters = (uint8_t)waiters_count;
+	head->bytes = (uint16_t)bytes_count;
+	head->length = (uint16_t)shoal_message_length(key_bytes, waiters_count, bytes_count);
+	parked = shoal_parked_get(&space->contention, head->length);
+	parked->message = *head;
+	body = parked->message.body;
+	if (key)
+		memcpy(body, key, key_bytes);
+	body += shoal_message_pad(key_bytes);
+	if (waiters_count)
+		memcpy(body, waiters, waiters_count * sizeof(*waiters));
+	if (bytes_count)
+		memcpy(body + waiters_count * sizeof(*waiters), bytes, bytes_count);
+	park_for_myself(space, parked);
+}
+
+void shoal_space_send_to_owner(struct shoal_space *space, uint16_t slot, struct shoal_message *head, const void *key,
+	const void *bytes, unsigned bytes_count)
+{
+	uint8_t owner = shoal_keyspace_route(space, slot);
+
+	if (owner == SHOAL_MEMBER_NONE)
+		owner = space->config.self; /* handled as "no map yet": waits in the loopback until there is one */
+	shoal_space_send(space, owner, head, key, NULL, 0, bytes, bytes_count);
+}
+
+void shoal_space_drain(struct shoal_space *space)
+{
+	/* What the messages send to me is handled too, but not what has to wait for a map or a room. */
+	for (unsigned rounds = 0; space->loopback_first && rounds < 4; rounds++) {
+		struct shoal_parked *parked = space->loopback_first;
+
+		space->loopback_first = space->loopback_last = NULL;
+		while (parked) {
+			struct shoal_parked *next = parked->next;
+
+			shoal_space_handle(space, space->config.self, &parked->message);
+			shoal_parked_put(&space->contention, parked);
+			parked = next;
+		}
+	}
+}
+
+/* --- Receiving --- */
+
+static void handle_for_key_owner(struct shoal_space *space, const struct shoal_message *message)
+{
+	const struct shoal_map *map = &space->maps[message->class];
+	uint64_t hash = shoal_map_hash(map, shoal_message_key(message));
+	uint16_t slot = shoal_map_slot(map, shoal_message_key(message), hash);
+	uint8_t owner = shoal_keyspace_route(space, slot);
+
+	if (owner == SHOAL_MEMBER_NONE) {
+		shoal_space_forward(space, space->config.self, message); /* no map yet: again at the next poll */
+	} else if (owner != space->config.self && !(SHOAL_PLANT(2) && message->kind == SHOAL_LEASE_REQUEST)) {
+		space->counters.forwarded += message->origin != space->config.self;
+		shoal_space_forward(space, owner, message);
+	} else if (message->kind == SHOAL_CALL) {
+		shoal_call_handle(space, message);
+	} else if (shoal_record_here(space, message->class, shoal_message_key(message), hash, slot)) {
+		shoal_record_handle(space, message);
+	} else {
+		shoal_record_pull(space, message, hash);
+	}
+}
+
+void shoal_space_handle(void *owner, uint8_t from, const struct shoal_message *message)
+{
+	struct shoal_space *space = owner;
+
+	switch (message->kind) {
+	case SHOAL_LEASE_REQUEST:
+	case SHOAL_PASSED:
+	case SHOAL_RETURN:
+	case SHOAL_REMOVE:
+	case SHOAL_CALL:
+		handle_for_key_owner(space, message);
+		break;
+	case SHOAL_ABSENT:
+	case SHOAL_RECALL:
+	case SHOAL_GRANT:
+	case SHOAL_REMOVED:
+		shoal_holder_handle(space, message);
+		break;
+	case SHOAL_REPLY:
+	case SHOAL_CALL_APPLIED:
+		shoal_call_answered(space, message);
+		break;
+	default:
+		shoal_keyspace_handle(space, from, message);
+	}
+}
+
+unsigned shoal_space_poll(struct shoal_space *space, uint64_t now_ns)
+{
+	unsigned work;
+
+	space->now_ns = now_ns;
+	space->now_ms = (uint32_t)(now_ns / SHOAL_NS_PER_MS);
+	space->context->context.now_ns = now_ns;
+	work = shoal_channel_receive_all(space->channel, RECEIVE_BUDGET, shoal_space_handle, space);
+	if (space->loopback_first)
+		shoal_space_drain(space);
+	shoal_wait_expire(space);
+	work += shoal_idle_poll(space, IDLE_BUDGET);
+	return work + shoal_keyspace_poll(space);
+}
+
+void shoal_space_flush(struct shoal_space *space)
+{
+	/* What I send to myself must not outlive the poll, or marks of "nothing waits" would be wrong. */
+	if (space->loopback_first)
+		shoal_space_drain(space);
+	if (space->settle_count)
+		shoal_holder_settle_all(space);
+	for (unsigned member = 0; member < space->config.members_max; member++) {
+		struct shoal_message head = { .kind = SHOAL_CALL_APPLIED, .granted = space->applied[member] };
+
+		if (!space->applied[member])
+			continue;
+		head.origin = space->config.self;
+		head.holder = SHOAL_MEMBER_NONE;
+		space->applied[member] = 0;
+		shoal_space_send(space, (uint8_t)member, &head, NULL, NULL, 0, NULL, 0);
+	}
+	if (space->loopback_first)
+		shoal_space_drain(space);
+	shoal_channel_flush(space->channel, space->now_ns);
+}
+
+/* --- Places --- */
+
+struct shoal_place shoal_place_at(struct shoal_space *space, uint8_t class, uint32_t index)
+{
+	struct shoal_map *map = &space->maps[class];
+
+	return (struct shoal_place){ .map = map,
+		.entry = index ? shoal_map_entry(map, index) : NULL,
+		.cold = &map->cold[index],
+		.index = index,
+		.class = class };
+}
+
+struct shoal_place shoal_place_find(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash)
+{
+	return shoal_place_at(space, class, shoal_map_find(&space->maps[class], key, hash));
+}
+
+struct shoal_place shoal_place_make(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash)
+{
+	struct shoal_place place = shoal_place_find(space, class, key, hash);
+
+	return place.entry ? place : shoal_place_at(space, class, shoal_map_insert(&space->maps[class], key, hash));
+}
+
+void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_entry *entry = place->entry;
+
+	if (!entry)
+		return;
+	if (place->cold->contention && shoal_contention_empty(&space->contention.contentions[place->cold->contention])) {
+		shoal_contention_put(&space->contention, place->cold->contention);
+		place->cold->contention = 0;
+	}
+	if (entry->handle != SHOAL_HANDLE_ABSENT || entry->record != SHOAL_RECORD_NONE || place->cold->contention)
+		return;
+	shoal_idle_disarm(space, place);
+	shoal_map_remove(place->map, place->index);
+	place->entry = NULL;
+}
+
+struct shoal_contention *shoal_place_contention(struct shoal_space *space, struct shoal_place *place)
+{
+	if (!place->cold->contention)
+		place->cold->contention = shoal_contention_get(&space->contention);
+	return &space->contention.contentions[place->cold->contention];
+}

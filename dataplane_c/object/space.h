@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One worker's part of the object space: its local maps, its key records, and what waits. The protocol is that of
+ * docs/object-space.md; who holds which part:
+ *     access.c        take, release, remove, call: the only place that asks "local or not"
+ *     holder.c        the holder's side of a lease: GRANT, RECALL, ABSENT, REMOVED
+ *     keyspace/record.c   the key owner's side: LEASE_REQUEST, PASSED, RETURN, REMOVE
+ *     call.c          multi-writer calls, both sides
+ *     wait.c          microthreads that wait, and their deadline
+ *     idle.c          idle expiry
+ *     keyspace/       slots, tokens, reorganisation, sweep */
+#ifndef SHOAL_OBJECT_SPACE_H
+#define SHOAL_OBJECT_SPACE_H
+
+#include "channel/channel.h"
+#include "keyspace/keyspace.h"
+#include "object/contention.h"
+#include "object/idle.h"
+#include "object/map.h"
+#include "sched/microthread.h"
+
+#ifndef SHOAL_PLANT
+/* Test builds break one rule of the protocol to see whether the checkers notice (tests/sim). */
+#define SHOAL_PLANT(property) false
+#else
+extern unsigned shoal_planted_bug;
+#undef SHOAL_PLANT
+#define SHOAL_PLANT(property) (shoal_planted_bug == (property))
+#endif
+
+struct shoal_space;
+
+/* What a context is the first member of. */
+struct shoal_space_context {
+	struct shoal_context context;
+	struct shoal_space *space;
+};
+
+struct shoal_space_config {
+	uint8_t self;
+	uint64_t life;
+	uint64_t hash_seed;
+	const struct shoal_class *const *classes; /* borrows */
+	unsigned classes_count;
+	uint32_t objects_max; /* of each class */
+	uint32_t window; /* origin messages under way */
+	uint32_t microthreads_max;
+	uint32_t members_max; /* members that the cluster may have; sizes what is reserved for their messages */
+	uint64_t deadline_ns; /* of a take or an exact call */
+	uint64_t resend_ns;
+	const char *slab_directory; /* NULL: slabs without a file */
+};
+
+struct shoal_space_counters {
+	uint64_t takes, takes_local, takes_remote, takes_timed_out, takes_refused_deadlock, takes_no_room;
+	uint64_t calls, calls_remote, calls_timed_out;
+	uint64_t removes;
+	uint64_t leases_in, leases_out; /* objects that migrated here, away */
+	uint64_t records_in, records_out;
+	uint64_t bytes_out; /* of objects */
+	uint64_t stale_messages; /* of an older incarnation or lease: ignored */
+	uint64_t late_answers; /* replies whose caller had given up */
+	uint64_t forwarded; /* addressed to the key owner, without the token here */
+	uint64_t pulls;
+	uint64_t idle_tasks;
+	uint64_t waited_ns_most;
+};
+
+/* A task that the space wants run in a microthread (on_idle). */
+struct shoal_idle_task {
+	uint8_t class;
+	uint8_t key[SHOAL_KEY_BYTES_MAX];
+};
+
+struct shoal_space {
+	struct shoal_space_context *context; /* borrows */
+	struct shoal_space_config config;
+	struct shoal_scheduler *scheduler; /* borrows */
+	struct shoal_channel *channel; /* owns */
+	uint64_t now_ns;
+	uint32_t now_ms;
+	uint32_t request_last; /* request numbers are compared as serial numbers: they may wrap */
+	struct shoal_map maps[SHOAL_CLASSES_MAX];
+	struct shoal_idle_wheel wheels[SHOAL_CLASSES_MAX];
+	struct shoal_contention_pool contention;
+	struct shoal_keyspace keyspace;
+	uint32_t held; /* handles HELD now, all classes */
+	uint32_t waiting; /* handles WAITING or REMOVING now */
+	uint32_t outstanding; /* origin messages under way */
+	struct shoal_wait *window_first, *window_last; /* microthreads that wait for the window to open */
+	struct shoal_wait *deadline_first, *deadline_last; /* all that wait, oldest first */
+	struct shoal_call_table *calls; /* owns */
+	struct shoal_parked *loopback_first, *loopback_last; /* messages to myself */
+	/* Recalled objects with no references: passed on at the end of the poll, so that packets queued here go first. */
+	struct {
+		uint8_t class;
+		uint32_t entry;
+	} settle[1024];
+	uint32_t settle_count;
+	uint32_t applied[SHOAL_MEMBERS_MAX]; /* untethered calls applied since the last CALL_APPLIED */
+	struct shoal_idle_task idle_tasks[256]; /* ring */
+	uint32_t idle_tasks_head, idle_tasks_tail;
+	struct shoal_histogram wait_times;
+	struct shoal_space_counters counters;
+};
+
+/* Borrows context and scheduler. 0 or -errno. */
+SHOAL_MUST_USE int shoal_space_init(struct shoal_space *space, struct shoal_space_context *context,
+	const struct shoal_space_config *config, struct shoal_scheduler *scheduler);
+void shoal_space_fini(struct shoal_space *space);
+
+/* Begin of a poll: sets the time, takes messages, gives up what is overdue, moves the reorganisation on. Returns work
+ * done. */
+unsigned shoal_space_poll(struct shoal_space *space, uint64_t now_ns);
+/* End of a poll: everything that was sent leaves. */
+void shoal_space_flush(struct shoal_space *space);
+
+/* Functions for contexts (struct shoal_runtime without packet_release). */
+int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
+void shoal_space_release(struct shoal_context *context, struct shoal_request *requests, unsigned n);
+int shoal_space_remove(struct shoal_context *context, struct shoal_request *request);
+int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
+	const void *argument, void *result) SHOAL_MAY_SUSPEND;
+
+/* Takes one due idle task; false: none. */
+bool shoal_space_idle_task(struct shoal_space *space, struct shoal_idle_task *task);
+/* Runs it; in a microthread. */
+void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idle_task *task) SHOAL_MAY_SUSPEND;
+
+void shoal_space_statistics(const struct shoal_space *space, struct shoal_statistics *statistics);
+
+/* --- Between the files of the space --- */
+
+static inline uint8_t shoal_space_class_index(const struct shoal_space *space, const struct shoal_class *class)
+{
+	for (unsigned i = 0; i < space->config.classes_count; i++)
+		if (space->config.classes[i] == class)
+			return (uint8_t)i;
+	return SHOAL_CLASSES_MAX;
+}
+
+static inline uint32_t shoal_space_next_request(struct shoal_space *space)
+{
+	return ++space->request_last;
+}
+
+/* Serial comparison: a was issued after b. */
+static inline bool shoal_request_after(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) > 0;
+}
+
+/* Sends to any member, myself included (then it is handled after what runs now). The origin is set by the caller. */
+void shoal_space_send(struct shoal_space *space, uint8_t member, struct shoal_message *head, const void *key,
+	const struct shoal_waiter *waiters, unsigned waiters_count, const void *bytes, unsigned bytes_count);
+/* Sends on, or hands to myself. */
+void shoal_space_forward(struct shoal_space *space, uint8_t member, const struct shoal_message *message);
+/* To whoever owns the slot, as far as I know. */
+void shoal_space_send_to_owner(struct shoal_space *space, uint16_t slot, struct shoal_message *head, const void *key,
+	const void *bytes, unsigned bytes_count);
+void shoal_space_handle(void *space, uint8_t from, const struct shoal_message *message);
+/* Handles what I have sent to myself. */
+void shoal_space_drain(struct shoal_space *space);
+
+/* One entry, found or made. */
+struct shoal_place {
+	struct shoal_map *map;
+	struct shoal_entry *entry; /* NULL: there is none */
+	struct shoal_entry_cold *cold;
+	uint32_t index;
+	uint8_t class;
+};
+struct shoal_place shoal_place_find(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash);
+/* Makes it if there is none; entry NULL then means: the map is full. */
+struct shoal_place shoal_place_make(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash);
+struct shoal_place shoal_place_at(struct shoal_space *space, uint8_t class, uint32_t index);
+/* Forgets the entry if nothing keeps it. */
+void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place);
+struct shoal_contention *shoal_place_contention(struct shoal_space *space, struct shoal_place *place); /* makes it */
+static inline void *shoal_place_object(const struct shoal_place *place)
+{
+	return (uint8_t *)place->entry + place->map->object_offset;
+}
+static inline const void *shoal_place_key(const struct shoal_place *place)
+{
+	return place->entry->bytes;
+}
+
+/* holder.c */
+void shoal_holder_handle(struct shoal_space *space, const struct shoal_message *message);
+/* The lease is mine now, granted without a message: construct, or keep the bytes that lie here. */
+void shoal_holder_install(struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease,
+	bool construct);
+/* Called when references became zero, or a RECALL came: has the object passed on at the end of the poll if somebody waits for
+ * it. */
+void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *place);
+void shoal_holder_settle_all(struct shoal_space *space);
+/* Asks the key owner for the lease: handle → WAITING. */
+void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, bool create);
+/* Gives the object back to its key owner (a leaver). References must be zero. */
+void shoal_holder_return(struct shoal_space *space, struct shoal_place *place);
+/* Handle → ABSENT, or → WAITING anew if microthreads here wait. */
+void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place);
+
+/* keyspace/record.c */
+void shoal_record_handle(struct shoal_space *space, const struct shoal_message *message);
+/* True: the record is here to be used, or it is certain that there is none. False: it is being pulled. */
+bool shoal_record_here(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot);
+/* A lease came to me whose record is here: the GRANT proves what a PASSED would say. `before` is the member that had it until
+ * now, under which request number. An entry that is both handle and record thus has one incarnation and one lease. */
+void shoal_record_adopt_own_lease(struct shoal_space *space, struct shoal_place *place, uint8_t before, uint32_t before_request);
+/* At the key owner, for a request of its own: grants at once what is free, or makes it. False: somebody else has it, or
+ * there is none and create is unset. */
+bool shoal_record_grant_here(struct shoal_space *space, struct shoal_place *place, bool create);
+/* Asks the previous owner for the record, and keeps the message until it comes. */
+void shoal_record_pull(struct shoal_space *space, const struct shoal_message *message, uint64_t hash);
+void shoal_record_moved(struct shoal_space *space, uint8_t from, const struct shoal_message *message);
+void shoal_record_absent(struct shoal_space *space, const struct shoal_message *message);
+/* Hands the record to the new owner of its slot; record → NONE. */
+void shoal_record_hand_over(struct shoal_space *space, struct shoal_place *place, uint8_t member);
+
+/* call.c */
+struct shoal_call_table *shoal_call_table_create(uint32_t window);
+void shoal_call_table_destroy(struct shoal_call_table *table);
+void shoal_call_handle(struct shoal_space *space, const struct shoal_message *message); /* at the owner */
+/* Applies a call whose number is in order and whose object, if there is one, is here. */
+void shoal_call_apply(struct shoal_space *space, const struct shoal_message *message);
+void shoal_call_answered(struct shoal_space *space, const struct shoal_message *message); /* REPLY, CALL_APPLIED */
+/* Calls that were held back for a gap follow their slot's token. */
+void shoal_call_forward_held_back(struct shoal_space *space, uint16_t slot, uint8_t member);
+/* Makes a multi-writer object here. */
+bool shoal_call_make_object(struct shoal_space *space, struct shoal_place *place);
+
+/* wait.c */
+enum shoal_wait_outcome { SHOAL_WAIT_PENDING, SHOAL_WAIT_GRANTED, SHOAL_WAIT_GONE, SHOAL_WAIT_NO_ROOM, SHOAL_WAIT_AGAIN,
+	SHOAL_WAIT_TIMED_OUT };
+
+/* A microthread that waits; lies on its stack. */
+struct shoal_wait {
+	struct shoal_microthread *microthread;
+	struct shoal_wait *next; /* among those that wait for the same thing */
+	struct shoal_wait *deadline_next, *deadline_previous;
+	uint64_t since_ns;
+	enum shoal_wait_outcome outcome;
+	uint8_t class;
+	bool create;
+	bool created; /* out: the object was made for this wait */
+	bool in_window; /* waits for the window, not for an object */
+	uint32_t entry; /* 0: waits for something else */
+	void *result; /* of a call */
+};
+/* Suspends until somebody ends the wait. */
+enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait *wait) SHOAL_MAY_SUSPEND;
+void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome);
+void shoal_wait_expire(struct shoal_space *space);
+static inline bool shoal_window_open(const struct shoal_space *space)
+{
+	return space->outstanding < space->config.window;
+}
+/* Waits until somebody leaves the window; the caller looks again. False: timed out. */
+bool shoal_window_wait(struct shoal_space *space) SHOAL_MAY_SUSPEND;
+void shoal_window_leave(struct shoal_space *space);
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Microthreads that wait: for an object, an answer, or the window. All share one deadline, so the oldest is always the
+ * first to be given up. */
+#include "object/space.h"
+
+static void deadline_append(struct shoal_space *space, struct shoal_wait *wait)
+{
+	wait->deadline_next = NULL;
+	wait->deadline_previous = space->deadline_last;
+	if (space->deadline_last)
+		space->deadline_last->deadline_next = wait;
+	else
+		space->deadline_first = wait;
+	space->deadline_last = wait;
+}
+
+static void deadline_remove(struct shoal_space *space, struct shoal_wait *wait)
+{
+	if (wait->deadline_previous)
+		wait->deadline_previous->deadline_next = wait->deadline_next;
+	else
+		space->deadline_first = wait->deadline_next;
+	if (wait->deadline_next)
+		wait->deadline_next->deadline_previous = wait->deadline_previous;
+	else
+		space->deadline_last = wait->deadline_previous;
+}
+
+enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait *wait)
+{
+	wait->microthread = shoal_microthread_current(space->scheduler);
+	wait->since_ns = space->now_ns;
+	wait->outcome = SHOAL_WAIT_PENDING;
+	deadline_append(space, wait);
+	while (wait->outcome == SHOAL_WAIT_PENDING)
+		shoal_microthread_suspend(space->scheduler, wait->since_ns);
+	uint64_t waited = space->now_ns - wait->since_ns;
+
+	if (waited > space->counters.waited_ns_most)
+		space->counters.waited_ns_most = waited;
+	shoal_histogram_add(&space->wait_times, waited);
+	return wait->outcome;
+}
+
+void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome)
+{
+	deadline_remove(space, wait);
+	wait->outcome = outcome;
+	shoal_microthread_wake(space->scheduler, wait->microthread);
+}
+
+/* Takes a wait out of the list of those that wait for the same thing. */
+static void unlink_wait(struct shoal_wait **first, struct shoal_wait **last, struct shoal_wait *wait)
+{
+	struct shoal_wait *previous = NULL;
+
+	for (struct shoal_wait *at = *first; at; previous = at, at = at->next) {
+		if (at != wait)
+			continue;
+		if (previous)
+			previous->next = at->next;
+		else
+			*first = at->next;
+		if (*last == at)
+			*last = previous;
+		return;
+	}
+}
+
+void shoal_wait_expire(struct shoal_space *space)
+{
+	struct shoal_wait *wait;
+
+	while ((wait = space->deadline_first) != NULL && space->now_ns - wait->since_ns > space->config.deadline_ns) {
+		if (wait->in_window) {
+			unlink_wait(&space->window_first, &space->window_last, wait);
+		} else if (wait->entry) {
+			/* Giving up is the microthread's affair: the handle stays WAITING [m 3]. */
+			struct shoal_place place = shoal_place_at(space, wait->class, wait->entry);
+			struct shoal_contention *contention = shoal_place_contention(space, &place);
+
+			unlink_wait(&contention->local_first, &contention->local_last, wait);
+			shoal_place_tidy(space, &place);
+			space->counters.takes_timed_out++;
+		} else {
+			space->counters.calls_timed_out++;
+		}
+		shoal_wait_end(space, wait, SHOAL_WAIT_TIMED_OUT);
+	}
+}
+
+bool shoal_window_wait(struct shoal_space *space)
+{
+	struct shoal_wait wait = { .in_window = true };
+
+	if (space->window_last)
+		space->window_last->next = &wait;
+	else
+		space->window_first = &wait;
+	space->window_last = &wait;
+	return shoal_wait(space, &wait) != SHOAL_WAIT_TIMED_OUT;
+}
+
+void shoal_window_leave(struct shoal_space *space)
+{
+	struct shoal_wait *wait = space->window_first;
+
+	space->outstanding--;
+	if (!wait)
+		return;
+	space->window_first = wait->next;
+	if (!space->window_first)
+		space->window_last = NULL;
+	shoal_wait_end(space, wait, SHOAL_WAIT_GRANTED);
+}
