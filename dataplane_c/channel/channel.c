@@ -9,7 +9,7 @@
 #define FRAME_VERSION 1
 /* Frames that may be under way, unacknowledged, on a link that is not reliable. */
 #define UNACKNOWLEDGED_FRAMES 256
-#define UNACKNOWLEDGED_BYTES ((size_t)(UNACKNOWLEDGED_FRAMES + 2) * (SHOAL_FRAME_BYTES_MAX + 16))
+#define UNACKNOWLEDGED_BYTES ((size_t)(UNACKNOWLEDGED_FRAMES + 2) * (SHOAL_CHANNEL_FRAME_BYTES_MAX + 16))
 
 /* Head of each frame; messages follow. A frame without messages only acknowledges and bears no number of its own. */
 struct frame {
@@ -144,8 +144,8 @@ static void *frame_room(struct shoal_channel *channel, struct peer *peer, uint32
 	if (peer->open && peer->open_length + length <= peer->open_room)
 		return (uint8_t *)peer->open + peer->open_length;
 	close_frame(channel, peer);
-	if (room < SHOAL_FRAME_BYTES)
-		room = SHOAL_FRAME_BYTES;
+	if (room < SHOAL_CHANNEL_FRAME_BYTES)
+		room = SHOAL_CHANNEL_FRAME_BYTES;
 	if (peer->link->reliable)
 		peer->open = peer->link->operations->reserve(peer->link, room);
 	else if (peer->unacknowledged_frames < UNACKNOWLEDGED_FRAMES)

@@ -32,7 +32,7 @@ static void transition(struct shoal_link *link, enum shoal_link_state state, con
 
 static void *ring_transport_reserve(struct shoal_link *link, uint32_t length)
 {
-	if (SHOAL_UNLIKELY(link->state != SHOAL_LINK_UP || length > SHOAL_FRAME_BYTES_MAX))
+	if (SHOAL_UNLIKELY(link->state != SHOAL_LINK_UP || length > SHOAL_CHANNEL_FRAME_BYTES_MAX))
 		return NULL;
 	return shoal_ring_reserve(&transport_of(link)->pair.out, length);
 }
@@ -47,7 +47,7 @@ static const void *ring_transport_peek(struct shoal_link *link, uint32_t *length
 	const void *frame = shoal_ring_peek(&transport_of(link)->pair.in, length);
 
 	/* A record may be longer than a frame only if no transport of ours wrote it. */
-	if (SHOAL_UNLIKELY(frame && *length > SHOAL_FRAME_BYTES_MAX)) {
+	if (SHOAL_UNLIKELY(frame && *length > SHOAL_CHANNEL_FRAME_BYTES_MAX)) {
 		shoal_ring_reject(&transport_of(link)->pair.in);
 		frame = NULL;
 	}
@@ -99,7 +99,7 @@ struct shoal_link *shoal_ring_transport_create(int descriptor, unsigned side)
 
 	int result = shoal_ring_pair_open(&transport->pair, descriptor, side);
 
-	if (!result && transport->pair.out.capacity / 4 < SHOAL_FRAME_BYTES_MAX) {
+	if (!result && transport->pair.out.capacity / 4 < SHOAL_CHANNEL_FRAME_BYTES_MAX) {
 		shoal_ring_pair_close(&transport->pair);
 		result = -EMSGSIZE;
 	}

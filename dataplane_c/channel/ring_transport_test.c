@@ -71,21 +71,21 @@ static void test_frames_both_ways(void **state)
 	for (unsigned round = 0; round < 500; round++) {
 		for (unsigned side = 0; side < 2; side++) {
 			struct shoal_link *here = links.side[side], *there = links.side[1 - side];
-			uint32_t bytes = 1 + (round * 4177 + side) % SHOAL_FRAME_BYTES_MAX;
+			uint32_t bytes = 1 + (round * 4177 + side) % SHOAL_CHANNEL_FRAME_BYTES_MAX;
 
 			assert_true(send_frame(here, bytes, (uint8_t)round));
-			assert_true(send_frame(here, SHOAL_FRAME_BYTES_MAX, (uint8_t)(round + 1)));
+			assert_true(send_frame(here, SHOAL_CHANNEL_FRAME_BYTES_MAX, (uint8_t)(round + 1)));
 			assert_null(there->operations->peek(there, &length)); /* only poll shows it */
 			here->operations->poll(here, round);
-			assert_true(here->operations->depth(here) >= bytes + SHOAL_FRAME_BYTES_MAX);
+			assert_true(here->operations->depth(here) >= bytes + SHOAL_CHANNEL_FRAME_BYTES_MAX);
 			expect_frame(there, bytes, (uint8_t)round);
-			expect_frame(there, SHOAL_FRAME_BYTES_MAX, (uint8_t)(round + 1));
+			expect_frame(there, SHOAL_CHANNEL_FRAME_BYTES_MAX, (uint8_t)(round + 1));
 			assert_null(there->operations->peek(there, &length));
 			there->operations->poll(there, round);
 			assert_int_equal(here->operations->depth(here), 0);
 		}
 	}
-	assert_null(links.side[0]->operations->reserve(links.side[0], SHOAL_FRAME_BYTES_MAX + 1));
+	assert_null(links.side[0]->operations->reserve(links.side[0], SHOAL_CHANNEL_FRAME_BYTES_MAX + 1));
 	links_destroy(&links);
 }
 
@@ -137,8 +137,8 @@ static void test_bad_peer(void **state)
 
 		links_create(&links, SHOAL_RING_TRANSPORT_CAPACITY);
 		link = links.side[1];
-		assert_non_null(shoal_ring_reserve(&links.raw.out, SHOAL_FRAME_BYTES_MAX + 1));
-		shoal_ring_push(&links.raw.out, SHOAL_FRAME_BYTES_MAX + 1); /* a record, but no frame */
+		assert_non_null(shoal_ring_reserve(&links.raw.out, SHOAL_CHANNEL_FRAME_BYTES_MAX + 1));
+		shoal_ring_push(&links.raw.out, SHOAL_CHANNEL_FRAME_BYTES_MAX + 1); /* a record, but no frame */
 		shoal_ring_flush(&links.raw.out);
 		if (lie)
 			memset(links.raw.out.bytes, 0xff, 8);

@@ -7,9 +7,9 @@
 
 #include <shoal/types.h>
 
-/* Largest frame. Frames pack what one poll has for a peer up to SHOAL_FRAME_BYTES; a single message may be longer. */
-#define SHOAL_FRAME_BYTES 4096
-#define SHOAL_FRAME_BYTES_MAX 20480
+/* Largest frame. Frames pack what one poll has for a peer up to SHOAL_CHANNEL_FRAME_BYTES; a single message may be longer. */
+#define SHOAL_CHANNEL_FRAME_BYTES 4096
+#define SHOAL_CHANNEL_FRAME_BYTES_MAX 20480
 
 enum shoal_link_state {
 	SHOAL_LINK_CONNECTING,
