@@ -285,6 +285,30 @@ bool shoal_packet_ring_return_marker(struct shoal_packet_ring *ring, uint8_t ste
 	return shoal_packet_ring_send_marker(ring, steering_slot, marker);
 }
 
+/* A view of its own: what it reads it neither takes away nor publishes. */
+static uint32_t packets_in(const struct shoal_ring *ring)
+{
+	struct shoal_packet_record record;
+	struct shoal_ring view;
+	const uint8_t *bytes;
+	uint32_t length, packets = 0;
+
+	if (shoal_ring_open(&view, ring->shared, ring->capacity, SHOAL_RING_CONSUMER))
+		return 0;
+	for (; (bytes = shoal_ring_peek(&view, &length)); shoal_ring_pop(&view)) {
+		if (length < sizeof(record))
+			continue;
+		memcpy(&record, bytes, sizeof(record));
+		packets += record.kind == SHOAL_RECORD_PACKET;
+	}
+	return packets;
+}
+
+uint32_t shoal_packet_ring_inside(const struct shoal_packet_ring *ring)
+{
+	return packets_in(&ring->pair.out) + packets_in(&ring->pair.in);
+}
+
 bool shoal_packet_ring_broken(const struct shoal_packet_ring *ring)
 {
 	return shoal_ring_broken(&ring->pair.in) || shoal_ring_broken(&ring->pair.out);

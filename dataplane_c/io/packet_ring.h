@@ -47,6 +47,9 @@ bool shoal_packet_ring_take_marker(struct shoal_packet_ring *ring, uint8_t *stee
 bool shoal_packet_ring_return_marker(struct shoal_packet_ring *ring, uint8_t steering_slot, uint32_t marker);
 /* Sends a marker (splitter's end). Same contract as return_marker. */
 bool shoal_packet_ring_send_marker(struct shoal_packet_ring *ring, uint8_t steering_slot, uint32_t marker);
+/* Packets (not markers) that lie in the two rings: sent and not yet taken by the other end, or not yet received here. Walks
+ * them: for the end of a peer, not for metrics. What a broken ring holds can't be told, and counts as 0. */
+uint32_t shoal_packet_ring_inside(const struct shoal_packet_ring *ring);
 /* The mapping holds what no peer of ours writes: stop using it. */
 bool shoal_packet_ring_broken(const struct shoal_packet_ring *ring);
 
