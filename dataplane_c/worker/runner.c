@@ -33,7 +33,7 @@
 /* The kernel's default of 50 us would triple a short sleep. */
 #define TIMER_SLACK_NS 1000
 
-enum phase { RESTING, STARTING, POLLING, ENDED };
+enum phase { RESTING, STARTING, POLLING, ENDED }; /* a thread's life in ascending order */
 
 struct component {
 	shoal_poll_function poll;
@@ -160,6 +160,8 @@ static void *thread_main(void *argument)
 	struct shoal_runner *runner = argument;
 	bool with_eal = shoal_eal_running();
 
+	if (runner->config.name[0])
+		pthread_setname_np(pthread_self(), runner->config.name);
 	prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
 	if (with_eal && rte_thread_register()) {
 		runner->register_errno = rte_errno ? rte_errno : ENOMEM;
@@ -198,33 +200,36 @@ static int create_thread(struct shoal_runner *runner)
 			strerror(error));
 	if (error)
 		return shoal_error(error, "runner %s: no thread: %s", runner->config.name, strerror(error));
-	if (runner->config.name[0])
-		pthread_setname_np(runner->thread, runner->config.name);
 	return 0;
 }
 
-/* Joins the thread once it has ended; false after the deadline. */
-static bool join_before(struct shoal_runner *runner, uint64_t nanoseconds)
+/* Waits until the thread is in `phase` or a later one; false after the deadline. */
+static bool reaches_before(const struct shoal_runner *runner, enum phase phase, uint64_t nanoseconds)
 {
-	struct timespec deadline;
+	uint64_t deadline = shoal_clock_now() + nanoseconds;
 
-	clock_gettime(CLOCK_MONOTONIC, &deadline);
-	deadline.tv_sec += (time_t)(nanoseconds / SHOAL_NS_PER_S);
-	if (pthread_clockjoin_np(runner->thread, NULL, CLOCK_MONOTONIC, &deadline))
-		return false;
-	transition(runner, RESTING);
+	while (phase_of(runner) < phase) {
+		if (shoal_clock_now() >= deadline)
+			return false;
+		nanosleep(&(struct timespec){ .tv_nsec = LOOK_AGAIN_NS }, NULL);
+	}
 	return true;
+}
+
+/* ENDED is the last thing that the thread does: this takes no time. */
+static void join(struct shoal_runner *runner)
+{
+	pthread_join(runner->thread, NULL);
+	transition(runner, RESTING);
 }
 
 int shoal_runner_start(struct shoal_runner *runner)
 {
-	uint64_t deadline;
 	int error;
 
 	if (phase_of(runner) != RESTING)
 		return shoal_error(EBUSY, "runner %s: runs already", runner->config.name);
 	shoal_clock_calibrate();
-	deadline = shoal_clock_now() + START_DEADLINE_NS;
 	runner->stop_asked = false;
 	runner->register_errno = 0;
 	transition(runner, STARTING);
@@ -233,16 +238,12 @@ int shoal_runner_start(struct shoal_runner *runner)
 		transition(runner, RESTING);
 		return error;
 	}
-	while (phase_of(runner) == STARTING) {
-		if (shoal_clock_now() >= deadline)
-			return shoal_error(
-				ETIMEDOUT, "runner %s: its thread did not begin within 2 s", runner->config.name);
-		nanosleep(&(struct timespec){ .tv_nsec = LOOK_AGAIN_NS }, NULL);
-	}
-	if (phase_of(runner) != ENDED)
+	if (!reaches_before(runner, POLLING, START_DEADLINE_NS))
+		return shoal_error(ETIMEDOUT, "runner %s: its thread did not begin within 2 s", runner->config.name);
+	if (phase_of(runner) == POLLING)
 		return 0;
 	error = runner->register_errno;
-	join_before(runner, STOP_DEADLINE_NS);
+	join(runner);
 	return shoal_error(error, "runner %s: EAL takes no further thread: %s", runner->config.name, strerror(error));
 }
 
@@ -251,8 +252,9 @@ int shoal_runner_stop(struct shoal_runner *runner)
 	if (phase_of(runner) == RESTING)
 		return 0;
 	__atomic_store_n(&runner->stop_asked, true, __ATOMIC_RELAXED);
-	if (!join_before(runner, STOP_DEADLINE_NS))
+	if (!reaches_before(runner, ENDED, STOP_DEADLINE_NS))
 		return shoal_error(ETIMEDOUT, "runner %s: a poll has not ended within 1 s", runner->config.name);
+	join(runner);
 	return 0;
 }
 
