@@ -24,10 +24,11 @@ static ALWAYS_INLINE void process_inside(
 			packet->verdict = rare_outbound(nat, packet, mapping, now);
 			continue;
 		}
-		nat_translate_plain(packet, &mapping->translation, NAT_SOURCE);
+		/* Reads of the packet first: after a write to the frame the compiler would do them again. */
 		mapping->last_seen = now;
 		mapping->state = nat_state_outbound[mapping->state][nat_packet_event(packet)];
-		packet->verdict = nat_forward_out(nat, packet, false);
+		packet->verdict = nat_forward_out(nat, packet, packet->tuple.destination_address, false);
+		nat_translate_plain(packet, &mapping->translation, NAT_SOURCE);
 	}
 }
 
@@ -58,9 +59,9 @@ static ALWAYS_INLINE void process_outside(
 			packet->verdict = rare_inbound(nat, packet, reverse, now);
 			continue;
 		}
-		nat_translate_plain(packet, &reverse->translation, NAT_DESTINATION);
 		reverse->last_seen = seen;
 		packet->verdict = nat_forward_in(nat, packet, false);
+		nat_translate_plain(packet, &reverse->translation, NAT_DESTINATION);
 	}
 }
 

@@ -27,10 +27,12 @@ static inline uint32_t nat_packet_destination(const struct shoal_packet *packet)
 }
 
 /* A packet from inside whose source has been translated: on its way out, or, where it goes to one of our own addresses,
- * in again as if it came from outside (hairpinning, RFC 4787 REQ-9). `router` is constant where it is known. */
-static inline uint16_t nat_forward_out(struct nat_worker *nat, struct shoal_packet *packet, bool router)
+ * in again as if it came from outside (hairpinning, RFC 4787 REQ-9). `destination` is in network order; `router` is constant where it
+ * is known. */
+static inline uint16_t nat_forward_out(
+	struct nat_worker *nat, struct shoal_packet *packet, uint32_t destination, bool router)
 {
-	if (nat_address_set_contains(&nat->configuration.public_addresses, nat_packet_destination(packet))) {
+	if (nat_address_set_contains(&nat->configuration.public_addresses, destination)) {
 		nat->counters[NAT_COUNT_HAIRPINNED]++;
 		return SHOAL_REENTER(NAT_OUTSIDE);
 	}
@@ -63,7 +65,7 @@ static inline uint16_t nat_outbound(
 		mapping->last_seen = now;
 		mapping->state = nat_state_outbound[mapping->state][nat_packet_event(packet)];
 	}
-	return nat_forward_out(nat, packet, nat->router);
+	return nat_forward_out(nat, packet, nat_packet_destination(packet), nat->router);
 }
 
 /* Packet from outside with its reverse at hand. */

@@ -68,9 +68,11 @@ static inline void nat_translate_plain(
 	uint8_t *transport = packet->frame + packet->transport_offset;
 	uint8_t *checksum = transport + translation->checksum_offset;
 
-	nat_translate_network(packet->frame + packet->network_offset, translation, end);
-	shoal_frame_store16(transport + translation->port_offset, translation->port);
+	uint8_t *port = transport + translation->port_offset;
+
 	shoal_frame_store16(checksum, nat_transport_checksum_apply(shoal_frame_load16(checksum), translation));
+	shoal_frame_store16(port, translation->port);
+	nat_translate_network(packet->frame + packet->network_offset, translation, end);
 }
 
 /* RFC 1812 §5.3.1. The time to live is at least 2. */
