@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(SHOAL_TCP_BUFFER_BYTES / 2 > 2 * (SHOAL_FRAME_BYTES_MAX + SHOAL_TCP_FRAME_HEADER_BYTES), "see above");
+_Static_assert(
+	SHOAL_TCP_BUFFER_BYTES / 2 > 2 * (SHOAL_CHANNEL_FRAME_BYTES_MAX + SHOAL_TCP_FRAME_HEADER_BYTES), "see above");
 
 static uint32_t frame_bytes(uint32_t length)
 {
@@ -65,7 +66,7 @@ static void out_frame(struct shoal_tcp_out *out, uint32_t length)
 
 void *shoal_tcp_out_reserve(struct shoal_tcp_out *out, uint32_t length)
 {
-	if (length == 0 || length > SHOAL_FRAME_BYTES_MAX || !out_has_room(out, frame_bytes(length)))
+	if (length == 0 || length > SHOAL_CHANNEL_FRAME_BYTES_MAX || !out_has_room(out, frame_bytes(length)))
 		return NULL;
 	out->reserved = length;
 	return out->bytes + out->end + SHOAL_TCP_FRAME_HEADER_BYTES;
@@ -140,7 +141,7 @@ const char *shoal_tcp_in_received(struct shoal_tcp_in *in, uint32_t bytes)
 		uint32_t length = header_word(in, in->checked);
 
 		/* Refused by its header: no memory is held for what could not be a frame. */
-		if (length > SHOAL_FRAME_BYTES_MAX)
+		if (length > SHOAL_CHANNEL_FRAME_BYTES_MAX)
 			return "a frame's length is out of bounds";
 		if (header_word(in, in->checked + 4) != in->number)
 			return "a frame's number is not the next";

@@ -20,7 +20,7 @@ struct shoal_tcp_out {
 
 SHOAL_MUST_USE int shoal_tcp_out_init(struct shoal_tcp_out *out); /* 0 or -ENOMEM */
 void shoal_tcp_out_fini(struct shoal_tcp_out *out);
-/* Room for a frame of 1 to SHOAL_FRAME_BYTES_MAX bytes, 8-aligned; NULL: no such length, or no room. */
+/* Room for a frame of 1 to SHOAL_CHANNEL_FRAME_BYTES_MAX bytes, 8-aligned; NULL: no such length, or no room. */
 void *shoal_tcp_out_reserve(struct shoal_tcp_out *out, uint32_t length);
 void shoal_tcp_out_commit(struct shoal_tcp_out *out, uint32_t length);
 /* false: no room. */

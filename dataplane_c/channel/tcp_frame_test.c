@@ -21,14 +21,15 @@ static uint64_t random_next(uint64_t *state)
 
 static uint32_t length_of(uint64_t number)
 {
-	return 1 + (uint32_t)(number * 2654435761u % (number % 8 ? 300 : SHOAL_FRAME_BYTES_MAX));
+	return 1 + (uint32_t)(number * 2654435761u % (number % 8 ? 300 : SHOAL_CHANNEL_FRAME_BYTES_MAX));
 }
 
 static bool frame_put(struct shoal_tcp_out *out, uint64_t number)
 {
 	uint32_t length = length_of(number);
-	uint8_t *frame = shoal_tcp_out_reserve(
-		out, length + (number % 3 ? 0 : 5) <= SHOAL_FRAME_BYTES_MAX ? length + (number % 3 ? 0 : 5) : length);
+	uint8_t *frame = shoal_tcp_out_reserve(out, length + (number % 3 ? 0 : 5) <= SHOAL_CHANNEL_FRAME_BYTES_MAX
+							    ? length + (number % 3 ? 0 : 5)
+							    : length);
 
 	if (!frame)
 		return false;
@@ -118,7 +119,7 @@ static void test_full_buffers(void **state)
 	assert_int_equal(shoal_tcp_out_init(&out), 0);
 	assert_int_equal(shoal_tcp_in_init(&in), 0);
 	assert_null(shoal_tcp_out_reserve(&out, 0));
-	assert_null(shoal_tcp_out_reserve(&out, SHOAL_FRAME_BYTES_MAX + 1));
+	assert_null(shoal_tcp_out_reserve(&out, SHOAL_CHANNEL_FRAME_BYTES_MAX + 1));
 	for (int round = 0; round < 50; round++) {
 		while (frame_put(&out, put))
 			put++;
@@ -162,8 +163,8 @@ static void test_refused_streams(void **state)
 		{ { 8, 0, 1, 1 }, 4, NULL, true },
 		{ { 8, 0, 1 }, 3, NULL, false },
 		{ { 8, 0 }, 2, NULL, false },
-		{ { SHOAL_FRAME_BYTES_MAX, 0 }, 2, NULL, false },
-		{ { SHOAL_FRAME_BYTES_MAX + 1, 0 }, 2, "length", false },
+		{ { SHOAL_CHANNEL_FRAME_BYTES_MAX, 0 }, 2, NULL, false },
+		{ { SHOAL_CHANNEL_FRAME_BYTES_MAX + 1, 0 }, 2, "length", false },
 		{ { UINT32_MAX, 0 }, 2, "length", false },
 		{ { UINT32_MAX - 7, 0 }, 2, "length", false },
 		{ { 8, 1 }, 2, "number", false },

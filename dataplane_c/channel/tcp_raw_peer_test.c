@@ -195,7 +195,7 @@ static void test_bad_streams(void **state)
 		uint32_t words[4];
 		const char *reason;
 	} bad[] = {
-		{ { SHOAL_FRAME_BYTES_MAX + 1, 1 }, "a frame's length is out of bounds" },
+		{ { SHOAL_CHANNEL_FRAME_BYTES_MAX + 1, 1 }, "a frame's length is out of bounds" },
 		{ { UINT32_MAX, UINT32_MAX, UINT32_MAX }, "a frame's length is out of bounds" },
 		{ { 16, 7 }, "a frame's number is not the next" },
 		{ { 0x20544547, 0x2f312e31, 0x0a0d0a0d }, "a frame's length is out of bounds" } /* an HTTP request */,

@@ -52,7 +52,7 @@ static void pair_destroy(struct pair *pair)
 
 static uint32_t length_of(unsigned number)
 {
-	return 1 + number * 7919 % SHOAL_FRAME_BYTES_MAX;
+	return 1 + number * 7919 % SHOAL_CHANNEL_FRAME_BYTES_MAX;
 }
 
 static void exchange(struct pair *pair, unsigned frames)
