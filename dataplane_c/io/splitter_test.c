@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The splitter's behaviours one by one, over real packet rings. */
+/* The splitter's steady state and its fragments, case by case, over real packet rings. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/splitter_world.h"
 
@@ -33,11 +34,6 @@ static int destroy(void **state)
 static uint64_t drops(enum shoal_splitter_drop reason)
 {
 	return world.splitter->drops[reason];
-}
-
-static enum shoal_steering_state state_of(unsigned slot)
-{
-	return world.splitter->steering.slots[slot].state;
 }
 
 static void one_member(void)
@@ -157,276 +153,181 @@ static void test_a_port_that_takes_nothing_stops_no_other(void **state)
 	assert_int_equal(world.left_by[WORLD_OUTSIDE], 100 + SHOAL_SPLITTER_OUTPUT_MAX);
 }
 
-/* --- Redirection -------------------------------------------------------------------------------------------------- */
+/* --- Fragments ---------------------------------------------------------------------------------------------------- */
 
-static void test_redirect_waits_for_the_marker(void **state)
+static void test_fragments_in_all_orders(void **state)
 {
-	unsigned slot = world_slot_of(0);
+	static const enum world_fragment orders[6][3] = { { WORLD_FIRST, WORLD_MIDDLE, WORLD_LAST },
+		{ WORLD_FIRST, WORLD_LAST, WORLD_MIDDLE }, { WORLD_MIDDLE, WORLD_FIRST, WORLD_LAST },
+		{ WORLD_MIDDLE, WORLD_LAST, WORLD_FIRST }, { WORLD_LAST, WORLD_FIRST, WORLD_MIDDLE },
+		{ WORLD_LAST, WORLD_MIDDLE, WORLD_FIRST } };
 
 	(void)state;
 	two_members();
-	feed_many(0, 20);
-	world_poll(&world);
-	assert_int_equal(world_redirect(&world, slot, 1, 1), 0);
-	assert_int_equal(state_of(slot), SHOAL_STEERING_MARKER_DUE);
-	feed_many(0, 30);
-	world_poll(&world);
-	world_poll(&world);
-	assert_int_equal(state_of(slot), SHOAL_STEERING_MARKER_OUT);
-	assert_int_equal(world.splitter->steering.parked, 30);
-	assert_int_equal(world.splitter->members[1].sent, 0);
-	world_step(&world, 0, 32, false); /* 20 packets and the marker */
-	world_poll(&world);
-	assert_int_equal(state_of(slot), SHOAL_STEERING_STEADY);
-	assert_int_equal(world.left, 20);
-	assert_int_equal(world.splitter->members[0].sent, 20);
-	assert_int_equal(world.splitter->members[1].sent, 30);
-	assert_int_equal(world.splitter->steering.redirects, 1);
-	assert_int_equal(world.splitter->steering.parked_most, 30);
+	assert_int_equal(world_redirect(&world, world_slot_of(5), 1, 1), 0);
 	world_settle(&world);
-	assert_int_equal(world.left, 50);
+	/* Flow 0 crosses, flow 2 enters again, flow 5 comes from outside and is at member 1. */
+	for (unsigned i = 0; i < 18; i++) {
+		static const unsigned flows[] = { 0, 2, 5 };
+		struct world_datagram datagram = { 0 };
+
+		for (unsigned j = 0; j < 3; j++) {
+			world_feed_fragment(&world, flows[i % 3], (uint16_t)(100 + i), &datagram, orders[i / 3][j]);
+			world_poll(&world);
+		}
+	}
+	world_settle(&world);
+	assert_int_equal(world.left, 54);
+	assert_int_equal(world.splitter->members[1].sent, 18);
+	assert_int_equal(shoal_fragment_table_held(world.splitter->fragments), 0);
 }
 
-static void test_parking_is_bounded(void **state)
+static void test_fragments_without_first_time_out(void **state)
 {
+	struct world_datagram datagram = { 0 };
+
+	(void)state;
+	one_member();
+	world_feed_fragment(&world, 0, 7, &datagram, WORLD_LAST);
+	world_feed_fragment(&world, 0, 7, &datagram, WORLD_MIDDLE);
+	world_poll(&world);
+	world.now_ns += SHOAL_FRAGMENT_LIFE_NS - 1;
+	world_poll(&world);
+	assert_int_equal(drops(SHOAL_SPLITTER_FRAGMENT_TIMEOUT), 0);
+	world.now_ns++;
+	world_poll(&world);
+	assert_int_equal(drops(SHOAL_SPLITTER_FRAGMENT_TIMEOUT), 2);
+	datagram = (struct world_datagram){ 0 };
+	world_feed_fragment(&world, 0, 7, &datagram, WORLD_FIRST);
+	world_settle(&world);
+	assert_int_equal(world.left, 1);
+}
+
+static void test_fragments_are_bounded(void **state)
+{
+	struct world_datagram datagrams[FRAGMENTS_MAX] = { 0 };
+
+	(void)state;
+	one_member();
+	for (unsigned i = 0; i < FRAGMENTS_MAX; i++)
+		world_feed_fragment(&world, 0, (uint16_t)i, &datagrams[i], WORLD_LAST);
+	world_settle(&world);
+	/* Half of the table is left for datagrams whose first fragment has come. */
+	assert_int_equal(drops(SHOAL_SPLITTER_FRAGMENT_TABLE_FULL), FRAGMENTS_MAX / 2);
+	for (unsigned i = 0; i < FRAGMENTS_MAX / 2; i++)
+		for (unsigned more = 0; more < 3; more++)
+			world_feed_fragment(&world, 0, (uint16_t)i, &datagrams[i], WORLD_MIDDLE);
+	world_settle(&world);
+	assert_int_equal(shoal_fragment_table_held(world.splitter->fragments), FRAGMENTS_MAX);
+	assert_int_equal(drops(SHOAL_SPLITTER_FRAGMENT_HELD_OVERFLOW), FRAGMENTS_MAX);
+	for (unsigned i = 0; i < FRAGMENTS_MAX; i++)
+		world_feed_fragment(&world, 0, (uint16_t)i, &datagrams[i], WORLD_FIRST);
+	world_settle(&world);
+	assert_int_equal(world.left, 2 * FRAGMENTS_MAX);
+}
+
+static void test_held_fragments_keep_order_across_a_redirect(void **state)
+{
+	struct world_datagram datagram = { 0 };
+
+	(void)state;
+	two_members();
+	world_feed(&world, 0);
+	world_feed_fragment(&world, 0, 9, &datagram, WORLD_LAST);
+	world_poll(&world);
+	assert_int_equal(world_redirect(&world, world_slot_of(0), 1, 1), 0);
+	world_feed(&world, 0);
+	world_feed_fragment(&world, 0, 9, &datagram, WORLD_FIRST);
+	world_feed_fragment(&world, 0, 9, &datagram, WORLD_MIDDLE);
+	world_poll(&world);
+	assert_int_equal(world.splitter->steering.parked, 4);
+	world_settle(&world);
+	assert_int_equal(world.left, 5);
+	assert_int_equal(world.splitter->members[1].sent, 4);
+}
+
+/* --- Bad peers, figures ------------------------------------------------------------------------------------------- */
+
+/* The side of the ring that an instance has, written by somebody who is none. */
+static void spoil(uint16_t member, const void *bytes, uint32_t length)
+{
+	int descriptor = shoal_ring_pair_create(world.ring_bytes);
+	struct shoal_packet_ring *ring = shoal_packet_ring_create(descriptor, 0, world_pool);
+	struct shoal_ring_pair raw;
+
+	assert_non_null(ring);
+	assert_int_equal(shoal_ring_pair_open(&raw, descriptor, 1), 0);
+	close(descriptor);
+	assert_int_equal(shoal_splitter_member_add(world.splitter, member, ring), 0);
+	memcpy(shoal_ring_reserve(&raw.out, length), bytes, length);
+	shoal_ring_push(&raw.out, length);
+	shoal_ring_flush(&raw.out);
+	shoal_ring_pair_close(&raw);
+}
+
+static void test_malformed_records_are_counted(void **state)
+{
+	static const struct shoal_packet_record record = { .kind = SHOAL_RECORD_PACKET, .port = SHOAL_NF_PORTS_MAX };
+	struct shoal_splitter_balance balance;
+	uint8_t bytes[sizeof(record) + 60] = { 0 };
+
+	(void)state;
+	memcpy(bytes, &record, sizeof(record));
+	spoil(0, bytes, sizeof(bytes));
+	shoal_splitter_poll(world.splitter, 0);
+	shoal_splitter_balance_read(world.splitter, &balance);
+	assert_int_equal(balance.dropped, 1);
+	assert_int_equal(balance.at_members, -1); /* it put out what it was not given */
+}
+
+static void test_reentry_at_a_port_that_the_nf_lacks(void **state)
+{
+	static const struct shoal_packet_record record = {
+		.kind = SHOAL_RECORD_PACKET, .port = WORLD_PORTS, .flags = SHOAL_RECORD_REENTER
+	};
+	uint8_t bytes[sizeof(record) + 60] = { 0 };
+
+	(void)state;
+	memcpy(bytes, &record, sizeof(record));
+	spoil(0, bytes, sizeof(bytes));
+	shoal_splitter_poll(world.splitter, 0);
+	assert_int_equal(drops(SHOAL_SPLITTER_NO_PORT), 1);
+}
+
+static uint64_t row(const struct shoal_statistic *rows, long n, const char *name, const char *label_value)
+{
+	for (long i = 0; i < n; i++)
+		if (strcmp(rows[i].name, name) == 0 && strcmp(rows[i].label_value, label_value) == 0)
+			return rows[i].value;
+	fail_msg("no row %s %s", name, label_value);
+	return 0;
+}
+
+static void test_rows_tell_the_books(void **state)
+{
+	static struct shoal_statistic rows[512];
+	struct shoal_statistics statistics = { .rows = rows, .room = 512 };
+
 	(void)state;
 	two_members();
 	assert_int_equal(world_redirect(&world, world_slot_of(0), 1, 1), 0);
-	feed_many(0, PARKED_MAX + 100);
-	for (unsigned i = 0; i < 30; i++)
-		world_poll(&world);
-	/* An eighth is left for the redirections of other members. */
-	assert_int_equal(world.splitter->steering.parked, PARKED_MAX - PARKED_MAX / 8);
-	assert_int_equal(drops(SHOAL_SPLITTER_PARKED_OVERFLOW), 100 + PARKED_MAX / 8);
+	feed_many(0, 9);
+	feed_many(3, 5);
 	world_settle(&world);
-	assert_int_equal(world.left, PARKED_MAX - PARKED_MAX / 8);
-}
-
-static void test_marker_waits_for_room(void **state)
-{
-	unsigned slot = world_slot_of(0);
-
-	(void)state;
-	two_members();
-	while (drops(SHOAL_SPLITTER_INSTANCE_RING_FULL) == 0) {
-		feed_many(0, SHOAL_BURST_MAX);
-		world_poll(&world);
-	}
-	/* What is left is less than a packet needs; short markers fill it up. */
-	for (unsigned i = 0; i < 8; i++)
-		assert_int_equal(world_redirect(&world, slot + 1 + i, 1, 1), 0);
-	assert_int_equal(world_redirect(&world, slot, 1, 1), 0);
-	for (unsigned i = 0; i < 10; i++)
-		world_poll(&world);
-	assert_true(world.splitter->steering.due.words[0] != 0);
+	world_feed_raw(&world, 0, (const uint8_t[14]){ 0 }, 14);
 	world_settle(&world);
-	assert_int_equal(world.splitter->steering.redirects, 9);
-	assert_int_equal(world.left, world.fed - drops(SHOAL_SPLITTER_INSTANCE_RING_FULL));
-}
-
-static void test_second_redirect_is_refused(void **state)
-{
-	unsigned slot = world_slot_of(0);
-
-	(void)state;
-	two_members();
-	world_attach(&world, 2);
-	assert_int_equal(world_redirect(&world, slot, 1, 1), 0);
-	assert_int_equal(world_redirect(&world, slot, 1, 1), 0); /* the same again: nothing to do */
-	assert_int_equal(world_redirect(&world, slot, 2, 2), -EBUSY);
-	assert_int_equal(state_of(slot + 1), SHOAL_STEERING_STEADY); /* all or nothing */
-	assert_int_equal(world_redirect(&world, slot, 1, 5), -ENOENT);
-	world_settle(&world);
-	assert_int_equal(world_redirect(&world, slot, 2, 2), 0);
-	world_settle(&world);
-	assert_int_equal(world.splitter->steering.slots[slot].member, 2);
-	assert_int_equal(world.splitter->steering.redirects, 3);
-}
-
-static void test_stale_markers_do_nothing(void **state)
-{
-	struct world_instance *instance = &world.instances[0];
-
-	(void)state;
-	two_members();
-	assert_true(shoal_packet_ring_return_marker(instance->ring, 5, 77));
-	world_step(&world, 0, 1, false);
-	assert_int_equal(world_redirect(&world, 6, 1, 1), 0);
-	world_poll(&world);
-	/* The right slot, a wrong number; and the right one from the wrong member. */
-	assert_true(shoal_packet_ring_return_marker(instance->ring, 6, world.splitter->steering.slots[6].marker + 1));
-	assert_true(
-		shoal_packet_ring_return_marker(world.instances[1].ring, 6, world.splitter->steering.slots[6].marker));
-	instance->port->operations->flush(instance->port);
-	world_step(&world, 1, 1, false);
-	world_poll(&world);
-	assert_int_equal(world.splitter->steering.markers_stale, 3);
-	assert_int_equal(state_of(6), SHOAL_STEERING_MARKER_OUT);
-	world_settle(&world);
-	assert_int_equal(state_of(6), SHOAL_STEERING_STEADY);
-}
-
-static void test_redirect_of_all_slots(void **state)
-{
-	struct shoal_redirect_progress progress;
-
-	(void)state;
-	two_members();
-	for (unsigned flow = 0; flow < WORLD_FLOWS; flow++)
-		world_feed(&world, flow);
-	world_poll(&world);
-	assert_int_equal(world_redirect(&world, 0, SHOAL_STEERING_SLOTS, 1), 0);
-	for (unsigned flow = 0; flow < WORLD_FLOWS; flow++)
-		world_feed(&world, flow);
-	world_poll(&world);
-	shoal_splitter_progress_read(world.splitter, false, &progress);
-	assert_int_equal(progress.pending, SHOAL_STEERING_SLOTS);
-	assert_int_equal(progress.pending_slots[31], 0xff);
-	assert_true(progress.parked > 0);
-	world_settle(&world);
-	shoal_splitter_progress_read(world.splitter, true, &progress);
-	assert_int_equal(progress.pending, 0);
-	assert_int_equal(progress.done, SHOAL_STEERING_SLOTS);
-	assert_int_equal(progress.pending_slots[31], 0);
-	assert_true(progress.parked_most > 0);
-	shoal_splitter_progress_read(world.splitter, false, &progress);
-	assert_int_equal(progress.parked_most, 0);
-	assert_int_equal(world.left, 2 * WORLD_FLOWS);
-}
-
-/* --- The end of a member ------------------------------------------------------------------------------------------ */
-
-static void test_death_of_the_old_member_voids_its_marker(void **state)
-{
-	unsigned slot = world_slot_of(0);
-
-	(void)state;
-	two_members();
-	feed_many(0, 20);
-	world_poll(&world);
-	world_step(&world, 0, 8, false); /* takes in 8 and puts them out: good, though it dies now */
-	feed_many(0, 6);
-	world_poll(&world);
-	world_step(&world, 0, 0, false);
-	assert_int_equal(world_redirect(&world, slot, 1, 1), 0);
-	feed_many(0, 30);
-	world_poll(&world);
-	assert_int_equal(state_of(slot), SHOAL_STEERING_MARKER_OUT);
-	world_kill(&world, 0);
-	world_check(&world);
-	assert_int_equal(drops(SHOAL_SPLITTER_INSTANCE_DIED), 18);
-	assert_int_equal(world.splitter->steering.markers_void, 1);
-	world_settle(&world);
-	assert_int_equal(world.left, 8 + 30);
-	assert_int_equal(state_of(slot), SHOAL_STEERING_STEADY);
-	feed_many(4, 2); /* of a slot that nobody has any more */
-	world_settle(&world);
-	assert_int_equal(drops(SHOAL_SPLITTER_UNKNOWN_MEMBER), 2);
-}
-
-static void test_output_before_death_leaves(void **state)
-{
-	(void)state;
-	one_member();
-	feed_many(0, 20);
-	feed_many(2, 12);
-	world_poll(&world);
-	world_step(&world, 0, 32, false);
-	world_kill(&world, 0);
-	world_check(&world);
-	assert_int_equal(world.left, 20);
-	assert_int_equal(world.splitter->reentered, 12);
-	assert_int_equal(drops(SHOAL_SPLITTER_INSTANCE_DIED), 12); /* entered again, into the dead one's ring */
-}
-
-static void test_death_of_the_new_member_strands(void **state)
-{
-	unsigned slot = world_slot_of(0);
-
-	(void)state;
-	two_members();
-	world_attach(&world, 2);
-	feed_many(0, 10);
-	world_poll(&world);
-	assert_int_equal(world_redirect(&world, slot, 1, 1), 0);
-	feed_many(0, 10);
-	world_poll(&world);
-	world_kill(&world, 1);
-	world_settle(&world); /* the marker comes back, and there is nobody to go on at */
-	assert_int_equal(state_of(slot), SHOAL_STEERING_STRANDED);
-	feed_many(0, 10);
-	world_settle(&world);
-	assert_int_equal(world.splitter->steering.parked, 20);
-	assert_int_equal(world_redirect(&world, slot, 1, 2), 0);
-	world_settle(&world);
-	assert_int_equal(world.left, 30);
-	assert_int_equal(world.splitter->steering.slots[slot].member, 2);
-}
-
-static void test_death_while_forwarding(void **state)
-{
-	unsigned slot = world_slot_of(0);
-
-	(void)state;
-	world.ring_bytes = 1 << 14; /* holds fewer than the parked packets */
-	two_members();
-	assert_int_equal(world_redirect(&world, slot, 1, 1), 0);
-	feed_many(0, 400);
-	for (unsigned i = 0; i < 20; i++)
-		world_poll(&world);
-	world_step(&world, 0, 1, false);
-	world_poll(&world);
-	assert_int_equal(state_of(slot), SHOAL_STEERING_FORWARDING);
-	assert_true(world.splitter->steering.parked > 0 && world.splitter->members[1].sent > 0);
-	world_kill(&world, 1);
-	world_check(&world);
-	assert_int_equal(state_of(slot), SHOAL_STEERING_STRANDED);
-	assert_int_equal(drops(SHOAL_SPLITTER_INSTANCE_DIED), world.splitter->members[1].sent);
-	assert_int_equal(world_redirect(&world, slot, 1, 0), 0);
-	world_settle(&world);
-	assert_int_equal(world.left, 400 - drops(SHOAL_SPLITTER_INSTANCE_DIED));
-}
-
-static void test_orderly_leave_drops_nothing(void **state)
-{
-	struct shoal_packet_ring *ring;
-
-	(void)state;
-	two_members();
-	for (unsigned flow = 0; flow < WORLD_FLOWS; flow++)
-		feed_many(flow, 4);
-	world_poll(&world);
-	assert_int_equal(world_redirect(&world, 0, SHOAL_STEERING_SLOTS, 1), 0);
-	world_settle(&world);
-	world_kill(&world, 0);
-	assert_int_equal(drops(SHOAL_SPLITTER_INSTANCE_DIED), 0);
-	assert_int_equal(world.lost_inside, 0);
-	assert_int_equal(shoal_splitter_member_remove(world.splitter, 0, 0, &ring), -ENOENT);
-	assert_int_equal(world.left, 4 * WORLD_FLOWS);
-}
-
-static void test_one_blamed_member_leaves_room_for_others(void **state)
-{
-	(void)state;
-	world_attach(&world, 0);
-	world_attach(&world, 1);
-	world_attach(&world, 2);
-	world_table(&world, (const uint8_t[]){ 0, 1 }, 2);
-	/* Member 0 stalls with its marker out; flow 1 is at member 1. */
-	assert_int_equal(world_redirect(&world, world_slot_of(0), 1, 2), 0);
-	feed_many(0, 1000);
-	for (unsigned i = 0; i < 40; i++)
-		world_poll(&world);
-	assert_true(drops(SHOAL_SPLITTER_PARKED_OVERFLOW) > 0);
-	assert_int_equal(world_redirect(&world, world_slot_of(1), 1, 2), 0);
-	feed_many(1, 50);
-	for (unsigned i = 0; i < 6; i++) {
-		world_poll(&world);
-		world_step(&world, 1, 32, false);
-		world_step(&world, 2, 32, false);
-	}
-	world_poll(&world);
-	assert_int_equal(world.left_by[WORLD_INSIDE], 50);
+	shoal_splitter_rows(world.splitter, &statistics);
+	assert_true(statistics.count < 512);
+	assert_int_equal(row(rows, statistics.count, "splitter_received_packets_total", ""), 15);
+	assert_int_equal(row(rows, statistics.count, "splitter_transmitted_packets_total", ""), 14);
+	assert_int_equal(row(rows, statistics.count, "splitter_drops_total", "parse_not_ip"), 1);
+	assert_int_equal(row(rows, statistics.count, "splitter_drops_total", "parked_overflow"), 0);
+	assert_int_equal(row(rows, statistics.count, "splitter_member_sent_packets_total", "1"), 9);
+	assert_int_equal(row(rows, statistics.count, "splitter_member_returned_packets_total", "0"), 5);
+	assert_int_equal(row(rows, statistics.count, "splitter_port_transmitted_packets_total", "outside"), 9);
+	assert_int_equal(row(rows, statistics.count, "splitter_parked_packets_most", ""), 9);
+	assert_int_equal(row(rows, statistics.count, "splitter_park_time_nanoseconds", "+Inf"), 9);
+	assert_int_equal(row(rows, statistics.count, "splitter_redirect_time_nanoseconds", "+Inf"), 1);
 }
 
 static void test_init_refuses(void **state)
@@ -460,18 +361,13 @@ int main(void)
 		TEST(test_what_cannot_be_parsed_is_named),
 		TEST(test_a_stalled_member_costs_its_own_slots_only),
 		TEST(test_a_port_that_takes_nothing_stops_no_other),
-		TEST(test_redirect_waits_for_the_marker),
-		TEST(test_parking_is_bounded),
-		TEST(test_marker_waits_for_room),
-		TEST(test_second_redirect_is_refused),
-		TEST(test_stale_markers_do_nothing),
-		TEST(test_redirect_of_all_slots),
-		TEST(test_death_of_the_old_member_voids_its_marker),
-		TEST(test_output_before_death_leaves),
-		TEST(test_death_of_the_new_member_strands),
-		TEST(test_death_while_forwarding),
-		TEST(test_orderly_leave_drops_nothing),
-		TEST(test_one_blamed_member_leaves_room_for_others),
+		TEST(test_fragments_in_all_orders),
+		TEST(test_fragments_without_first_time_out),
+		TEST(test_fragments_are_bounded),
+		TEST(test_held_fragments_keep_order_across_a_redirect),
+		TEST(test_malformed_records_are_counted),
+		TEST(test_reentry_at_a_port_that_the_nf_lacks),
+		TEST(test_rows_tell_the_books),
 		cmocka_unit_test(test_init_refuses),
 	};
 
