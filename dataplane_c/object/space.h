@@ -75,6 +75,8 @@ struct shoal_space {
 	struct shoal_space_context *context; /* borrows */
 	struct shoal_space_config config;
 	struct shoal_scheduler *scheduler; /* borrows */
+	/* Told before the running microthread is suspended; may be NULL. */
+	void (*suspending)(struct shoal_space_context *context);
 	struct shoal_channel *channel; /* owns */
 	uint64_t now_ns;
 	uint32_t now_ms;

@@ -32,6 +32,8 @@ enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait 
 	wait->since_ns = space->now_ns;
 	wait->outcome = SHOAL_WAIT_PENDING;
 	deadline_append(space, wait);
+	if (space->suspending)
+		space->suspending(space->context);
 	while (wait->outcome == SHOAL_WAIT_PENDING)
 		shoal_microthread_suspend(space->scheduler, wait->since_ns);
 	uint64_t waited = space->now_ns - wait->since_ns;

@@ -36,6 +36,7 @@ enum shoal_verdict_kind {
 	SHOAL_VERDICT_REENTER = 3, /* argument: NF port at which the packet enters again, as if received there */
 	SHOAL_VERDICT_HOLD = 4, /* the NF owns the packet until it calls shoal_packet_release */
 	SHOAL_VERDICT_PACKET_HANDLER = 5, /* burst handler only, before it has written anything */
+	SHOAL_VERDICT_INVALID = 6, /* what a handler that gave none is taken to have said: a counted drop */
 };
 
 #define SHOAL_VERDICT(kind, argument) ((uint16_t)((kind) << 8 | (argument)))

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include "worker/flow.h"
+
+int shoal_flow_table_init(struct shoal_flow_table *table, uint32_t capacity)
+{
+	*table = (struct shoal_flow_table){ .capacity = capacity, .high = 1 };
+	table->flows = calloc(capacity + 1, sizeof(*table->flows));
+	return table->flows ? 0 : -ENOMEM;
+}
+
+void shoal_flow_table_fini(struct shoal_flow_table *table)
+{
+	free(table->flows);
+	table->flows = NULL;
+}
+
+static uint32_t *link_of(struct shoal_flow_table *table, uint64_t identity)
+{
+	uint32_t *link = &table->buckets[identity % SHOAL_FLOW_BUCKETS];
+
+	while (*link && table->flows[*link].identity != identity)
+		link = &table->flows[*link].next;
+	return link;
+}
+
+struct shoal_flow *shoal_flow_find(struct shoal_flow_table *table, const struct shoal_packet *packet)
+{
+	uint32_t index = *link_of(table, shoal_flow_identity(packet));
+
+	return index ? &table->flows[index] : NULL;
+}
+
+struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct shoal_packet *packet)
+{
+	uint64_t identity = shoal_flow_identity(packet);
+	uint32_t *link = link_of(table, identity), index = table->free;
+
+	if (index)
+		table->free = table->flows[index].next;
+	else if (table->high <= table->capacity)
+		index = table->high++;
+	else
+		return NULL;
+	table->flows[index] = (struct shoal_flow){ .identity = identity };
+	*link = index;
+	table->busy++;
+	return &table->flows[index];
+}
+
+void shoal_flow_end(struct shoal_flow_table *table, const struct shoal_packet *packet)
+{
+	uint32_t *link = link_of(table, shoal_flow_identity(packet)), index = *link;
+
+	if (!index)
+		return;
+	*link = table->flows[index].next;
+	table->flows[index].next = table->free;
+	table->free = index;
+	table->busy--;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Flows that have a suspended packet: later packets of the same flow wait behind it, so that they leave in order. For
+ * waiting, a flow is the packets of one port with one declared key; it is known here by the key's hash alone (two flows
+ * of one hash merely wait for each other). */
+#ifndef SHOAL_WORKER_FLOW_H
+#define SHOAL_WORKER_FLOW_H
+
+#include <shoal/packet.h>
+
+#define SHOAL_FLOW_BUCKETS 8192
+
+struct shoal_flow {
+	uint64_t identity;
+	struct shoal_packet *first, *last; /* waiting, in order of arrival */
+	uint32_t next; /* in its bucket, or among the free */
+};
+
+struct shoal_flow_table {
+	struct shoal_flow *flows; /* owns; index 0 unused */
+	uint32_t buckets[SHOAL_FLOW_BUCKETS];
+	uint32_t capacity;
+	uint32_t high;
+	uint32_t free;
+	uint32_t busy; /* flows with a suspended packet; 0: nothing to look up */
+};
+
+SHOAL_MUST_USE int shoal_flow_table_init(struct shoal_flow_table *table, uint32_t capacity);
+void shoal_flow_table_fini(struct shoal_flow_table *table);
+
+static inline uint64_t shoal_flow_identity(const struct shoal_packet *packet)
+{
+	return packet->hash ^ (uint64_t)(packet->port + 1) << 56;
+}
+
+/* The packet's flow if it has a suspended packet; else NULL. */
+struct shoal_flow *shoal_flow_find(struct shoal_flow_table *table, const struct shoal_packet *packet);
+/* The packet is suspended: its flow has none yet. NULL: table full (never, with room for every microthread). */
+struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct shoal_packet *packet);
+void shoal_flow_end(struct shoal_flow_table *table, const struct shoal_packet *packet);
+
+#endif

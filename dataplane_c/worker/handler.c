@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Packet handlers, idle tasks, timers and control tasks: whatever may suspend runs here, in microthreads. A packet whose
+ * handler suspends keeps its flow busy; the packets behind it are parked, and go on one after the other when it is done. */
+#include <string.h>
+#include "worker/worker.h"
+
+#define TASKS_BUDGET 32
+
+void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, struct shoal_packet *packet)
+{
+	if (worker->parked >= worker->config.parked_max) {
+		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_PARKED_FULL);
+		packet->entry = SHOAL_PACKET_SUSPENDED;
+		return;
+	}
+	packet->entry = SHOAL_PACKET_SUSPENDED;
+	packet->next = NULL;
+	if (flow->last)
+		flow->last->next = packet;
+	else
+		flow->first = packet;
+	flow->last = packet;
+	worker->inside[packet->steering_slot]++;
+	worker->parked++;
+	if (worker->parked > worker->parked_most)
+		worker->parked_most = worker->parked;
+}
+
+void shoal_worker_suspending(struct shoal_space_context *context)
+{
+	struct shoal_worker *worker = (struct shoal_worker *)context;
+	struct shoal_packet *packet = worker->handled;
+
+	worker->handled = NULL;
+	if (!packet || packet->entry == SHOAL_PACKET_SUSPENDED)
+		return;
+	packet->entry = SHOAL_PACKET_SUSPENDED;
+	worker->inside[packet->steering_slot]++;
+	worker->blocked++;
+	shoal_flow_begin(&worker->flows, packet);
+}
+
+/* A packet that was suspended has its verdict: it leaves, and the next one of its flow goes on. */
+static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	struct shoal_flow *flow = shoal_flow_find(&worker->flows, packet);
+	struct shoal_packet *next;
+
+	while ((next = flow->first) != NULL) {
+		flow->first = next->next;
+		if (!flow->first)
+			flow->last = NULL;
+		worker->parked--;
+		worker->inside[packet->steering_slot]--;
+		shoal_worker_emit(worker, packet);
+		packet = next;
+		if (!packet->verdict) {
+			/* The flow stays busy: this packet's handler begins when those that are queued have begun. */
+			shoal_packet_list_push(&worker->handling, packet);
+			return;
+		}
+	}
+	shoal_flow_end(&worker->flows, packet);
+	worker->inside[packet->steering_slot]--;
+	shoal_worker_emit(worker, packet);
+}
+
+/* One packet handler from its beginning to its end; may suspend in between. */
+static bool handle_next(void *argument)
+{
+	struct shoal_worker *worker = argument;
+	struct shoal_packet *packet = shoal_packet_list_pop(&worker->handling);
+	struct shoal_flow *flow;
+
+	if (!packet)
+		return false;
+	if (packet->entry == SHOAL_PACKET_IN_BURST && worker->flows.busy &&
+		(flow = shoal_flow_find(&worker->flows, packet)) != NULL) {
+		shoal_worker_park(worker, flow, packet);
+		return true;
+	}
+	worker->handled = packet;
+	uint16_t verdict = worker->nf->packet(&worker->context.context, packet, packet->traffic ? packet->key : NULL);
+
+	worker->handled = NULL;
+	packet->verdict = verdict ? verdict : SHOAL_VERDICT(SHOAL_VERDICT_INVALID, 0);
+	if (packet->entry == SHOAL_PACKET_SUSPENDED) {
+		shoal_histogram_add(&worker->blocked_times, worker->space.now_ns - packet->arrived_ns);
+		leave_flow(worker, packet);
+	}
+	return true;
+}
+
+void shoal_worker_run_handlers(struct shoal_worker *worker)
+{
+	struct shoal_packet_list waiting = { 0 };
+	struct shoal_packet *packet;
+
+	if (!shoal_scheduler_run(worker->scheduler, handle_next, worker))
+		return;
+	/* No stack is left. Those that wait in a flow go on waiting; new ones can't even begin. */
+	while ((packet = shoal_packet_list_pop(&worker->handling)) != NULL) {
+		if (packet->entry == SHOAL_PACKET_SUSPENDED) {
+			shoal_packet_list_push(&waiting, packet);
+			continue;
+		}
+		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_MICROTHREADS);
+		packet->entry = SHOAL_PACKET_SUSPENDED; /* gone: the burst does not emit it */
+	}
+	worker->handling = waiting;
+}
+
+/* --- Tasks --- */
+
+static bool run_control_task(struct shoal_worker *worker)
+{
+	struct shoal_control_task *task = worker->control_task;
+
+	if (!task)
+		return false;
+	worker->control_task = NULL;
+	task->answer = task->task->run(&worker->context.context, task->arguments, task->reply, sizeof(task->reply));
+	__atomic_store_n(&task->finished, 1, __ATOMIC_RELEASE); /* pairs with the acquire in instance_state.c */
+	return true;
+}
+
+static bool run_timer(struct shoal_worker *worker)
+{
+	for (unsigned i = 0; i < worker->nf->timers_count && i < 8; i++) {
+		if (worker->space.now_ns < worker->timer_due_ns[i])
+			continue;
+		worker->timer_due_ns[i] = worker->space.now_ns + worker->nf->timers[i].period_ms * SHOAL_NS_PER_MS;
+		worker->nf->timers[i].fire(&worker->context.context);
+		return true;
+	}
+	return false;
+}
+
+static bool run_task(void *argument)
+{
+	struct shoal_worker *worker = argument;
+	struct shoal_idle_task task;
+
+	if (run_control_task(worker) || run_timer(worker))
+		return true;
+	if (worker->timers_begun++ >= TASKS_BUDGET || !shoal_scheduler_may_suspend(worker->scheduler) ||
+		!shoal_window_open(&worker->space) || !shoal_space_idle_task(&worker->space, &task))
+		return false;
+	shoal_space_run_idle_task(&worker->space, &task);
+	return true;
+}
+
+static bool timer_due(const struct shoal_worker *worker)
+{
+	for (unsigned i = 0; i < worker->nf->timers_count && i < 8; i++)
+		if (worker->space.now_ns >= worker->timer_due_ns[i])
+			return true;
+	return false;
+}
+
+unsigned shoal_worker_run_tasks(struct shoal_worker *worker)
+{
+	if (!worker->control_task && worker->space.idle_tasks_head == worker->space.idle_tasks_tail && !timer_due(worker))
+		return 0;
+	worker->handled = NULL;
+	worker->timers_begun = 0;
+	shoal_scheduler_run(worker->scheduler, run_task, worker);
+	return worker->timers_begun;
+}

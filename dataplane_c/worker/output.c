@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Verdicts, transmission, and the splitter's markers. */
+#include <string.h>
+#include "worker/worker.h"
+
+#define RING SHOAL_NF_PORTS_MAX /* index of the ring's output */
+
+void shoal_worker_drop(struct shoal_worker *worker, struct shoal_packet *packet, enum shoal_worker_drop reason)
+{
+	worker->drops[reason]++;
+	shoal_packet_free(packet);
+}
+
+static struct shoal_port *port_of(struct shoal_worker *worker, unsigned output)
+{
+	return output == RING ? shoal_packet_ring_port(worker->ring) : worker->ports[output];
+}
+
+static void keep_back(struct shoal_worker *worker, unsigned output, struct shoal_packet *packet)
+{
+	if (worker->output[output].backlog.count >= worker->config.backlog_max)
+		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_TRANSMIT_FULL);
+	else
+		shoal_packet_list_push(&worker->output[output].backlog, packet);
+}
+
+static void transmit_output(struct shoal_worker *worker, unsigned output)
+{
+	struct shoal_packet **packets = worker->output[output].packets;
+	unsigned count = worker->output[output].count, taken = 0;
+	struct shoal_port *port = port_of(worker, output);
+
+	worker->output[output].count = 0;
+	if (!worker->output[output].backlog.count)
+		taken = port->operations->transmit(port, packets, count);
+	for (unsigned i = taken; i < count; i++)
+		keep_back(worker, output, packets[i]);
+}
+
+static void to_output(struct shoal_worker *worker, unsigned output, struct shoal_packet *packet)
+{
+	worker->output[output].packets[worker->output[output].count++] = packet;
+	if (worker->output[output].count == SHOAL_BURST_MAX)
+		transmit_output(worker, output);
+}
+
+static void reenter(struct shoal_worker *worker, struct shoal_packet *packet, uint8_t port)
+{
+	packet->port = port;
+	worker->reentered++;
+	if (worker->ring) {
+		to_output(worker, RING, packet);
+		return;
+	}
+	shoal_packet_list_push(&worker->reentering, packet);
+}
+
+void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	uint8_t argument = packet->verdict & 0xff;
+
+	switch (packet->verdict >> 8) {
+	case SHOAL_VERDICT_TRANSMIT:
+		if (argument >= worker->nf->ports_count || (!worker->ring && !worker->ports[argument])) {
+			shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_NO_PORT);
+			return;
+		}
+		packet->port = argument;
+		worker->transmitted[argument]++;
+		to_output(worker, worker->ring ? RING : argument, packet);
+		return;
+	case SHOAL_VERDICT_DROP:
+		worker->nf_drops[argument % SHOAL_NF_DROPS_MAX]++;
+		shoal_packet_free(packet);
+		return;
+	case SHOAL_VERDICT_REENTER:
+		if (argument < worker->nf->ports_count) {
+			reenter(worker, packet, argument);
+			return;
+		}
+		break;
+	case SHOAL_VERDICT_HOLD:
+		if (worker->held >= worker->config.parked_max) {
+			shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_PARKED_FULL);
+			return;
+		}
+		worker->held++;
+		worker->inside[packet->steering_slot]++;
+		return;
+	default:
+		break;
+	}
+	shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_VERDICT);
+}
+
+void shoal_worker_release_held(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict)
+{
+	struct shoal_worker *worker = (struct shoal_worker *)context;
+
+	worker->held--;
+	worker->inside[packet->steering_slot]--;
+	/* Held again would never end. */
+	packet->verdict = verdict >> 8 == SHOAL_VERDICT_HOLD ? 0 : verdict;
+	shoal_worker_emit(worker, packet);
+}
+
+static void empty_backlog(struct shoal_worker *worker, unsigned output)
+{
+	struct shoal_packet_list *backlog = &worker->output[output].backlog;
+	struct shoal_port *port = port_of(worker, output);
+
+	while (backlog->first) {
+		struct shoal_packet *packet = backlog->first, *next = packet->next;
+
+		if (!port->operations->transmit(port, &packet, 1))
+			return;
+		/* It belongs to the port now: unlinked by what was read before. */
+		backlog->first = next;
+		if (!next)
+			backlog->last = NULL;
+		backlog->count--;
+	}
+}
+
+unsigned shoal_worker_transmit(struct shoal_worker *worker)
+{
+	unsigned sent = 0;
+
+	for (unsigned output = 0; output <= RING; output++) {
+		struct shoal_port *port;
+
+		if (output == RING ? !worker->ring : !worker->ports[output])
+			continue;
+		if (worker->output[output].backlog.count)
+			empty_backlog(worker, output);
+		sent += worker->output[output].count;
+		if (worker->output[output].count)
+			transmit_output(worker, output);
+		port = port_of(worker, output);
+		port->operations->flush(port);
+	}
+	return sent;
+}
+
+/* --- Markers (architecture.md, "Reorganisation") --- */
+
+static void take_markers(struct shoal_worker *worker)
+{
+	uint8_t steering_slot;
+	uint32_t marker;
+
+	while (shoal_packet_ring_take_marker(worker->ring, &steering_slot, &marker)) {
+		worker->markers_waiting += !worker->marker[steering_slot];
+		worker->marker[steering_slot] = (uint64_t)marker + 1;
+		if (worker->nf->release)
+			worker->nf->release(&worker->context.context, steering_slot);
+	}
+}
+
+void shoal_worker_markers(struct shoal_worker *worker)
+{
+	if (!worker->ring)
+		return;
+	take_markers(worker);
+	if (!worker->markers_waiting)
+		return;
+	/* What was to leave before the marker must be in the ring before it. */
+	shoal_worker_transmit(worker);
+	if (worker->output[RING].backlog.count)
+		return;
+	for (unsigned slot = 0; slot < SHOAL_STEERING_SLOTS && worker->markers_waiting; slot++) {
+		if (!worker->marker[slot] || worker->inside[slot])
+			continue;
+		if (!shoal_packet_ring_return_marker(worker->ring, (uint8_t)slot, (uint32_t)(worker->marker[slot] - 1)))
+			break;
+		worker->marker[slot] = 0;
+		worker->markers_waiting--;
+		worker->markers_returned++;
+	}
+	shoal_packet_ring_port(worker->ring)->operations->flush(shoal_packet_ring_port(worker->ring));
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <string.h>
+#include "worker/worker.h"
+
+#define READY_BUDGET 256
+/* Suspended packets go on before new ones come in; a full backlog stops the intake. */
+#define BURSTS 2
+
+static const char *const drop_names[SHOAL_WORKER_DROPS] = {
+	[SHOAL_WORKER_DROP_PARKED_FULL] = "parked_full",
+	[SHOAL_WORKER_DROP_MICROTHREADS] = "microthreads_exhausted",
+	[SHOAL_WORKER_DROP_TRANSMIT_FULL] = "transmit_full",
+	[SHOAL_WORKER_DROP_NO_PORT] = "no_port",
+	[SHOAL_WORKER_DROP_VERDICT] = "no_verdict",
+	[SHOAL_WORKER_DROP_STOPPED] = "stopped",
+};
+
+const char *shoal_worker_drop_name(unsigned drop)
+{
+	return drop_names[drop];
+}
+
+int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_config *config)
+{
+	const struct shoal_scheduler_config scheduler = { .stacks = config->space.microthreads_max,
+		.stack_bytes = config->stack_bytes,
+		.guard_pages = config->guard_pages };
+	int error;
+
+	memset(worker, 0, sizeof(*worker));
+	worker->config = *config;
+	worker->nf = config->nf;
+	worker->runtime = (struct shoal_runtime){ .take = shoal_space_take,
+		.release = shoal_space_release,
+		.remove = shoal_space_remove,
+		.call = shoal_space_call,
+		.packet_release = shoal_worker_release_held };
+	worker->context.context.runtime = &worker->runtime;
+	worker->context.context.nf_state = config->nf_state;
+	error = shoal_flow_table_init(&worker->flows, config->space.microthreads_max);
+	if (error)
+		return error;
+	worker->scheduler = shoal_scheduler_create(&scheduler);
+	error = worker->scheduler ? shoal_space_init(&worker->space, &worker->context, &config->space, worker->scheduler) :
+				    -errno;
+	if (error) {
+		shoal_scheduler_destroy(worker->scheduler);
+		shoal_flow_table_fini(&worker->flows);
+		return error;
+	}
+	worker->space.suspending = shoal_worker_suspending;
+	return 0;
+}
+
+static void free_list(struct shoal_worker *worker, struct shoal_packet_list *list)
+{
+	struct shoal_packet *packet;
+
+	while ((packet = shoal_packet_list_pop(list)) != NULL)
+		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_STOPPED);
+}
+
+void shoal_worker_fini(struct shoal_worker *worker)
+{
+	for (unsigned output = 0; output <= SHOAL_NF_PORTS_MAX; output++) {
+		free_list(worker, &worker->output[output].backlog);
+		for (unsigned i = 0; i < worker->output[output].count; i++)
+			shoal_worker_drop(worker, worker->output[output].packets[i], SHOAL_WORKER_DROP_STOPPED);
+	}
+	free_list(worker, &worker->handling);
+	free_list(worker, &worker->reentering);
+	for (uint32_t i = 1; i < worker->flows.high; i++) {
+		struct shoal_packet_list waiting = { .first = worker->flows.flows[i].first };
+
+		free_list(worker, &waiting);
+	}
+	shoal_space_fini(&worker->space);
+	shoal_scheduler_destroy(worker->scheduler);
+	shoal_flow_table_fini(&worker->flows);
+}
+
+uint32_t shoal_worker_inside(const struct shoal_worker *worker)
+{
+	uint32_t inside = worker->handling.count + worker->reentering.count;
+
+	for (unsigned slot = 0; slot < SHOAL_STEERING_SLOTS; slot++)
+		inside += worker->inside[slot];
+	for (unsigned output = 0; output <= SHOAL_NF_PORTS_MAX; output++)
+		inside += worker->output[output].count + worker->output[output].backlog.count;
+	return inside;
+}
+
+/* Packets of one burst may be of several NF ports; each port's are a burst of their own. */
+static void split_by_port(struct shoal_worker *worker, struct shoal_packet *packets[], unsigned n)
+{
+	struct shoal_packet *of_port[SHOAL_BURST_MAX];
+
+	for (uint8_t port = 0; port < worker->nf->ports_count; port++) {
+		unsigned count = 0;
+
+		for (unsigned i = 0; i < n; i++)
+			if (packets[i]->port == port)
+				of_port[count++] = packets[i];
+		if (count)
+			shoal_worker_burst(worker, port, of_port, count);
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (packets[i]->port >= worker->nf->ports_count)
+			shoal_worker_drop(worker, packets[i], SHOAL_WORKER_DROP_NO_PORT);
+}
+
+static unsigned receive(struct shoal_worker *worker, struct shoal_port *port)
+{
+	struct shoal_packet *packets[SHOAL_BURST_MAX];
+	unsigned n = port->operations->receive(port, packets, SHOAL_BURST_MAX, worker->space.now_ns);
+
+	if (n)
+		split_by_port(worker, packets, n);
+	return n;
+}
+
+static unsigned receive_reentering(struct shoal_worker *worker)
+{
+	struct shoal_packet *packets[SHOAL_BURST_MAX];
+	unsigned n = 0;
+
+	while (n < SHOAL_BURST_MAX && worker->reentering.first)
+		packets[n++] = shoal_packet_list_pop(&worker->reentering);
+	if (n)
+		split_by_port(worker, packets, n);
+	return n;
+}
+
+static bool intake_open(const struct shoal_worker *worker)
+{
+	for (unsigned output = 0; output <= SHOAL_NF_PORTS_MAX; output++)
+		if (worker->output[output].backlog.count > worker->config.backlog_max / 2)
+			return false;
+	return true;
+}
+
+static unsigned receive_all(struct shoal_worker *worker)
+{
+	unsigned work = worker->reentering.first ? receive_reentering(worker) : 0;
+
+	if (!intake_open(worker))
+		return work;
+	for (unsigned burst = 0; burst < BURSTS; burst++) {
+		if (worker->ring)
+			work += receive(worker, shoal_packet_ring_port(worker->ring));
+		for (unsigned port = 0; port < worker->nf->ports_count; port++)
+			if (worker->ports[port])
+				work += receive(worker, worker->ports[port]);
+	}
+	return work;
+}
+
+unsigned shoal_worker_poll(void *component, uint64_t now_ns)
+{
+	struct shoal_worker *worker = component;
+	unsigned work = shoal_space_poll(&worker->space, now_ns);
+
+	if (shoal_scheduler_ready(worker->scheduler))
+		work += shoal_scheduler_run_ready(worker->scheduler, READY_BUDGET);
+	if (worker->handling.first)
+		shoal_worker_run_handlers(worker);
+	work += receive_all(worker);
+	work += shoal_worker_run_tasks(worker);
+	work += shoal_worker_transmit(worker);
+	shoal_worker_markers(worker);
+	shoal_space_flush(&worker->space);
+	worker->polls++;
+	worker->busy_polls += work != 0;
+	return work;
+}
+
+void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_statistics *statistics)
+{
+	for (unsigned port = 0; port < worker->nf->ports_count; port++) {
+		const char *name = worker->nf->ports[port].name;
+
+		shoal_statistics_counter(statistics, "packets_received_total", "port", name, worker->received[port]);
+		shoal_statistics_counter(statistics, "packets_transmitted_total", "port", name, worker->transmitted[port]);
+	}
+	for (unsigned i = 1; i < SHOAL_PARSE_RESULTS; i++)
+		shoal_statistics_counter(statistics, "drops_total", "reason", shoal_parse_result_name(i), worker->parse_drops[i]);
+	for (unsigned i = 0; i < worker->nf->drops_count; i++)
+		shoal_statistics_counter(statistics, "drops_total", "reason", worker->nf->drops[i], worker->nf_drops[i]);
+	for (unsigned i = 0; i < SHOAL_WORKER_DROPS; i++)
+		shoal_statistics_counter(statistics, "drops_total", "reason", drop_names[i], worker->drops[i]);
+	shoal_statistics_counter(statistics, "packets_reentered_total", NULL, NULL, worker->reentered);
+	shoal_statistics_counter(statistics, "packets_blocked_total", NULL, NULL, worker->blocked);
+	shoal_statistics_counter(statistics, "packets_handled_total", NULL, NULL, worker->handled_packets);
+	shoal_statistics_counter(statistics, "markers_returned_total", NULL, NULL, worker->markers_returned);
+	shoal_statistics_counter(statistics, "polls_total", NULL, NULL, worker->polls);
+	shoal_statistics_counter(statistics, "polls_busy_total", NULL, NULL, worker->busy_polls);
+	shoal_statistics_gauge(statistics, "packets_inside", NULL, NULL, shoal_worker_inside(worker));
+	shoal_statistics_gauge(statistics, "packets_parked", NULL, NULL, worker->parked);
+	shoal_statistics_gauge(statistics, "packets_parked_most", NULL, NULL, worker->parked_most);
+	shoal_statistics_gauge(statistics, "packets_held", NULL, NULL, worker->held);
+	shoal_statistics_gauge(statistics, "microthreads_suspended", NULL, NULL, shoal_scheduler_suspended(worker->scheduler));
+	shoal_statistics_histogram(statistics, "packet_blocked_seconds", &worker->blocked_times);
+	if (worker->nf->counter_values) {
+		const uint64_t *values = worker->nf->counter_values(worker->context.context.nf_state);
+
+		for (unsigned i = 0; i < worker->nf->counters_count; i++)
+			shoal_statistics_counter(statistics, worker->nf->counters[i], NULL, NULL, values[i]);
+	}
+	shoal_space_statistics(&worker->space, statistics);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One worker: a component that takes packets from its ports, runs the NF on them, and is a member of the object space. The
+ * packet's path, in this order: worker.c (the poll), burst.c (parse, look up, burst handler), handler.c (packet handlers in
+ * microthreads), output.c (verdicts, transmission, markers). */
+#ifndef SHOAL_WORKER_WORKER_H
+#define SHOAL_WORKER_WORKER_H
+
+#include "io/packet_ring.h"
+#include "io/parse.h"
+#include "object/space.h"
+#include "worker/flow.h"
+
+/* Why the runtime itself drops a packet; the parser's and the NF's reasons have counters of their own. */
+enum shoal_worker_drop {
+	SHOAL_WORKER_DROP_PARKED_FULL, /* too many packets wait for objects */
+	SHOAL_WORKER_DROP_MICROTHREADS, /* too many microthreads are suspended */
+	SHOAL_WORKER_DROP_TRANSMIT_FULL, /* the port or ring takes no more, and neither does the backlog; such packets are counted
+					  * as transmitted too: by the NF's verdict they were */
+	SHOAL_WORKER_DROP_NO_PORT, /* the NF chose a port that is not attached */
+	SHOAL_WORKER_DROP_VERDICT, /* the NF gave no verdict that the packet could have */
+	SHOAL_WORKER_DROP_STOPPED, /* inside when the worker was stopped */
+	SHOAL_WORKER_DROPS,
+};
+
+struct shoal_worker_config {
+	struct shoal_space_config space;
+	const struct shoal_nf *nf; /* borrows */
+	void *nf_state; /* borrows; configured and initialised */
+	uint32_t parked_max;
+	uint32_t backlog_max; /* packets that wait for a full port */
+	size_t stack_bytes;
+	bool guard_pages;
+};
+
+struct shoal_packet_list {
+	struct shoal_packet *first, *last;
+	uint32_t count;
+};
+
+static inline void shoal_packet_list_push(struct shoal_packet_list *list, struct shoal_packet *packet)
+{
+	packet->next = NULL;
+	if (list->last)
+		list->last->next = packet;
+	else
+		list->first = packet;
+	list->last = packet;
+	list->count++;
+}
+
+static inline struct shoal_packet *shoal_packet_list_pop(struct shoal_packet_list *list)
+{
+	struct shoal_packet *packet = list->first;
+
+	if (!packet)
+		return NULL;
+	list->first = packet->next;
+	if (!list->first)
+		list->last = NULL;
+	list->count--;
+	packet->next = NULL;
+	return packet;
+}
+
+/* A control task on its way through the worker. */
+struct shoal_control_task {
+	const struct shoal_nf_task *task;
+	char arguments[1024];
+	char reply[65536];
+	int answer;
+	uint32_t finished; /* atomic; release by the worker pairs with acquire by the control thread */
+};
+
+/* Everything here is the worker thread's; control reads counters. */
+struct shoal_worker {
+	struct shoal_space_context context; /* first: an NF's context is a worker */
+	struct shoal_space space;
+	struct shoal_worker_config config;
+	const struct shoal_nf *nf;
+	struct shoal_scheduler *scheduler; /* owns */
+	struct shoal_runtime runtime;
+
+	struct shoal_packet_ring *ring; /* borrows; from the splitter, for all NF ports */
+	struct shoal_port *ports[SHOAL_NF_PORTS_MAX]; /* borrows; by NF port, where there is no splitter */
+	struct shoal_packet_list reentering; /* without a splitter: packets that enter again */
+
+	/* handler.c */
+	struct shoal_packet_list handling; /* packets that wait for their microthread to begin */
+	struct shoal_packet *handled; /* the packet of the running step, until it suspends */
+	struct shoal_flow_table flows;
+	uint32_t parked; /* packets that wait behind a suspended one */
+	uint32_t parked_most;
+	uint64_t timer_due_ns[8];
+	struct shoal_control_task *control_task; /* borrows; the one asked for, or NULL */
+	uint8_t timers_begun;
+
+	/* output.c */
+	struct {
+		struct shoal_packet *packets[SHOAL_BURST_MAX];
+		unsigned count;
+		struct shoal_packet_list backlog;
+	} output[SHOAL_NF_PORTS_MAX + 1]; /* the last one: the ring */
+	uint32_t inside[SHOAL_STEERING_SLOTS]; /* packets suspended, parked or held, by steering slot */
+	uint32_t held; /* by the NF */
+	uint32_t markers_waiting;
+	uint64_t marker[SHOAL_STEERING_SLOTS]; /* number + 1 of a marker that waits; 0: none */
+
+	/* Counters. writer: worker, readers: control. */
+	uint64_t received[SHOAL_NF_PORTS_MAX], transmitted[SHOAL_NF_PORTS_MAX], reentered;
+	uint64_t parse_drops[SHOAL_PARSE_RESULTS];
+	uint64_t nf_drops[SHOAL_NF_DROPS_MAX];
+	uint64_t drops[SHOAL_WORKER_DROPS];
+	uint64_t blocked; /* packets that were suspended */
+	uint64_t handled_packets; /* that went to the packet handler */
+	uint64_t markers_returned;
+	uint64_t polls, busy_polls;
+	struct shoal_histogram blocked_times;
+};
+
+/* 0 or -errno. The NF's classes must be the space's. */
+SHOAL_MUST_USE int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_config *config);
+/* Frees packets that are still inside. */
+void shoal_worker_fini(struct shoal_worker *worker);
+/* One poll; returns work done. */
+unsigned shoal_worker_poll(void *worker, uint64_t now_ns);
+
+const char *shoal_worker_drop_name(unsigned drop);
+/* Packets inside: waiting, suspended, held or in a backlog. */
+uint32_t shoal_worker_inside(const struct shoal_worker *worker);
+void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_statistics *statistics);
+
+/* --- Between the files of the worker --- */
+
+/* burst.c: packets of one NF port, in order of arrival. */
+void shoal_worker_burst(struct shoal_worker *worker, uint8_t port, struct shoal_packet *const packets[], unsigned n);
+/* handler.c */
+void shoal_worker_run_handlers(struct shoal_worker *worker);
+unsigned shoal_worker_run_tasks(struct shoal_worker *worker);
+/* Queues a packet behind its suspended flow, with its verdict if it has one. */
+void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, struct shoal_packet *packet);
+/* The running step's packet is about to be suspended. */
+void shoal_worker_suspending(struct shoal_space_context *context);
+/* output.c */
+void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet);
+void shoal_worker_drop(struct shoal_worker *worker, struct shoal_packet *packet, enum shoal_worker_drop reason);
+unsigned shoal_worker_transmit(struct shoal_worker *worker);
+void shoal_worker_markers(struct shoal_worker *worker);
+void shoal_worker_release_held(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict);
+
+/* packet->entry while the worker has it. */
+enum shoal_packet_place {
+	SHOAL_PACKET_IN_BURST = 0, /* the burst gives it its way out */
+	SHOAL_PACKET_SUSPENDED = 1, /* its microthread, or the flow it waits in, does */
+};
+
+#endif
