@@ -6,6 +6,9 @@
 
 #include <shoal/nf.h>
 
+/* Of the objects and methods below: instances of one space must agree on it. */
+#define NAT_VERSION "1"
+
 enum nat_port { NAT_INSIDE = 0, NAT_OUTSIDE = 1, NAT_PORTS };
 
 #define NAT_ICMP 1
