@@ -28,6 +28,7 @@ struct shoal_port {
 	uint64_t transmitted_packets, transmitted_bytes;
 	uint64_t dropped_no_buffer; /* the packet pool was empty */
 	uint64_t dropped_malformed; /* a record that no splitter writes */
+	uint64_t dropped_too_long; /* a frame that does not fit one mbuf */
 };
 
 /* Packets travel in mbufs of such a pool: private area of SHOAL_PACKET_PRIVATE_BYTES, one segment of `data_bytes`. The
@@ -40,7 +41,7 @@ void shoal_packet_free(struct shoal_packet *packet);
 struct shoal_packet *shoal_packet_from_mbuf(struct rte_mbuf *mbuf);
 
 /* An ethdev port in EAL and devargs syntax: "net_af_packet0,iface=veth0", "0000:03:02.1". NULL with errno and a sentence
- * in `error` (missing, down, busy, not allowed). */
+ * in `error` (missing, down, busy, not allowed). Waits up to 3 s for the link. */
 struct shoal_port *shoal_ethdev_port_create(const char *devargs, uint8_t nf_port, struct rte_mempool *pool, char *error,
 	size_t error_bytes);
 
