@@ -22,8 +22,8 @@ SANITIZER_ENVIRONMENT = {
 CMOCKA_SKIPPED = re.compile(r"\[  SKIPPED \] (\w+)$")
 BUILD_OPTIONS = {
     "build": ["-Dbuildtype=release"],
-    "build-asan": ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
-    "build-tsan": ["-Dbuildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"],
+    "build-asan": ["-Dbuildtype=debugoptimized", "-Dwerror=false", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    "build-tsan": ["-Dbuildtype=debugoptimized", "-Dwerror=false", "-Db_sanitize=thread", "-Db_lundef=false"],
 }
 
 
