@@ -28,6 +28,12 @@ test: setup
 lint: setup
 	@python3 -m tests.ci.run_lint
 
+bench: setup
+	@python3 -m tests.ci.run_bench $(BENCHMARKS)
+
+fuzz: setup
+	@python3 -m tests.ci.run_fuzz $(SECONDS_EACH)
+
 format: setup
 	@git ls-files '*.c' '*.h' | xargs -r .venv/bin/clang-format -i
 	@.venv/bin/ruff format -q .

@@ -6,12 +6,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.ci import skips
+from tests.ci import build_folder, skips
 from tests.ci.steps import Run, Step, run_until_failure
 
 SANITIZER_ENVIRONMENT = {
@@ -20,22 +19,6 @@ SANITIZER_ENVIRONMENT = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 CMOCKA_SKIPPED = re.compile(r"\[  SKIPPED \] (\w+)$")
-BUILD_OPTIONS = {
-    "build": ["-Dbuildtype=release"],
-    "build-asan": ["-Dbuildtype=debugoptimized", "-Dwerror=false", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
-    "build-tsan": ["-Dbuildtype=debugoptimized", "-Dwerror=false", "-Db_sanitize=thread", "-Db_lundef=false"],
-}
-
-
-def _configure(run: Run, folder: str) -> int:
-    if (Path(folder) / "build.ninja").exists():
-        return 0
-    command = ["meson", "setup", folder, *BUILD_OPTIONS[folder]]
-    return run.step(Step(f"configure {folder}", command, 120))
-
-
-def _build(run: Run, folder: str, targets: Sequence[str] = ()) -> int:
-    return _configure(run, folder) or run.step(Step(f"build {folder}", ["ninja", "-C", folder, *targets], 900))
 
 
 def _meson_test(run: Run, folder: str, names: Sequence[str], environment: dict[str, str]) -> int:
@@ -62,33 +45,28 @@ def _check_skips(folder: str) -> int:
 
 
 def c_tests(run: Run) -> int:
-    return _build(run, "build") or _meson_test(run, "build", [], {})
+    return build_folder.build(run, "build") or _meson_test(run, "build", [], {})
 
 
 def sanitized_tests(run: Run) -> int:
-    return _build(run, "build-asan") or _meson_test(run, "build-asan", [], SANITIZER_ENVIRONMENT)
+    return build_folder.build(run, "build-asan") or _meson_test(run, "build-asan", [], SANITIZER_ENVIRONMENT)
 
 
 def thread_tests(run: Run) -> int:
     """The lockless queues, whose tests run with two threads."""
-    if status := _configure(run, "build-tsan"):
+    folder = "build-tsan"
+    if status := build_folder.configure(run, folder):
         return status
-    names = _tests_of_queues("build-tsan")
-    targets = [f"dataplane_c/{name}_test" for name in names]
-    return _build(run, "build-tsan", targets) or _meson_test(run, "build-tsan", names, SANITIZER_ENVIRONMENT)
-
-
-def _tests_of_queues(folder: str) -> list[str]:
-    """Names of the tests whose source lies in dataplane_c/queue."""
-    answer = subprocess.run(["meson", "introspect", "--targets", folder], check=True, capture_output=True)
-    names = []
-    for target in json.loads(answer.stdout):
-        sources = [source for group in target["target_sources"] for source in group.get("sources", [])]
-        if target["name"].endswith("_test") and any("/dataplane_c/queue/" in source for source in sources):
-            names.append(target["name"].removesuffix("_test"))
-    if not names:
+    tests = [target for target in build_folder.targets(folder) if _tests_a_queue(target)]
+    if not tests:
         raise LookupError("no test of dataplane_c/queue in the build: it would pass unseen")
-    return names
+    names = [target.name.removesuffix("_test") for target in tests]
+    status = build_folder.build(run, folder, [target.path for target in tests])
+    return status or _meson_test(run, folder, names, SANITIZER_ENVIRONMENT)
+
+
+def _tests_a_queue(target: build_folder.Target) -> bool:
+    return target.name.endswith("_test") and any("/dataplane_c/queue/" in source for source in target.sources)
 
 
 def python_tests(run: Run) -> int:
