@@ -99,6 +99,11 @@ void shoal_channel_detach(struct shoal_channel *channel, uint8_t member)
 	channel->attached &= ~(UINT64_C(1) << member);
 }
 
+struct shoal_link *shoal_channel_link(const struct shoal_channel *channel, uint8_t member, uint64_t life)
+{
+	return channel->peers[member].life == life ? channel->peers[member].link : NULL;
+}
+
 bool shoal_channel_attached(const struct shoal_channel *channel, uint8_t member)
 {
 	return channel->peers[member].link != NULL;

@@ -31,6 +31,8 @@ void shoal_channel_destroy(struct shoal_channel *channel); /* and its links */
 SHOAL_MUST_USE int shoal_channel_attach(struct shoal_channel *channel, uint8_t member, uint64_t life, struct shoal_link *link);
 /* Forgets a peer and whatever waits for it. */
 void shoal_channel_detach(struct shoal_channel *channel, uint8_t member);
+/* The link of that life of a member, or NULL; borrowed. */
+struct shoal_link *shoal_channel_link(const struct shoal_channel *channel, uint8_t member, uint64_t life);
 bool shoal_channel_attached(const struct shoal_channel *channel, uint8_t member);
 bool shoal_channel_up(const struct shoal_channel *channel, uint8_t member);
 /* Why a peer's link is BROKEN or ENDED; "" if it is not. */

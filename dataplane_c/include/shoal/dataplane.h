@@ -84,7 +84,7 @@ int shoal_instance_attach_port(struct shoal_instance *instance, uint8_t nf_port,
 int shoal_ring_pair_create(uint32_t capacity);
 int shoal_instance_attach_peer_ring(struct shoal_instance *instance, uint16_t member, uint64_t life, int descriptor,
 	unsigned side);
-/* TCP: the lower number listens, the higher one connects. Address is numeric. */
+/* TCP: the lower number listens, the higher one connects. Address is numeric; port 0: any. Listen returns the port. */
 int shoal_instance_listen(struct shoal_instance *instance, const char *address, uint16_t tcp_port);
 int shoal_instance_attach_peer_tcp(struct shoal_instance *instance, uint16_t member, uint64_t life, const char *address,
 	uint16_t tcp_port);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One instance's data plane in a process: its NF, its packets, its worker, and the mailbox through which control threads
+ * reach it. Public part in shoal/dataplane.h; instance.c (life), instance_peers.c (ports and channels), instance_plan.c
+ * (reorganisation), instance_state.c (statistics, objects, control tasks). */
+#ifndef SHOAL_WORKER_INSTANCE_H
+#define SHOAL_WORKER_INSTANCE_H
+
+#include <pthread.h>
+#include <shoal/dataplane.h>
+#include "channel/tcp_listener.h"
+#include "io/nf_loader.h"
+#include "worker/mailbox.h"
+#include "worker/worker.h"
+
+#define SHOAL_INSTANCE_COMMAND_MS 2000
+
+struct shoal_instance {
+	struct shoal_worker worker; /* the worker thread's */
+	struct shoal_mailbox mailbox;
+	pthread_mutex_t commands; /* one command at a time */
+	struct shoal_instance_config config;
+	struct shoal_nf_library *library; /* owns */
+	void *nf_state; /* owns */
+	struct rte_mempool *pool; /* owns */
+	struct shoal_tcp_listener *listener; /* owns */
+	struct shoal_runner *runner; /* borrows */
+	struct shoal_control_task *task; /* owns; the last one, kept while the worker may still write it */
+	bool nf_ready;
+	bool peer_is_tcp[SHOAL_MEMBERS_MAX]; /* by member; the worker thread's */
+};
+
+/* Runs a function in the worker, between two packets. Its answer, or -ETIMEDOUT with a sentence. */
+int shoal_instance_command(struct shoal_instance *instance, shoal_command_function function, void *argument);
+
+#endif
