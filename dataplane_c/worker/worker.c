@@ -91,23 +91,32 @@ uint32_t shoal_worker_inside(const struct shoal_worker *worker)
 	return inside;
 }
 
-/* Packets of one burst may be of several NF ports; each port's are a burst of their own. */
+/* Packets of one burst may be of several NF ports; each port's are a burst of their own. A packet that has gone through its
+ * burst is no longer the worker's: ports are read first. */
 static void split_by_port(struct shoal_worker *worker, struct shoal_packet *packets[], unsigned n)
 {
 	struct shoal_packet *of_port[SHOAL_BURST_MAX];
+	uint32_t left = n == 32 ? UINT32_MAX : (1u << n) - 1;
 
-	for (uint8_t port = 0; port < worker->nf->ports_count; port++) {
+	while (left) {
+		uint8_t port = packets[__builtin_ctz(left)]->port;
 		unsigned count = 0;
 
-		for (unsigned i = 0; i < n; i++)
-			if (packets[i]->port == port)
-				of_port[count++] = packets[i];
-		if (count)
+		for (uint32_t at = left; at; at &= at - 1) {
+			unsigned i = (unsigned)__builtin_ctz(at);
+
+			if (packets[i]->port != port)
+				continue;
+			of_port[count++] = packets[i];
+			left &= ~(1u << i);
+		}
+		if (port < worker->nf->ports_count) {
 			shoal_worker_burst(worker, port, of_port, count);
+			continue;
+		}
+		for (unsigned i = 0; i < count; i++)
+			shoal_worker_drop(worker, of_port[i], SHOAL_WORKER_DROP_NO_PORT);
 	}
-	for (unsigned i = 0; i < n; i++)
-		if (packets[i]->port >= worker->nf->ports_count)
-			shoal_worker_drop(worker, packets[i], SHOAL_WORKER_DROP_NO_PORT);
 }
 
 static unsigned receive(struct shoal_worker *worker, struct shoal_port *port)
