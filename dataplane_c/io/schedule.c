@@ -88,6 +88,11 @@ int shoal_schedule_add(struct shoal_schedule *schedule, const struct shoal_strea
 	return rc;
 }
 
+void shoal_schedule_remove_last(struct shoal_schedule *schedule)
+{
+	shoal_stream_fini(&schedule->streams[--schedule->count]);
+}
+
 uint32_t shoal_schedule_count(const struct shoal_schedule *schedule)
 {
 	return schedule->count;

@@ -16,6 +16,8 @@ void shoal_schedule_destroy(struct shoal_schedule *schedule);
 /* Adds the next stream, whose number is how many there were. 0 or -errno with shoal_last_error(). Not between start and
  * stop. The stream borrowed from `stream` stays where it is. */
 SHOAL_MUST_USE int shoal_schedule_add(struct shoal_schedule *schedule, const struct shoal_stream_config *config);
+/* Takes back the stream that was added last. */
+void shoal_schedule_remove_last(struct shoal_schedule *schedule);
 uint32_t shoal_schedule_count(const struct shoal_schedule *schedule);
 struct shoal_stream *shoal_schedule_stream(struct shoal_schedule *schedule, uint32_t number);
 /* Greatest frame of all its streams, in bytes. */

@@ -23,6 +23,8 @@ struct shoal_stream {
 	uint32_t cached, cache_next;
 	struct shoal_packet shape; /* the frame as parsed; only offsets, flags and tuple are meant */
 	bool shaped; /* it could be parsed */
+	uint16_t group_number; /* of its flow statistics, within their kind; set by io/packet_groups.h */
+	uint32_t index; /* among the streams of all ports; set by the generator */
 	double pps; /* at multiplier 1 */
 	double gap_s; /* between two packets of a burst, at the multiplier in force */
 	/* --- state of the schedule --- */

@@ -297,4 +297,163 @@ struct shoal_stream_config {
 	uint32_t group; /* pg_id */
 };
 
+/* --- Latency ---
+ *
+ * Log-linear histogram (as HdrHistogram's): values below 32 ns have a bucket each, and every power of two above is cut
+ * into 32 equal parts, so that a bucket is within 3.2 % of its values. The last one takes all from 2^36 ns (69 s) on. */
+#define SHOAL_LATENCY_BUCKETS 1024
+
+struct shoal_latency {
+	uint64_t count;
+	uint64_t sum_ns;
+	uint64_t min_ns, max_ns; /* 0 when count is 0 */
+	uint64_t buckets[1024]; /* SHOAL_LATENCY_BUCKETS */
+};
+/* The greatest value that falls into a bucket. */
+uint64_t shoal_latency_bucket_ns(uint32_t bucket);
+
+/* --- Preview: what the generator would send, in virtual time; needs no EAL --- */
+
+struct shoal_preview_config {
+	uint64_t link_bps; /* for rates in percent; 0: they are refused */
+	uint32_t seed; /* for streams with random_seed 0 */
+};
+
+struct shoal_preview_packet {
+	double time_s; /* since the start */
+	uint32_t stream; /* number within its port */
+	uint8_t nf_port;
+	uint16_t length; /* without FCS */
+	uint8_t frame[9238]; /* SHOAL_FRAME_BYTES_MAX */
+};
+
+struct shoal_preview;
+struct shoal_preview *shoal_preview_create(const struct shoal_preview_config *config);
+void shoal_preview_destroy(struct shoal_preview *preview);
+int shoal_preview_add_stream(struct shoal_preview *preview, uint8_t nf_port, const struct shoal_stream_config *stream);
+/* After all streams: 0, or -EINVAL when they do not fit together. duration_s 0: no end but the streams' own. */
+int shoal_preview_start(struct shoal_preview *preview, double multiplier, double duration_s);
+/* The next packet of all ports, by time: 1, or 0 when there is none any more. */
+int shoal_preview_next(struct shoal_preview *preview, struct shoal_preview_packet *packet);
+/* Packets a second of one stream at multiplier 1, and their mean length without FCS; -ENOENT. */
+int shoal_preview_rate(struct shoal_preview *preview, uint8_t nf_port, uint32_t stream, double *pps, double *mean_bytes);
+
+/* --- Generator: sends streams, and checks what comes back ---
+ *
+ * A packet that has room for it carries, in the last SHOAL_STAMP_BYTES of its payload, a stamp: its flow's number, its
+ * sequence number within the flow, when it was sent, and a checksum over the payload. A flow is a source and a
+ * destination (addresses, ports, protocol) at one NF port; it ends when nothing was sent in it for flow_idle_ms. */
+#define SHOAL_STAMP_BYTES 18
+
+struct shoal_generator_config {
+	char name[64];
+	uint64_t link_bps; /* for rates in percent; 0: they are refused */
+	uint32_t seed; /* for streams with random_seed 0, and for the stamp's checksum */
+	uint32_t packets; /* mbufs in its pool */
+	uint32_t catch_up_us; /* of a delay, what it makes good by sending faster; the rest shifts the schedule, and is counted */
+	int stamp; /* off: frames are exactly the profile's, and only flow statistics are checked */
+	uint32_t flows_max;
+	uint32_t flow_idle_ms; /* must be below the NF's shortest idle time: only live flows' mappings are compared */
+	int check_mappings; /* each source keeps one public address and port while it lives, shared with no other */
+	uint32_t respond_every; /* every n-th good packet of a flow that arrives at another port than it left by is answered; 0: none */
+	uint32_t responses_max; /* answers that may wait to be sent */
+	uint32_t row_ms; /* length of a time series' row */
+	uint32_t rows_max; /* rows that may wait to be drained */
+};
+
+/* writer: the generator; each word is read as it is. Bytes include the FCS. One direction of one stream: there, or back
+ * (answers). */
+struct shoal_traffic_counters {
+	uint64_t sent_packets, sent_bytes;
+	uint64_t stamped_packets; /* of those sent */
+	uint64_t received_packets, received_bytes; /* stamped ones, without second copies */
+	uint64_t missing; /* numbers skipped and not seen since: lost, or still to come late */
+	uint64_t reordered; /* came after a later one of their flow */
+	uint64_t duplicated;
+	uint64_t corrupted; /* stamp, IP or transport checksum wrong */
+};
+
+struct shoal_generator_stream {
+	char name[64];
+	uint32_t number;
+	uint8_t nf_port;
+	int group_kind; /* enum shoal_packet_group_kind */
+	uint32_t group;
+	struct shoal_traffic_counters there, back;
+};
+
+struct shoal_generator_totals {
+	int running; /* between start, and stop or the end of all streams */
+	uint64_t elapsed_ns; /* real time from start to now, or to the end */
+	uint64_t sent_packets[8], sent_bytes[8]; /* of each NF port; answers included */
+	uint64_t arrived_packets[8], arrived_bytes[8]; /* whatever it was */
+	uint64_t flows_started, flows_ended, flows_live;
+	uint64_t flows_refused; /* packets sent without a stamp because all flows_max flows were live */
+	uint64_t unstamped_sent; /* no room, no transport header, or refused; latency streams do not count */
+	uint64_t unstamped_arrived; /* neither a stamp nor a mark of flow statistics: unstamped ones, or somebody else's */
+	uint64_t unknown_flow; /* a good stamp of a flow that has ended */
+	uint64_t reordered, duplicated, corrupted; /* of all streams */
+	uint64_t mappings_checked;
+	uint64_t mapping_changed; /* a live source came from another public address or port than before */
+	uint64_t mapping_shared; /* two live sources from the same */
+	uint64_t mapping_misled; /* an answer came to another address or port than its question was sent from */
+	uint64_t responses_sent, responses_dropped;
+	uint64_t late_max_ns, late_sum_ns; /* how long after their time packets were sent, those of catch_up_us included */
+	uint64_t slipped_ns, slips; /* how far, and how often, the schedule was shifted */
+	uint64_t pool_empty; /* polls that found no mbuf */
+	uint64_t rows_lost; /* nobody drained them */
+};
+
+/* Flow statistics of one pg_id, as TRex counts them. */
+struct shoal_packet_group {
+	int kind; /* enum shoal_packet_group_kind */
+	uint32_t group; /* pg_id */
+	uint64_t sent_packets[8], sent_bytes[8];
+	uint64_t received_packets[8], received_bytes[8];
+	/* latency only */
+	uint64_t dropped, out_of_order, duplicated, sequence_too_high, sequence_too_low;
+	double jitter_us, average_us;
+	uint64_t last_max_ns; /* of the last row that ended */
+	struct shoal_latency latency;
+	uint64_t decades[46]; /* below 10 us; then 10, 20 … 90, 100 … 900, … 100000 … 900000 us */
+};
+
+/* One row of the time series: what happened in it. Packets of all ports. */
+struct shoal_traffic_row {
+	uint64_t end_ns; /* since start */
+	uint64_t length_ns; /* row_ms, or longer when nobody polled */
+	uint64_t sent_packets, sent_bytes, received_packets, received_bytes;
+	uint64_t reordered, duplicated, corrupted, mapping_violations;
+	uint64_t flows_live, flows_started;
+	uint64_t slipped_ns;
+	uint64_t latency_count, p50_ns, p99_ns, p999_ns, max_ns;
+};
+
+struct shoal_generator;
+/* After EAL's start. NULL: shoal_last_error(). */
+struct shoal_generator *shoal_generator_create(const struct shoal_generator_config *config);
+/* After nobody polls it any more. */
+void shoal_generator_destroy(struct shoal_generator *generator);
+/* Streams are a profile for the next start; the first one added after a start begins a new profile. */
+int shoal_generator_add_stream(struct shoal_generator *generator, uint8_t nf_port, const struct shoal_stream_config *stream);
+/* Everything begins anew, counters too. -EINVAL: streams do not fit together, or are none. -EBUSY: runs already; stop
+ * it. -ETIMEDOUT: it is attached to something that is not polled. duration_s 0: no end but the streams' own. */
+int shoal_generator_start(struct shoal_generator *generator, double multiplier, double duration_s);
+/* Sends nothing more, answers included; goes on checking what arrives. Needed also after all streams have ended, until
+ * when what arrives is answered. */
+int shoal_generator_stop(struct shoal_generator *generator);
+int shoal_generator_set_multiplier(struct shoal_generator *generator, double multiplier);
+/* A paused stream's time goes on. -ENOENT: no such stream. */
+int shoal_generator_pause(struct shoal_generator *generator, uint8_t nf_port, uint32_t stream, int paused);
+
+int shoal_generator_totals(struct shoal_generator *generator, struct shoal_generator_totals *totals);
+/* From the first-th stream of all ports on, fills up to n; returns how many streams there are. */
+long shoal_generator_streams(struct shoal_generator *generator, long first, struct shoal_generator_stream *streams, long n);
+/* The index-th packet group; -ENOENT behind the last. */
+int shoal_generator_packet_group(struct shoal_generator *generator, uint32_t index, struct shoal_packet_group *group);
+/* Latency of all stamped packets since start; subtract two of them for what lies between. */
+int shoal_generator_latency(struct shoal_generator *generator, struct shoal_latency *latency);
+/* Takes up to n rows that have ended; returns how many. */
+long shoal_generator_drain(struct shoal_generator *generator, struct shoal_traffic_row *rows, long n);
+
 #endif
