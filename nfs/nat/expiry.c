@@ -22,9 +22,8 @@ static bool find_reverse_key(struct shoal_context *context, struct nat_pair *pai
 	ready = mapping && mapping->ready;
 	if (ready)
 		pair->reverse_key = nat_mapping_reverse_key(mapping);
-	else if (mapping && !shoal_remove(context, &request))
-		request.object = NULL;
-	shoal_release(context, &request, 1);
+	if (ready || !mapping || shoal_remove(context, &request))
+		shoal_release(context, &request, 1);
 	return ready;
 }
 
@@ -52,16 +51,11 @@ static bool remove_pair(struct shoal_context *context, struct nat_pair *pair)
 {
 	bool reverse_is_ours = nat_reverse_names(nat_pair_reverse(pair), &pair->mapping_key);
 
-	if (reverse_is_ours) {
-		if (shoal_remove(context, &pair->requests[1]))
-			return false; /* a packet from outside waits for it: in use after all */
-		pair->requests[1].object = NULL;
-	}
+	if (reverse_is_ours && shoal_remove(context, &pair->requests[1]))
+		return false; /* a packet from outside waits for it: in use after all */
 	nat_worker_of(context)->counters[NAT_COUNT_EXPIRED]++;
 	if (shoal_remove(context, &pair->requests[0]))
 		nat_pair_mapping(pair)->ready = 0; /* somebody has a reference: he finds it as good as new */
-	else
-		pair->requests[0].object = NULL;
 	return reverse_is_ours;
 }
 

@@ -94,7 +94,7 @@ static uint16_t look_up_reverse(struct shoal_context *context, struct shoal_pack
 	if (!reverse || !reverse->ready) {
 		verdict = refusal_from_outside(nat, packet);
 		if (reverse && !shoal_remove(context, &request))
-			request.object = NULL;
+			return verdict;
 	} else if (packet->tuple.tcp_flags & NAT_EVENT_FLAGS) {
 		*key = nat_reverse_mapping_key(reverse);
 	} else {
@@ -109,7 +109,6 @@ static void remove_orphan(struct shoal_context *context, struct nat_pair *pair)
 {
 	if (shoal_remove(context, &pair->requests[1]))
 		return;
-	pair->requests[1].object = NULL;
 	pair->port_unused = true;
 	nat_worker_of(context)->counters[NAT_COUNT_ORPHANS]++;
 }

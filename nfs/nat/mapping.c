@@ -31,6 +31,15 @@ static uint8_t reverse_steering(const void *key)
 	return nat_port_steering_slot(((const struct nat_reverse_key *)key)->port);
 }
 
+/* Not ready, but with the idle time of its protocol from the start. */
+static void mapping_construct(struct shoal_context *context, const void *key, void *object)
+{
+	struct nat_mapping *mapping = object;
+
+	mapping->protocol = ((const struct nat_mapping_key *)key)->protocol;
+	mapping->state = nat_state_initial(mapping->protocol, 0);
+}
+
 static uint32_t mapping_idle_ms(const struct shoal_context *context, const void *object)
 {
 	return nat_worker_of(context)->configuration.idle_ms[((const struct nat_mapping *)object)->state];
@@ -78,8 +87,8 @@ static bool reverse_check(const void *key, const void *object)
 }
 
 SHOAL_CLASS_DEFINE(nat_mapping, "nat.mapping", SHOAL_SINGLE_WRITER, struct nat_mapping_key, struct nat_mapping,
-	.steering = mapping_steering, .idle_ms = mapping_idle_ms, .on_idle = nat_mapping_on_idle,
-	.check = mapping_check)
+	.steering = mapping_steering, .construct = mapping_construct, .idle_ms = mapping_idle_ms,
+	.on_idle = nat_mapping_on_idle, .check = mapping_check)
 
 SHOAL_CLASS_DEFINE(nat_reverse, "nat.reverse", SHOAL_SINGLE_WRITER, struct nat_reverse_key, struct nat_reverse,
 	.steering = reverse_steering, .check = reverse_check)
@@ -179,8 +188,8 @@ static void yield_to_other(struct shoal_context *context, struct nat_pair *pair)
 		return;
 	pair->port_unused = true;
 	/* Refused where a packet from outside waits with a reference: it finds the reverse not ready, and removes it. */
-	if (!shoal_remove(context, &pair->requests[1]))
-		pair->requests[1].object = NULL;
+	if (shoal_remove(context, &pair->requests[1]))
+		nat_pair_reverse(pair)->ready = 0;
 }
 
 int nat_mapping_create(struct shoal_context *context, struct nat_pair *pair, uint8_t state)

@@ -21,14 +21,14 @@ const char *const nat_drop_names[NAT_DROPS] = {
 };
 
 const char *const nat_counter_names[NAT_COUNTERS] = {
-	[NAT_COUNT_CREATED] = "mappings_created",
-	[NAT_COUNT_EXPIRED] = "mappings_expired",
-	[NAT_COUNT_BORROWED] = "ports_borrowed",
-	[NAT_COUNT_HAIRPINNED] = "packets_hairpinned",
-	[NAT_COUNT_RACES] = "mapping_races",
-	[NAT_COUNT_CONFLICTS] = "port_conflicts",
-	[NAT_COUNT_ORPHANS] = "orphans_removed",
-	[NAT_COUNT_LEAKED] = "ports_leaked",
+	[NAT_COUNT_CREATED] = "nat_mappings_created_total",
+	[NAT_COUNT_EXPIRED] = "nat_mappings_expired_total",
+	[NAT_COUNT_BORROWED] = "nat_ports_borrowed_total",
+	[NAT_COUNT_HAIRPINNED] = "nat_packets_hairpinned_total",
+	[NAT_COUNT_RACES] = "nat_mapping_races_total",
+	[NAT_COUNT_CONFLICTS] = "nat_port_conflicts_total",
+	[NAT_COUNT_ORPHANS] = "nat_orphans_removed_total",
+	[NAT_COUNT_LEAKED] = "nat_ports_leaked_total",
 };
 
 void *nat_worker_create(void)

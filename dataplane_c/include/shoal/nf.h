@@ -108,7 +108,8 @@ static inline void shoal_release(struct shoal_context *context, struct shoal_req
 	context->runtime->release(context, requests, n);
 }
 
-/* Ends the object's life; the reference is given back with it. -EBUSY: another microthread holds a reference. */
+/* Ends the object's life; the reference is given back with it, and request->object is NULL. -EBUSY: another microthread
+ * holds a reference; this one is still held. */
 SHOAL_MUST_USE static inline int shoal_remove(struct shoal_context *context, struct shoal_request *request)
 {
 	return context->runtime->remove(context, request);
