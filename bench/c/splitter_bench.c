@@ -118,9 +118,14 @@ static unsigned receive(struct shoal_port *base, struct shoal_packet *packets[],
 
 static unsigned transmit(struct shoal_port *base, struct shoal_packet *const packets[], unsigned n)
 {
+	struct rte_mbuf *mbufs[SHOAL_BURST_MAX];
+
 	(void)base;
-	for (unsigned i = 0; i < n; i++)
-		shoal_packet_free(packets[i]);
+	for (unsigned i = 0; i < n; i++) {
+		mbufs[i % SHOAL_BURST_MAX] = packets[i]->mbuf;
+		if (i % SHOAL_BURST_MAX == SHOAL_BURST_MAX - 1 || i == n - 1)
+			rte_pktmbuf_free_bulk(mbufs, i % SHOAL_BURST_MAX + 1);
+	}
 	return n;
 }
 

@@ -18,6 +18,7 @@ struct shoal_splitter_control {
 	bool nf_ready; /* its init has been called */
 	struct shoal_runner *runner; /* borrows; NULL: not placed yet */
 	struct rte_mempool *pool; /* owns */
+	uint8_t ethdev_ports; /* set of the ports that are devices */
 };
 
 static inline struct shoal_splitter_control *shoal_splitter_control_of(struct shoal_splitter *splitter)

@@ -59,17 +59,13 @@ void shoal_splitter_balance_read(const struct shoal_splitter *splitter, struct s
 
 static void drop_rows(const struct shoal_splitter *splitter, struct shoal_statistics *statistics)
 {
-	char reason[64];
-
 	for (unsigned i = 0; i < SHOAL_SPLITTER_DROPS; i++)
 		shoal_statistics_counter(
 			statistics, "splitter_drops_total", "reason", shoal_splitter_drop_name(i), splitter->drops[i]);
-	for (unsigned i = SHOAL_PARSE_OK + 1; i < SHOAL_PARSE_RESULTS; i++) {
-		snprintf(reason, sizeof(reason), "parse_%s", shoal_parse_result_name(i));
-		shoal_statistics_counter(
-			statistics, "splitter_drops_total", "reason", reason, splitter->parse_drops[i]);
-	}
-	shoal_statistics_counter(statistics, "splitter_drops_total", "reason", "malformed_record", malformed(splitter));
+	for (unsigned i = SHOAL_PARSE_OK + 1; i < SHOAL_PARSE_RESULTS; i++)
+		shoal_statistics_counter(statistics, "splitter_drops_total", "reason", shoal_parse_result_name(i),
+			splitter->parse_drops[i]);
+	shoal_statistics_counter(statistics, "splitter_drops_total", "reason", "ring_malformed", malformed(splitter));
 }
 
 static void port_rows(const struct shoal_splitter *splitter, struct shoal_statistics *statistics)
@@ -91,6 +87,8 @@ static void port_rows(const struct shoal_splitter *splitter, struct shoal_statis
 			statistics, "splitter_port_transmitted_bytes_total", "port", name, port->transmitted_bytes);
 		shoal_statistics_counter(
 			statistics, "splitter_port_no_buffer_total", "port", name, port->dropped_no_buffer);
+		shoal_statistics_counter(
+			statistics, "splitter_port_too_long_total", "port", name, port->dropped_too_long);
 		shoal_statistics_gauge(
 			statistics, "splitter_port_queue_packets", "port", name, output->tail - output->head);
 	}
@@ -142,6 +140,6 @@ void shoal_splitter_rows(const struct shoal_splitter *splitter, struct shoal_sta
 		statistics, "splitter_fragment_entries", NULL, NULL, shoal_fragment_table_entries(splitter->fragments));
 	shoal_statistics_gauge(statistics, "splitter_fragment_held_packets", NULL, NULL,
 		shoal_fragment_table_held(splitter->fragments));
-	shoal_statistics_histogram(statistics, "splitter_park_time_nanoseconds", &steering->park_time);
-	shoal_statistics_histogram(statistics, "splitter_redirect_time_nanoseconds", &steering->redirect_time);
+	shoal_statistics_histogram(statistics, "splitter_park_seconds", &steering->park_time);
+	shoal_statistics_histogram(statistics, "splitter_redirect_seconds", &steering->redirect_time);
 }

@@ -320,14 +320,14 @@ static void test_rows_tell_the_books(void **state)
 	assert_true(statistics.count < 512);
 	assert_int_equal(row(rows, statistics.count, "splitter_received_packets_total", ""), 15);
 	assert_int_equal(row(rows, statistics.count, "splitter_transmitted_packets_total", ""), 14);
-	assert_int_equal(row(rows, statistics.count, "splitter_drops_total", "parse_not_ip"), 1);
+	assert_int_equal(row(rows, statistics.count, "splitter_drops_total", "not_ip"), 1);
 	assert_int_equal(row(rows, statistics.count, "splitter_drops_total", "parked_overflow"), 0);
 	assert_int_equal(row(rows, statistics.count, "splitter_member_sent_packets_total", "1"), 9);
 	assert_int_equal(row(rows, statistics.count, "splitter_member_returned_packets_total", "0"), 5);
 	assert_int_equal(row(rows, statistics.count, "splitter_port_transmitted_packets_total", "outside"), 9);
 	assert_int_equal(row(rows, statistics.count, "splitter_parked_packets_most", ""), 9);
-	assert_int_equal(row(rows, statistics.count, "splitter_park_time_nanoseconds", "+Inf"), 9);
-	assert_int_equal(row(rows, statistics.count, "splitter_redirect_time_nanoseconds", "+Inf"), 1);
+	assert_int_equal(row(rows, statistics.count, "splitter_park_seconds", "+Inf"), 9);
+	assert_int_equal(row(rows, statistics.count, "splitter_redirect_seconds", "+Inf"), 1);
 }
 
 static void test_init_refuses(void **state)
