@@ -109,6 +109,13 @@ bool shoal_channel_attached(const struct shoal_channel *channel, uint8_t member)
 	return channel->peers[member].link != NULL;
 }
 
+bool shoal_channel_ended(const struct shoal_channel *channel, uint8_t member)
+{
+	const struct peer *peer = &channel->peers[member];
+
+	return peer->link && peer->link->state == SHOAL_LINK_ENDED;
+}
+
 bool shoal_channel_up(const struct shoal_channel *channel, uint8_t member)
 {
 	const struct peer *peer = &channel->peers[member];
@@ -191,7 +198,7 @@ void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct sh
 	uint32_t key_bytes = key ? channel->config.classes[head->class]->key_bytes : 0;
 	uint8_t *room;
 
-	if (!peer->link) {
+	if (!peer->link || peer->link->state == SHOAL_LINK_ENDED) {
 		channel->counters.no_link++;
 		return;
 	}
@@ -220,7 +227,7 @@ void shoal_channel_forward(struct shoal_channel *channel, uint8_t member, const 
 {
 	struct peer *peer = &channel->peers[member];
 
-	if (!peer->link) {
+	if (!peer->link || peer->link->state == SHOAL_LINK_ENDED) {
 		channel->counters.no_link++;
 		return;
 	}

@@ -34,12 +34,13 @@ void shoal_channel_detach(struct shoal_channel *channel, uint8_t member);
 /* The link of that life of a member, or NULL; borrowed. */
 struct shoal_link *shoal_channel_link(const struct shoal_channel *channel, uint8_t member, uint64_t life);
 bool shoal_channel_attached(const struct shoal_channel *channel, uint8_t member);
+bool shoal_channel_ended(const struct shoal_channel *channel, uint8_t member);
 bool shoal_channel_up(const struct shoal_channel *channel, uint8_t member);
 /* Why a peer's link is BROKEN or ENDED; "" if it is not. */
 const char *shoal_channel_reason(const struct shoal_channel *channel, uint8_t member);
 
 /* Sends head, key, waiters and bytes; head->length, key_bytes (of its class; 0 where key is NULL), waiters and bytes are set
- * here. To a member without a link: counted and dropped. */
+ * here. To a member without a link, or whose life has ended: counted and dropped. */
 void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct shoal_message *head, const void *key,
 	const struct shoal_waiter *waiters, unsigned waiters_count, const void *bytes, unsigned bytes_count);
 /* Sends on a received message as it is. */

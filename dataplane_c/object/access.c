@@ -125,6 +125,10 @@ static int take_one(struct shoal_space *space, struct shoal_request *request, ui
 					return error > 0 ? 0 : error;
 				}
 			}
+			if (shoal_space_owner_ended(space, shoal_map_slot(&space->maps[class], request->key, hash))) {
+				space->counters.owner_ended++;
+				return -ETIMEDOUT;
+			}
 			if (!shoal_window_open(space)) {
 				if (!shoal_window_wait(space))
 					return -ETIMEDOUT;

@@ -105,6 +105,7 @@ void shoal_call_apply(struct shoal_space *space, const struct shoal_message *mes
 
 	if (method->untethered) {
 		space->applied[message->origin]++;
+		space->applied_members |= UINT64_C(1) << message->origin;
 		return;
 	}
 	head.flags = error ? SHOAL_MESSAGE_NO_ROOM : 0;
@@ -274,6 +275,10 @@ int shoal_space_call(struct shoal_context *context, const struct shoal_class *cl
 			if (!error)
 				*last = ++space->keyspace.call_last[slot];
 			return error;
+		}
+		if (shoal_space_owner_ended(space, slot)) {
+			space->counters.owner_ended++;
+			return -ETIMEDOUT;
 		}
 		if (shoal_window_open(space))
 			return call_remote(space, index, slot, key, method, argument, result);

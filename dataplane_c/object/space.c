@@ -146,6 +146,13 @@ void shoal_space_send_to_owner(struct shoal_space *space, uint16_t slot, struct 
 	shoal_space_send(space, owner, head, key, NULL, 0, bytes, bytes_count);
 }
 
+bool shoal_space_owner_ended(const struct shoal_space *space, uint16_t slot)
+{
+	uint8_t owner = shoal_keyspace_route(space, slot);
+
+	return owner < SHOAL_MEMBERS_MAX && owner != space->config.self && shoal_channel_ended(space->channel, owner);
+}
+
 void shoal_space_drain(struct shoal_space *space)
 {
 	/* What the messages send to me is handled too, but not what has to wait for a map or a room. */
@@ -235,15 +242,15 @@ void shoal_space_flush(struct shoal_space *space)
 		shoal_space_drain(space);
 	if (space->settle_count)
 		shoal_holder_settle_all(space);
-	for (unsigned member = 0; member < space->config.members_max; member++) {
-		struct shoal_message head = { .kind = SHOAL_CALL_APPLIED, .granted = space->applied[member] };
+	for (; space->applied_members; space->applied_members &= space->applied_members - 1) {
+		uint8_t member = (uint8_t)__builtin_ctzll(space->applied_members);
+		struct shoal_message head = { .kind = SHOAL_CALL_APPLIED,
+			.origin = space->config.self,
+			.holder = SHOAL_MEMBER_NONE,
+			.granted = space->applied[member] };
 
-		if (!space->applied[member])
-			continue;
-		head.origin = space->config.self;
-		head.holder = SHOAL_MEMBER_NONE;
 		space->applied[member] = 0;
-		shoal_space_send(space, (uint8_t)member, &head, NULL, NULL, 0, NULL, 0);
+		shoal_space_send(space, member, &head, NULL, NULL, 0, NULL, 0);
 	}
 	if (space->loopback_first)
 		shoal_space_drain(space);

@@ -52,6 +52,7 @@ struct shoal_space_config {
 
 struct shoal_space_counters {
 	uint64_t takes, takes_local, takes_remote, takes_timed_out, takes_refused_deadlock, takes_no_room;
+	uint64_t owner_ended; /* takes and calls refused at once: their key owner's life has ended */
 	uint64_t calls, calls_remote, calls_timed_out;
 	uint64_t removes;
 	uint64_t leases_in, leases_out; /* objects that migrated here, away */
@@ -99,6 +100,7 @@ struct shoal_space {
 	} settle[1024];
 	uint32_t settle_count;
 	uint32_t applied[SHOAL_MEMBERS_MAX]; /* untethered calls applied since the last CALL_APPLIED */
+	uint64_t applied_members; /* bit for each member whose number is not 0 */
 	struct shoal_idle_task idle_tasks[256]; /* ring */
 	uint32_t idle_tasks_head, idle_tasks_tail;
 	struct shoal_histogram wait_times;
@@ -154,6 +156,8 @@ static inline bool shoal_request_after(uint32_t a, uint32_t b)
 /* Sends to any member, myself included (then it is handled after what runs now). The origin is set by the caller. */
 void shoal_space_send(struct shoal_space *space, uint8_t member, struct shoal_message *head, const void *key,
 	const struct shoal_waiter *waiters, unsigned waiters_count, const void *bytes, unsigned bytes_count);
+/* Whether whoever owns the slot, as far as I know, has ended: asking would only wait for the deadline. */
+bool shoal_space_owner_ended(const struct shoal_space *space, uint16_t slot);
 /* Sends on, or hands to myself. */
 void shoal_space_forward(struct shoal_space *space, uint8_t member, const struct shoal_message *message);
 /* To whoever owns the slot, as far as I know. */

@@ -33,6 +33,7 @@ void shoal_space_statistics(const struct shoal_space *space, struct shoal_statis
 	count(statistics, "takes_timed_out_total", counters->takes_timed_out);
 	count(statistics, "takes_no_room_total", counters->takes_no_room);
 	count(statistics, "takes_refused_deadlock_total", counters->takes_refused_deadlock);
+	count(statistics, "accesses_owner_ended_total", counters->owner_ended);
 	count(statistics, "calls_total", counters->calls);
 	count(statistics, "calls_remote_total", counters->calls_remote);
 	count(statistics, "calls_timed_out_total", counters->calls_timed_out);

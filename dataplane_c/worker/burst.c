@@ -14,8 +14,7 @@ struct burst {
 	uint32_t local; /* bit i: goes to the burst handler */
 };
 
-static void parse(struct shoal_worker *worker, struct burst *burst, uint8_t port, struct shoal_packet *const packets[],
-	unsigned n)
+static void parse(struct shoal_worker *worker, struct burst *burst, struct shoal_packet *const packets[], unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		struct shoal_packet *packet = packets[i];
@@ -28,8 +27,6 @@ static void parse(struct shoal_worker *worker, struct burst *burst, uint8_t port
 			shoal_packet_free(packet);
 			continue;
 		}
-		if (!worker->ring)
-			packet->steering_slot = worker->nf->ports[port].steer(packet);
 		burst->packets[burst->count++] = packet;
 	}
 }
@@ -90,9 +87,9 @@ static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct 
 }
 
 /* All that the burst handler does not take gets a microthread, behind packets of its flow that are suspended. */
-static void queue_for_handlers(struct shoal_worker *worker, struct burst *burst, const struct shoal_map *map)
+static void queue_for_handlers(struct shoal_worker *worker, struct burst *burst, unsigned from, const struct shoal_map *map)
 {
-	for (unsigned i = 0; i < burst->count; i++) {
+	for (unsigned i = from; i < burst->count; i++) {
 		struct shoal_packet *packet = burst->packets[i];
 
 		if ((burst->local >> i & 1) && packet->verdict != SHOAL_TO_PACKET_HANDLER)
@@ -103,13 +100,13 @@ static void queue_for_handlers(struct shoal_worker *worker, struct burst *burst,
 		packet->traffic = burst->keyed >> i & 1;
 		packet->arrived_ns = worker->space.now_ns;
 		shoal_packet_list_push(&worker->handling, packet);
+		worker->handled_packets++;
 	}
-	worker->handled_packets += worker->handling.count;
 }
 
-static void emit_in_order(struct shoal_worker *worker, struct burst *burst)
+static void emit_in_order(struct shoal_worker *worker, struct burst *burst, unsigned from)
 {
-	for (unsigned i = 0; i < burst->count; i++) {
+	for (unsigned i = from; i < burst->count; i++) {
 		struct shoal_packet *packet = burst->packets[i];
 		struct shoal_flow *flow;
 
@@ -124,19 +121,30 @@ static void emit_in_order(struct shoal_worker *worker, struct burst *burst)
 	}
 }
 
+/* The usual burst: every object at rest, no flow waiting. Packets leave as long as the burst handler was done with them;
+ * returns how many. */
+static unsigned emit_at_rest(struct shoal_worker *worker, const struct burst *burst)
+{
+	unsigned i;
+
+	for (i = 0; i < burst->count && burst->packets[i]->verdict != SHOAL_TO_PACKET_HANDLER; i++)
+		shoal_worker_emit(worker, burst->packets[i]);
+	return i;
+}
+
 void shoal_worker_burst(struct shoal_worker *worker, uint8_t port, struct shoal_packet *const packets[], unsigned n)
 {
 	const struct shoal_nf_port *declared = &worker->nf->ports[port];
-	struct shoal_map *map = &worker->space.maps[shoal_space_class_index(&worker->space, declared->declared)];
+	struct shoal_map *map = worker->declared[port];
 	struct shoal_packet *local[SHOAL_BURST_MAX];
 	void *objects[SHOAL_BURST_MAX];
 	struct burst burst;
-	unsigned count;
+	unsigned count, left = 0;
 
 	burst.count = 0;
 	burst.local = 0;
 	worker->received[port] += n;
-	parse(worker, &burst, port, packets, n);
+	parse(worker, &burst, packets, n);
 	if (!burst.count)
 		return;
 	burst.keyed = declared->keys(&worker->context.context, burst.packets, burst.count, burst.keys);
@@ -144,10 +152,12 @@ void shoal_worker_burst(struct shoal_worker *worker, uint8_t port, struct shoal_
 	count = verify(worker, &burst, map, local, objects);
 	if (count)
 		worker->nf->process(&worker->context.context, local, objects, count);
-	if (SHOAL_UNLIKELY(count != burst.count || worker->nf->packet)) {
-		queue_for_handlers(worker, &burst, map);
-		if (worker->handling.count)
-			shoal_worker_run_handlers(worker);
-	}
-	emit_in_order(worker, &burst);
+	if (SHOAL_LIKELY(count == burst.count && !worker->flows.busy))
+		left = emit_at_rest(worker, &burst);
+	if (SHOAL_LIKELY(left == burst.count))
+		return;
+	queue_for_handlers(worker, &burst, left, map);
+	if (worker->handling.count)
+		shoal_worker_run_handlers(worker);
+	emit_in_order(worker, &burst, left);
 }

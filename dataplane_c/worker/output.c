@@ -55,20 +55,11 @@ static void reenter(struct shoal_worker *worker, struct shoal_packet *packet, ui
 	shoal_packet_list_push(&worker->reentering, packet);
 }
 
-void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet)
+static void emit_rare(struct shoal_worker *worker, struct shoal_packet *packet)
 {
 	uint8_t argument = packet->verdict & 0xff;
 
 	switch (packet->verdict >> 8) {
-	case SHOAL_VERDICT_TRANSMIT:
-		if (argument >= worker->nf->ports_count || (!worker->ring && !worker->ports[argument])) {
-			shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_NO_PORT);
-			return;
-		}
-		packet->port = argument;
-		worker->transmitted[argument]++;
-		to_output(worker, worker->ring ? RING : argument, packet);
-		return;
 	case SHOAL_VERDICT_DROP:
 		worker->nf_drops[argument % SHOAL_NF_DROPS_MAX]++;
 		shoal_packet_free(packet);
@@ -91,6 +82,23 @@ void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet)
 		break;
 	}
 	shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_VERDICT);
+}
+
+void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	uint8_t argument = packet->verdict & 0xff;
+
+	if (SHOAL_UNLIKELY(packet->verdict >> 8 != SHOAL_VERDICT_TRANSMIT)) {
+		emit_rare(worker, packet);
+		return;
+	}
+	if (SHOAL_UNLIKELY(argument >= worker->nf->ports_count || (!worker->ring && !worker->ports[argument]))) {
+		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_NO_PORT);
+		return;
+	}
+	packet->port = argument;
+	worker->transmitted[argument]++;
+	to_output(worker, worker->ring ? RING : argument, packet);
 }
 
 void shoal_worker_release_held(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict)

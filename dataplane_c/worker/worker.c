@@ -50,6 +50,11 @@ int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_con
 		return error;
 	}
 	worker->space.suspending = shoal_worker_suspending;
+	for (unsigned port = 0; port < worker->nf->ports_count; port++) {
+		uint8_t class = shoal_space_class_index(&worker->space, worker->nf->ports[port].declared);
+
+		worker->declared[port] = &worker->space.maps[class];
+	}
 	return 0;
 }
 
