@@ -24,6 +24,7 @@ struct world {
 	struct world_member members[WORLD_MEMBERS_MAX];
 	uint64_t now_ns;
 	uint32_t sent, received;
+	unsigned packets_before; /* in use when it was made, by a test that had failed */
 };
 
 /* Group set-up and tear-down of cmocka: EAL and the packet pool. */
