@@ -26,7 +26,7 @@ enum shoal_parse_result {
 
 /* Fills flags, offsets and tuple from frame and length. A later fragment whose PORTS_KNOWN flag was set by the port
  * keeps its tuple's ports. Unknown transport protocols are OK, with SHOAL_PACKET_TRANSPORT unset and ports 0. */
-enum shoal_parse_result shoal_parse(struct shoal_packet *packet);
+static inline enum shoal_parse_result shoal_parse(struct shoal_packet *packet);
 /* Lower-case name of a result, as in the drop counter: "ipv4_truncated". */
 const char *shoal_parse_result_name(enum shoal_parse_result result);
 
@@ -41,5 +41,7 @@ struct shoal_fragment_key {
 };
 /* false: not a fragment. */
 bool shoal_parse_fragment_key(const struct shoal_packet *packet, struct shoal_fragment_key *key);
+
+#include "io/parse_inline.h"
 
 #endif

@@ -42,7 +42,7 @@ struct shoal_packet *shoal_packet_from_mbuf(struct rte_mbuf *mbuf);
 
 /* An ethdev port in EAL and devargs syntax: "net_af_packet0,iface=veth0", "0000:03:02.1". NULL with errno and a sentence
  * in `error` (missing, down, busy, not allowed). Waits up to 3 s for the link. */
-struct shoal_port *shoal_ethdev_port_create(const char *devargs, uint8_t nf_port, struct rte_mempool *pool, char *error,
-	size_t error_bytes);
+struct shoal_port *shoal_ethdev_port_create(
+	const char *devargs, uint8_t nf_port, struct rte_mempool *pool, char *error, size_t error_bytes);
 
 #endif
