@@ -68,7 +68,7 @@ static int written_check(const struct field_compiler *compiler, uint32_t width, 
 		return field_refuse(compiler, "there is no such variable before it");
 	if (width == 0)
 		width = compiler->program->variables[*variable].size;
-	if (instruction->packet_offset + width > compiler->program->frame_bytes)
+	if ((uint64_t)instruction->packet_offset + width > compiler->program->frame_bytes)
 		return field_refuse(compiler, "%u bytes at offset %u lie beyond the frame of %u bytes", width,
 			instruction->packet_offset, compiler->program->frame_bytes);
 	if (instruction->packet_offset + width > SHOAL_FIELD_OFFSET_MAX)
@@ -143,8 +143,8 @@ static int checksum_compile(struct field_compiler *compiler, struct field_operat
 {
 	const struct shoal_instruction *instruction = &compiler->instructions[compiler->at];
 	bool ipv4 = instruction->kind == SHOAL_INSTRUCTION_FIX_CHECKSUM_IPV4;
-	uint32_t network = ipv4 ? instruction->packet_offset : instruction->l2_bytes;
-	uint32_t transport = ipv4 || !instruction->l3_bytes ? 0 : network + instruction->l3_bytes;
+	uint64_t network = ipv4 ? instruction->packet_offset : instruction->l2_bytes;
+	uint64_t transport = ipv4 || !instruction->l3_bytes ? 0 : network + instruction->l3_bytes;
 
 	operation->kind = FIELD_CHECKSUM_IPV4;
 	if (instruction->kind == SHOAL_INSTRUCTION_FIX_CHECKSUM_ICMPV6) {
@@ -164,8 +164,8 @@ static int checksum_compile(struct field_compiler *compiler, struct field_operat
 		return field_refuse(compiler, "l3_len is 0: only l4_type 17 takes it from the header");
 	if (network + 20 > compiler->program->frame_bytes ||
 		(transport && transport + 8 > compiler->program->frame_bytes))
-		return field_refuse(compiler, "headers at offsets %u and %u lie beyond the frame of %u bytes", network,
-			transport, compiler->program->frame_bytes);
+		return field_refuse(compiler, "headers at offsets %lu and %lu lie beyond the frame of %u bytes",
+			network, transport, compiler->program->frame_bytes);
 	operation->offset = (uint16_t)network;
 	operation->transport_offset = (uint16_t)transport;
 	return 0;

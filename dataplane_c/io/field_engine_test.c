@@ -266,6 +266,8 @@ static void bad_writes_are_refused(void **state)
 {
 	REFUSED("no such variable", WRITE(), VARIABLE());
 	REFUSED("beyond the frame", VARIABLE(.size = 4), WRITE(.packet_offset = 97));
+	REFUSED("beyond the frame", VARIABLE(), WRITE(.packet_offset = UINT32_MAX));
+	REFUSED("beyond the frame", { .kind = SHOAL_INSTRUCTION_FIX_CHECKSUM_IPV4, .packet_offset = UINT32_MAX });
 	REFUSED("pkt_cast_size", VARIABLE(),
 		{ .kind = SHOAL_INSTRUCTION_WRITE_MASK_FLOW_VAR, .name = "a", .cast_size = 3 });
 	REFUSED("shift 32", VARIABLE(),
