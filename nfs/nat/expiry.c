@@ -61,8 +61,9 @@ static bool remove_pair(struct shoal_context *context, struct nat_pair *pair)
 
 void nat_mapping_on_idle(struct shoal_context *context, const void *key)
 {
-	struct nat_pair pair = { .mapping_key = *(const struct nat_mapping_key *)key };
+	struct nat_pair pair = { 0 };
 
+	memcpy(&pair.mapping_key, key, sizeof(pair.mapping_key)); /* tasks keep keys as bytes, at any address */
 	if (!find_reverse_key(context, &pair) || nat_pair_find(context, &pair))
 		return;
 	if (nat_mapping_names(nat_pair_mapping(&pair), &pair.reverse_key) && is_idle(context, &pair))
