@@ -22,8 +22,16 @@ static inline bool protocol_is_translated(uint8_t protocol)
 	       (UINT32_C(1) << NAT_ICMP | UINT32_C(1) << NAT_TCP | UINT32_C(1) << NAT_UDP) >> protocol & 1;
 }
 
+/* Whole TCP, UDP or ICMP query in IPv4: in IPv4 nothing else has a transport header for the parser. */
+static inline bool is_plain(const struct shoal_packet *packet)
+{
+	const unsigned plain = SHOAL_PACKET_IPV4 | SHOAL_PACKET_TRANSPORT;
+
+	return (packet->flags & plain) == plain;
+}
+
 /* Known ports, of a protocol that is translated, in IPv4. */
-static inline bool has_flow(const struct shoal_packet *packet)
+static bool has_flow(const struct shoal_packet *packet)
 {
 	const unsigned ports = SHOAL_PACKET_TRANSPORT | SHOAL_PACKET_ICMP_ERROR | SHOAL_PACKET_PORTS_KNOWN;
 
@@ -32,10 +40,18 @@ static inline bool has_flow(const struct shoal_packet *packet)
 }
 
 /* Multicast, broadcast and the reserved rest are above all unicast addresses (RFC 5771, RFC 1112 §4); a NAT for unicast
- * has no business with them. */
-static inline bool destination_is_unicast(const struct shoal_packet *packet)
+ * has no business with them. `address` in network order. */
+static inline bool is_unicast(uint32_t address)
 {
-	return shoal_packet_network(packet)[NAT_DESTINATION] < 224;
+	uint8_t bytes[4];
+
+	memcpy(bytes, &address, sizeof(bytes));
+	return bytes[0] < 224;
+}
+
+static __attribute__((noinline)) bool has_flow_from_inside(const struct shoal_packet *packet)
+{
+	return has_flow(packet) && is_unicast(nat_packet_destination(packet));
 }
 
 uint32_t nat_keys_inside(
@@ -50,7 +66,10 @@ uint32_t nat_keys_inside(
 		key[index] = (struct nat_mapping_key){ .address = packet->tuple.source_address,
 			.port = packet->tuple.source_port,
 			.protocol = packet->tuple.protocol };
-		found |= (uint32_t)(has_flow(packet) && destination_is_unicast(packet)) << index;
+		if (SHOAL_LIKELY(is_plain(packet) & is_unicast(packet->tuple.destination_address)))
+			found |= UINT32_C(1) << index;
+		else
+			found |= (uint32_t)has_flow_from_inside(packet) << index;
 	}
 	return found;
 }
@@ -67,7 +86,7 @@ uint32_t nat_keys_outside(
 		key[index] = (struct nat_reverse_key){ .address = packet->tuple.destination_address,
 			.port = packet->tuple.destination_port,
 			.protocol = packet->tuple.protocol };
-		found |= (uint32_t)has_flow(packet) << index;
+		found |= (uint32_t)(SHOAL_LIKELY(is_plain(packet)) || has_flow(packet)) << index;
 	}
 	return found;
 }
