@@ -7,7 +7,6 @@ cffi has no use for (preprocessor, comments) and keeps each `#define NAME number
 
 import argparse
 import re
-import subprocess
 from pathlib import Path
 
 import cffi
@@ -15,7 +14,6 @@ import cffi
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 CONSTANT = re.compile(r"^#define\s+(SHOAL_[A-Z0-9_]+)\s+(\d+)\s*$", re.MULTILINE)
 DIRECTIVE = re.compile(r"^\s*#(?:[^\n]*\\\n)*[^\n]*$", re.MULTILINE)
-FUNCTION = re.compile(r"[^;{}]*?\b(shoal_\w+)\([^;{}]*\);")
 
 
 def constants(header: str) -> str:
@@ -28,25 +26,15 @@ def declarations(header: str) -> str:
     return DIRECTIVE.sub("", COMMENT.sub("", header))
 
 
-def without_undefined(text: str, archive: Path) -> str:
-    """Drops functions that the library does not define (yet)."""
-    listing = subprocess.run(["nm", "--defined-only", str(archive)], capture_output=True, text=True, check=True).stdout
-    defined = {line.split()[-1] for line in listing.splitlines() if line.strip() and not line.endswith(":")}
-    return FUNCTION.sub(lambda match: match[0] if match[1] in defined else "", text)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("types", type=Path)
     parser.add_argument("dataplane", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--archive", type=Path)
     arguments = parser.parse_args()
 
     header = arguments.dataplane.read_text()
     functions = declarations(header)
-    if arguments.archive:
-        functions = without_undefined(functions, arguments.archive)
     builder = cffi.FFI()
     builder.cdef(constants(arguments.types.read_text() + "\n" + header) + "\n" + functions)
     builder.set_source("shoal_dataplane._native", "#include <shoal/dataplane.h>")

@@ -22,7 +22,7 @@ class InstanceConfig:
     """As struct shoal_instance_config."""
 
     name: str
-    run_directory: str
+    slab_directory: str  # on hugetlbfs or tmpfs; "": slabs without files
     nf_path: str
     member: int
     life: int
@@ -37,7 +37,7 @@ class InstanceConfig:
 
     def to_native(self) -> Any:
         structure = ffi.new("struct shoal_instance_config *")
-        for field in ("name", "run_directory", "nf_path"):
+        for field in ("name", "slab_directory", "nf_path"):
             put_text(structure, field, getattr(self, field))
         for field in (
             "member",

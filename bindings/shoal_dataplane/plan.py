@@ -2,7 +2,7 @@
 """A reorganisation as one member is told of it, and how far it has come there."""
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,8 @@ class Stage(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """owner_*: member of each slot (SLOTS bytes); members_*: life of each member's worker, by member number."""
+    """owner_*: member of each slot (SLOTS bytes); members_*: life of each member's worker, by member number;
+    expected_objects: of each class, how many the next map will bring here."""
 
     term: int
     epoch_now: int  # 0: there is no map yet, owner_now is ignored
@@ -30,6 +31,7 @@ class Plan:
     owner_next: bytes
     members_now: Mapping[int, int]
     members_next: Mapping[int, int]
+    expected_objects: Sequence[int] = ()
 
     def to_native(self) -> Any:
         for owner in (self.owner_now, self.owner_next):
@@ -45,6 +47,8 @@ class Plan:
             for member, life in members.items():
                 flags[member] = 1
                 structure.life[member] = life
+        for index, count in enumerate(self.expected_objects):
+            structure.expected_objects[index] = count
         return structure
 
 

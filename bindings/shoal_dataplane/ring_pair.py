@@ -5,5 +5,5 @@ from shoal_dataplane.door import check, lib
 
 
 def create_ring_pair(capacity: int) -> int:
-    """Makes a sealed memfd with two empty rings of `capacity` bytes (a power of two); the caller owns the descriptor."""
+    """Makes a sealed memfd with two empty rings of `capacity` bytes (a power of two), the caller owns it."""
     return check(lib.shoal_ring_pair_create(capacity))

@@ -15,6 +15,7 @@ def plan(owner_next: bytes) -> Plan:
         owner_next=owner_next,
         members_now={0: 7},
         members_next={0: 7, 5: 9},
+        expected_objects=[3, 4],
     )
 
 
@@ -26,6 +27,7 @@ def test_a_plan_crosses_with_every_field() -> None:
     assert [number for number, flag in enumerate(native.in_now) if flag] == [0]
     assert [number for number, flag in enumerate(native.in_next) if flag] == [0, 5]
     assert (native.life[0], native.life[5]) == (7, 9)
+    assert list(native.expected_objects)[:3] == [3, 4, 0]
 
 
 def test_a_map_of_the_wrong_size_is_refused() -> None:

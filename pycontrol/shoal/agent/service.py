@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The instance's gRPC servant: turns the controller's calls into calls of the worker."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from shoal import conversion
+from shoal.agent.packets import Packets
+from shoal.agent.peers import Peers
+from shoal.agent.worker import Worker, WorkerConfig, plan_of
+from shoal.errors import RefusedError, StaleTermError
+from shoal.event_log import EventLog
+from shoal.metrics import Exporter, Sample
+from shoal.model import InstanceReport, Peer
+from shoal.process_host import ControlThread
+from shoal.proto import common_pb2, instance_pb2, instance_pb2_grpc
+from shoal.run_directory import ProcessDirectory, make_private
+
+Context = Any
+
+
+def worker_config(request: instance_pb2.ConfigureInstanceRequest, directory: ProcessDirectory) -> WorkerConfig:
+    return WorkerConfig(
+        name=request.name,
+        member=request.member,
+        life=request.life,
+        cluster=request.cluster,
+        hash_seed=request.hash_seed,
+        nf_path=request.nf_path,
+        settings={setting.name: setting.value for setting in request.settings},
+        sizes=conversion.sizes_from_proto(request.sizes),
+        runner=conversion.runner_from_proto(request.runner),
+        eal=tuple(request.eal),
+        ports=tuple(conversion.port_from_proto(port) for port in request.ports),
+        listen_address=request.listen_address,
+        listen_port=request.listen_port,
+        slab_directory=directory.slabs,
+    )
+
+
+class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
+    """One worker, its peers and its packet ring. `stop` is set when the controller tells it to end."""
+
+    def __init__(self, directory: ProcessDirectory, stop: asyncio.Event) -> None:
+        self._directory = directory
+        self._stop = stop
+        self._thread = ControlThread(directory.path.name)
+        self._events = EventLog()
+        self._packets = Packets(self._thread, self._splitter_ended)
+        self._peers: Peers | None = None
+        self._worker: Worker | None = None
+        self._exporter: Exporter | None = None
+        self._term = 0
+        self._configuring = asyncio.Lock()
+
+    # --- life
+
+    def _check_term(self, term: int) -> None:
+        if term < self._term:
+            raise StaleTermError(term, self._term)
+        self._term = term
+
+    @property
+    def _started(self) -> tuple[Worker, Peers]:
+        if self._worker is None or self._peers is None:
+            raise RefusedError("the instance is not configured yet")
+        return self._worker, self._peers
+
+    async def Configure(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        async with self._configuring:
+            if self._worker is None:
+                await self._configure(request)
+            elif self._worker.config != worker_config(request, self._directory):
+                raise RefusedError("the instance is configured already, and otherwise")
+        return conversion.instance_report_to_proto(await self._report())
+
+    async def _configure(self, request: instance_pb2.ConfigureInstanceRequest) -> None:
+        config = worker_config(request, self._directory)
+        make_private(config.slab_directory)
+        worker = await self._thread.run(Worker, config)
+        self._peers = Peers(self._directory.peers, self._thread, self._peer_ended, config.sizes.channel_bytes)
+        await self._peers.start(worker.instance, config.cluster, config.member, config.life)
+        if request.metrics_address:
+            self._exporter = Exporter(request.metrics_address, self._samples)
+        self._worker = worker
+        self._events.add("instance.configured", config.name, f"member {config.member}, life {config.life}")
+
+    def _samples(self) -> tuple[Sample, ...]:
+        if self._worker is None:
+            return ()
+        return (Sample({"instance": self._worker.config.name}, self._thread.run_now(self._worker.statistics)),)
+
+    async def GetReport(self, request: Any, context: Context) -> Any:
+        return conversion.instance_report_to_proto(await self._report())
+
+    async def _report(self) -> InstanceReport:
+        worker = self._worker
+        config = worker.config if worker else None
+        return InstanceReport(
+            name=config.name if config else self._directory.path.name,
+            configured=worker is not None,
+            member=config.member if config else 0,
+            life=config.life if config else 0,
+            cluster=config.cluster if config else 0,
+            term=self._term,
+            process=os.getpid(),
+            packets_attached=self._packets.attached,
+            peers=self._peers.members if self._peers else frozenset(),
+            progress=await self._thread.run(worker.progress) if worker else None,
+        )
+
+    async def Stop(self, request: Any, context: Context) -> Any:
+        self._stop.set()
+        return common_pb2.StopReply()
+
+    async def close(self) -> None:
+        """Takes everything down: first what comes in, last the worker."""
+        await self._packets.close()
+        if self._peers is not None:
+            await self._peers.close()
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.close)
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await self._thread.run(worker.close)
+        self._events.close()
+        self._thread.close()
+
+    # --- packets and peers
+
+    async def AttachPackets(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        worker, _ = self._started
+        config = worker.config
+        identity = (config.cluster, config.member, config.life)
+        await self._packets.attach(worker.instance, identity, Path(request.splitter_socket))
+        return instance_pb2.AttachPacketsReply()
+
+    async def DetachPackets(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        await self._packets.detach()
+        return instance_pb2.DetachPacketsReply()
+
+    def _splitter_ended(self) -> None:
+        self._events.add("splitter.ended", "splitter", "the splitter's process ended: no packets come any more")
+
+    def _peer_ended(self, peer: Peer, reason: str) -> None:
+        self._events.add("peer.ended", peer.name, reason, member=str(peer.member), life=str(peer.life))
+
+    # --- the stages of a reorganisation
+
+    async def Learn(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        worker, peers = self._started
+        now = [conversion.peer_from_proto(peer) for peer in request.members_now]
+        following = [conversion.peer_from_proto(peer) for peer in request.members_next]
+        plan = plan_of(
+            request.term,
+            (request.epoch_now, request.epoch_next),
+            (request.steering_now, request.steering_next),
+            (now, following),
+            request.expected_objects,
+        )
+        await peers.connect({peer.member: peer for peer in (*now, *following)}.values())
+        await self._thread.run(worker.instance.learn, plan)
+        return await self._stage_reply()
+
+    async def Abandon(self, request: Any, context: Context) -> Any:
+        return await self._stage(request, "abandon")
+
+    async def HandOver(self, request: Any, context: Context) -> Any:
+        return await self._stage(request, "hand_over")
+
+    async def MarkersBack(self, request: Any, context: Context) -> Any:
+        return await self._stage(request, "markers_back")
+
+    async def Forget(self, request: Any, context: Context) -> Any:
+        reply = await self._stage(request, "forget")
+        _, peers = self._started
+        await peers.release(request.left)
+        return reply
+
+    async def _stage(self, request: Any, command: str) -> instance_pb2.StageReply:
+        self._check_term(request.term)
+        worker, _ = self._started
+        await self._thread.run(getattr(worker.instance, command), request.term, request.epoch)
+        return await self._stage_reply()
+
+    async def _stage_reply(self) -> instance_pb2.StageReply:
+        worker, _ = self._started
+        progress = await self._thread.run(worker.progress)
+        return instance_pb2.StageReply(progress=conversion.progress_to_proto(progress))
+
+    async def GetProgress(self, request: Any, context: Context) -> Any:
+        worker, _ = self._started
+        return conversion.progress_to_proto(await self._thread.run(worker.progress))
+
+    # --- looking in
+
+    async def GetStatistics(self, request: Any, context: Context) -> Any:
+        worker, _ = self._started
+        rows = await self._thread.run(worker.statistics)
+        return common_pb2.StatisticsReply(statistics=[conversion.statistic_to_proto(row) for row in rows])
+
+    async def ListClasses(self, request: Any, context: Context) -> Any:
+        worker, _ = self._started
+        classes = await self._thread.run(worker.classes)
+        return common_pb2.ListClassesReply(classes=[conversion.class_to_proto(each) for each in classes])
+
+    async def GetState(self, request: Any, context: Context) -> Any:
+        worker, _ = self._started
+        row = await self._thread.run(worker.state_get, request.class_name, request.key)
+        return instance_pb2.GetInstanceStateReply(row=conversion.state_row_to_proto(row) if row else None)
+
+    async def ListState(self, request: Any, context: Context) -> Any:
+        worker, _ = self._started
+        limit = min(request.limit or 256, 1024)
+        rows, cursor, end = await self._thread.run(worker.state_list, request.class_name, request.cursor, limit)
+        return instance_pb2.ListInstanceStateReply(
+            rows=[conversion.state_row_to_proto(row) for row in rows], cursor=cursor, end=end
+        )
+
+    async def RunTask(self, request: Any, context: Context) -> Any:
+        worker, _ = self._started
+        reply = await self._thread.run(
+            worker.instance.run_task, request.task, request.arguments, request.deadline_ms or 5000
+        )
+        return instance_pb2.RunInstanceTaskReply(reply=reply)
+
+    async def WatchEvents(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        async for event in self._events.watch(request.after):
+            yield conversion.event_to_proto(event)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The worker of this process: EAL, a runner, and the C instance. Every method runs in the control thread."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoal.eal_arguments import arguments as eal_arguments
+from shoal.errors import InvalidRequestError, NotFoundError
+from shoal.model import ClassInformation, InstanceSizes, Peer, Port, Progress, RunnerSettings, StateRow, Statistic
+from shoal.run_settings import runner_config
+from shoal_dataplane import SLOTS_PER_STEERING, STEERING_SLOTS, Eal, Instance, InstanceConfig, Plan, Runner
+from shoal_dataplane.instance import CURSOR_END
+from shoal_dataplane.plan import no_owner
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """What the controller configures an instance with."""
+
+    name: str
+    member: int
+    life: int
+    cluster: int
+    hash_seed: int
+    nf_path: str
+    settings: Mapping[str, str]
+    sizes: InstanceSizes
+    runner: RunnerSettings
+    eal: tuple[str, ...]
+    ports: tuple[Port, ...]
+    listen_address: str
+    listen_port: int
+    slab_directory: Path
+
+
+def owner_of_slots(steering: bytes) -> bytes:
+    """The map of the key space that goes with a steering map: slot s belongs to the member of steering slot s / 64."""
+    if len(steering) != STEERING_SLOTS:
+        raise InvalidRequestError(f"a steering map has {STEERING_SLOTS} entries, not {len(steering)}")
+    return b"".join(bytes([member]) * SLOTS_PER_STEERING for member in steering)
+
+
+def plan_of(
+    term: int,
+    epochs: tuple[int, int],
+    maps: tuple[bytes, bytes],
+    members: tuple[Sequence[Peer], Sequence[Peer]],
+    expected_objects: Sequence[int],
+) -> Plan:
+    """A reorganisation as the data plane takes it, from epochs, steering maps and members of now and next."""
+    return Plan(
+        term=term,
+        epoch_now=epochs[0],
+        epoch_next=epochs[1],
+        owner_now=owner_of_slots(maps[0]) if epochs[0] else no_owner(),
+        owner_next=owner_of_slots(maps[1]),
+        members_now={peer.member: peer.life for peer in members[0]},
+        members_next={peer.member: peer.life for peer in members[1]},
+        expected_objects=expected_objects,
+    )
+
+
+class Worker:
+    """Owns the C objects of this process, from the inside out."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        """Starts the data plane. What was made is taken down again if a later step fails."""
+        self.config = config
+        self._running = False
+        # Names of DPDK's files must differ between processes of one host.
+        prefix = f"shoal-{config.cluster:x}-{config.name}-{os.getpid()}"
+        devices = [port.device for port in config.ports]
+        self._eal = Eal(eal_arguments(prefix, config.sizes.packets, devices, config.eal))
+        self._runner: Runner | None = None
+        self._instance: Instance | None = None
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        config, sizes = self.config, self.config.sizes
+        self._runner = Runner(runner_config(config.name, config.runner))
+        self._instance = Instance(
+            InstanceConfig(
+                name=config.name,
+                slab_directory=str(config.slab_directory),
+                nf_path=config.nf_path,
+                member=config.member,
+                life=config.life,
+                cluster=config.cluster,
+                hash_seed=config.hash_seed,
+                objects_max=sizes.objects,
+                parked_max=sizes.parked,
+                microthreads_max=sizes.microthreads,
+                window=sizes.window,
+                packets=sizes.packets,
+                take_deadline_ms=sizes.take_deadline_ms,
+            )
+        )
+        for name, value in config.settings.items():
+            self._instance.set(name, value)
+        self._instance.init_nf()
+        if config.listen_address:
+            self._instance.listen(config.listen_address, config.listen_port)
+        for port in config.ports:
+            self._instance.attach_port(port.number, port.device)
+        self._instance.run_on(self._runner)
+        self._runner.start()
+        self._running = True
+
+    @property
+    def instance(self) -> Instance:
+        assert self._instance is not None
+        return self._instance
+
+    def progress(self) -> Progress:
+        return self.instance.progress()
+
+    def statistics(self) -> tuple[Statistic, ...]:
+        return self.instance.statistics()
+
+    def classes(self) -> tuple[ClassInformation, ...]:
+        return self.instance.classes()
+
+    def _class_index(self, name: str) -> int:
+        names = [information.name for information in self.classes()]
+        if name not in names:
+            raise NotFoundError(f"there is no class {name!r}: {', '.join(names)}")
+        return names.index(name)
+
+    def state_get(self, class_name: str, key: bytes) -> StateRow | None:
+        return self.instance.state_get(self._class_index(class_name), key)
+
+    def state_list(self, class_name: str, cursor: int, limit: int) -> tuple[tuple[StateRow, ...], int, bool]:
+        """Rows, the next cursor, and whether that was the end."""
+        rows, following = self.instance.state_list(self._class_index(class_name), cursor, limit)
+        return rows, following, following == CURSOR_END
+
+    def close(self) -> None:
+        """Stops polling, then takes everything down; the slabs go. May be called again."""
+        if self._runner is not None and self._running:
+            self._runner.stop()
+            self._running = False
+        for handle in (self._instance, self._runner, self._eal):
+            if handle is not None:
+                handle.close()

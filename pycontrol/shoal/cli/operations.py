@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""up, scale, remove, drain, down."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from shoal.cli.console import Json, Target, fail, follow, print_json, remarks, run, show_result, target
+from shoal.client import Client, connected
+from shoal.controller.launcher import log_tail
+from shoal.errors import DeadlineError, RefusedError, ShoalError, UnreachableError
+from shoal.model import OperationUpdate
+from shoal.process_host import cancelled
+from shoal.run_directory import RunDirectory, read_pid_file
+
+REACHABLE_S: Final = 20.0
+GONE_S: Final = 5.0
+GONE_POLL_S: Final = 0.02
+
+Updates = AsyncIterator[OperationUpdate]
+
+
+def register(app: typer.Typer) -> None:
+    for verb in (up, scale, remove, drain, down):
+        app.command(rich_help_panel="Operations")(verb)
+
+
+def operate(context: typer.Context, begin: Callable[[Client], Updates], *, as_json: bool) -> None:
+    """One long operation of the controller."""
+
+    async def work() -> OperationUpdate:
+        async with connected(target(context).address) as client:
+            return await follow(begin(client), as_json=as_json)
+
+    result = run(work(), as_json=as_json)
+    if not as_json:
+        show_result(result)
+
+
+def up(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The deployment, as YAML.", exists=True, dir_okay=False)],
+    json: Json = False,
+) -> None:
+    """Start a deployment: controller, splitter and instances.
+
+    The file is taken as a whole or refused as a whole, each fault with its line, its field and the reason. A controller
+    is started where none runs; it stays, and so do the instances, until `shoal down`. Ctrl-C while it starts takes
+    everything down again.
+
+    Example: [bold]shoal up nat.yaml[/bold]
+    """
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        fail(ShoalError(f"{file}: {error}"), as_json=json)
+    result = run(_up(target(context), str(file), text, as_json=json), as_json=json)
+    if not json:
+        show_result(result)
+
+
+async def _up(where: Target, file: str, text: str, *, as_json: bool) -> OperationUpdate:
+    started = await _ensure_controller(where)
+    async with connected(where.address) as client:
+        try:
+            return await follow(client.deploy(file, text), as_json=as_json)
+        except BaseException as error:
+            # A controller that we started for nothing goes again; one that runs something stays.
+            if started or isinstance(error, asyncio.CancelledError):
+                with contextlib.suppress(ShoalError):
+                    await asyncio.shield(_take_down(client))
+            raise
+
+
+async def _take_down(client: Client) -> None:
+    async for _ in client.down():
+        pass
+
+
+async def _ensure_controller(where: Target) -> bool:
+    """Starts a controller unless one answers; whether it did."""
+    async with connected(where.address) as client:
+        with contextlib.suppress(UnreachableError):
+            await client.status()
+            return False
+        where.run_directory.create()
+        process = await asyncio.to_thread(_spawn, where)
+        reachable = asyncio.create_task(client.wait_reachable(REACHABLE_S), name="controller")
+        while not reachable.done() and process.poll() is None:
+            await asyncio.wait((reachable,), timeout=GONE_POLL_S)
+        if not reachable.done():
+            await cancelled(reachable)
+            log = where.run_directory.controller.log
+            raise UnreachableError(f"the controller ended with status {process.returncode}; {log_tail(log)}")
+        await reachable
+    return True
+
+
+def _spawn(where: Target) -> "subprocess.Popen[bytes]":
+    directory = where.run_directory.controller
+    listen = [] if where.address.startswith("unix:") else ["--listen", where.address]
+    command = [sys.executable, "-m", "shoal.controller", str(directory.path), *listen]
+    with directory.log.open("ab") as log:
+        return subprocess.Popen(
+            command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def scale(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The deployment or its network function, such as nat.")],
+    instances: Annotated[int, typer.Argument(help="How many instances there shall be.", min=1)],
+    json: Json = False,
+) -> None:
+    """Change the number of instances, under traffic.
+
+    New instances start, join the object space and get their share of the steering slots; leaving ones (the last ones)
+    hand over all that they hold before they end. Nothing is lost and no flow is reordered. One change runs at a time;
+    others wait. Ctrl-C leaves the change running.
+
+    Example: [bold]shoal scale nat 3[/bold]
+    """
+    operate(context, lambda client: client.scale(name, instances), as_json=json)
+
+
+def remove(
+    context: typer.Context,
+    instance: Annotated[str, typer.Argument(help="The instance's name, as in `shoal status`.")],
+    json: Json = False,
+) -> None:
+    """Take one named instance out: it hands over all that it holds, then its process ends."""
+    operate(context, lambda client: client.remove(instance), as_json=json)
+
+
+def drain(
+    context: typer.Context,
+    instance: Annotated[str, typer.Argument(help="The instance's name, as in `shoal status`.")],
+    json: Json = False,
+) -> None:
+    """Move all packets and state off one instance, and leave its process until it is removed."""
+    operate(context, lambda client: client.drain(instance), as_json=json)
+
+
+def down(context: typer.Context, json: Json = False) -> None:
+    """End instances, splitter and controller, and remove what they left.
+
+    Where no controller answers, the processes that its run directory names are ended one by one.
+    """
+    where = target(context)
+    if not where.run_directory.path.exists():
+        if json:
+            print_json({"done": True, "text": "nothing runs"})
+        else:
+            remarks.print("nothing runs")
+        return
+    result = run(_down(where, as_json=json), as_json=json)
+    if not json:
+        show_result(result)
+
+
+async def _down(where: Target, *, as_json: bool) -> OperationUpdate:
+    controller = read_pid_file(where.run_directory.controller.pid_file)
+    result = OperationUpdate("done", "all has been taken down", done=True)
+    async with connected(where.address) as client:
+        try:
+            result = await follow(client.down(), as_json=as_json)
+        except UnreachableError:
+            ended = await end_processes(where.run_directory)
+            result = OperationUpdate("done", f"no controller answered: {ended} processes ended", done=True)
+            if as_json:
+                print_json(result, line=True)
+    try:
+        async with asyncio.timeout(GONE_S):
+            while controller is not None and controller.lives:
+                await asyncio.sleep(GONE_POLL_S)
+    except TimeoutError:
+        raise DeadlineError(f"the controller (process {controller and controller.pid}) does not end") from None
+    return result
+
+
+async def end_processes(run_directory: RunDirectory) -> int:
+    """Ends all that left a pid file, SIGTERM first; how many there were. Their directories go."""
+    directories = run_directory.processes()
+    living = [(each, identity) for each in directories if (identity := read_pid_file(each.pid_file)) and identity.lives]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for _, identity in living:
+            identity.send_signal(number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GONE_S):
+                while any(identity.lives for _, identity in living):
+                    await asyncio.sleep(GONE_POLL_S)
+    left = [identity.pid for _, identity in living if identity.lives]
+    if left:
+        raise RefusedError(f"processes {', '.join(map(str, left))} do not end")
+    for directory in (*run_directory.instances(), run_directory.splitter):
+        await asyncio.to_thread(directory.remove)
+    for path in (run_directory.controller.socket, run_directory.controller.pid_file):
+        path.unlink(missing_ok=True)
+    run_directory.clear()
+    return len(living)

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The configuration file: its shape, its limits, and where in it a fault lies. A file is taken or refused whole."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedBase
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from shoal.errors import ConfigError, ConfigFault
+from shoal.metrics import split_address
+from shoal.model import InstanceSizes, RunnerSettings
+from shoal_dataplane import MEMBERS_MAX, NF_PORTS_MAX
+
+NAME: Final = r"^[a-z][a-z0-9_-]{0,15}$"
+_SIZES: Final = InstanceSizes()
+# A port with this device is fed by the built-in traffic generator.
+TRAFFIC_DEVICE: Final = "traffic"
+
+
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError(f"{value} is not a power of two")
+    return value
+
+
+def _address(value: str) -> str:
+    split_address(value)
+    return value
+
+
+def _numeric(value: str) -> str:
+    return str(ipaddress.ip_address(value))
+
+
+Name = Annotated[str, Field(pattern=NAME)]
+RingBytes = Annotated[int, Field(ge=1 << 16, le=1 << 30), AfterValidator(_power_of_two)]
+Count = Annotated[int, Field(ge=1, le=1 << 27)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class NetworkFunction(Section):
+    name: Name
+    path: Path | None = Field(default=None, strict=False)  # default: the NF of that name that was installed with Shoal
+    settings: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+
+    @property
+    def setting_texts(self) -> dict[str, str]:
+        return {name: _setting_text(value) for name, value in self.settings.items()}
+
+
+def _setting_text(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class PortConfig(Section):
+    device: Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Runner(Section):
+    cpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = Field(default=(), strict=False)  # in turn; none: any
+    idle: Literal["spin", "yield", "sleep"] = "sleep"
+    idle_polls: Annotated[int, Field(ge=1, le=1 << 30)] = 256
+    sleep_us: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+
+    def settings(self, index: int) -> RunnerSettings:
+        cpu = self.cpus[index % len(self.cpus)] if self.cpus else -1
+        return RunnerSettings(cpu, self.idle, self.idle_polls, self.sleep_us)
+
+
+class Instances(Section):
+    count: Annotated[int, Field(ge=1, le=MEMBERS_MAX)] = 1
+    objects: Count = _SIZES.objects
+    parked: Count = _SIZES.parked
+    microthreads: Annotated[int, Field(ge=1, le=1 << 20)] = _SIZES.microthreads
+    window: Annotated[int, Field(ge=1, le=1 << 20)] = _SIZES.window
+    packets: Annotated[int, Field(ge=512, le=1 << 24)] = _SIZES.packets
+    take_deadline_ms: Annotated[int, Field(ge=1, le=600_000)] = _SIZES.take_deadline_ms
+    channel_bytes: RingBytes = _SIZES.channel_bytes
+    runner: Runner = Runner()
+    eal: tuple[str, ...] = Field(default=(), strict=False)
+
+    @property
+    def sizes(self) -> InstanceSizes:
+        return InstanceSizes(
+            self.objects,
+            self.parked,
+            self.microthreads,
+            self.window,
+            self.packets,
+            self.take_deadline_ms,
+            self.channel_bytes,
+        )
+
+
+class Splitter(Section):
+    packets: Annotated[int, Field(ge=512, le=1 << 24)] = 65536
+    parked: Count = 32768
+    fragments: Count = 4096
+    ring_bytes: RingBytes = 4 << 20
+    runner: Runner = Runner()
+    eal: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class Host(Section):
+    """Where instances run: here, or here in a network namespace that plays another host. Instances on different hosts
+    exchange their messages by TCP."""
+
+    name: Name
+    address: Annotated[str, AfterValidator(_numeric)]
+    network_namespace: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    first_tcp_port: Annotated[int, Field(ge=1024, le=65471)] = 7600  # plus the member's number
+
+
+class Metrics(Section):
+    """The controller serves its metrics at `address`, the splitter at the next port, and instance m at the port m + 2
+    after it."""
+
+    address: Annotated[str, AfterValidator(_address)]
+
+    def beside(self, offset: int) -> str:
+        host, _, port = self.address.rpartition(":")
+        return f"{host}:{int(port) + offset}"
+
+
+class Config(Section):
+    name: Name | None = None  # default: the network function's
+    network_function: NetworkFunction
+    ports: Annotated[Mapping[Name, PortConfig], Field(min_length=1, max_length=NF_PORTS_MAX)]
+    instances: Instances = Instances()
+    splitter: Splitter | Literal[False] = Splitter()  # false: each instance has ports of its own
+    hosts: tuple[Host, ...] = Field(default=(), strict=False)
+    metrics: Metrics | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Config":
+        names = [host.name for host in self.hosts]
+        if len(names) != len(set(names)):
+            raise ValueError("two hosts have the same name")
+        if self.splitter is False:
+            for name, port in self.ports.items():
+                if "{member}" not in port.device:
+                    raise ValueError(
+                        f"without a splitter each instance needs a device of its own: port {name} lacks "
+                        "a {member} in its device"
+                    )
+        return self
+
+    @property
+    def deployment(self) -> str:
+        return self.name or self.network_function.name
+
+
+_REASONS: Final = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is missing",
+}
+
+
+def parse(text: str, file: str) -> Config:
+    """ConfigError with every fault that was found."""
+    document = _load(text, file)
+    if not isinstance(document, dict):
+        raise ConfigError([ConfigFault(file, 1, 1, "", "is no mapping of fields")])
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError([_fault(dict(found), document, file) for found in error.errors()]) from None
+
+
+def _load(text: str, file: str) -> Any:
+    try:
+        return YAML(typ="rt", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        reason = re.sub(r"\s+", " ", error.problem or "is not YAML").strip()
+        raise ConfigError([ConfigFault(file, line, column, "", reason)]) from None
+    except YAMLError as error:
+        raise ConfigError([ConfigFault(file, 0, 0, "", f"is not YAML: {error}")]) from None
+
+
+def _fault(found: Mapping[str, Any], document: Any, file: str) -> ConfigFault:
+    path = [part for part in found["loc"] if not _is_branch(part)]
+    line, column = _place(document, path)
+    reason = _REASONS.get(found["type"], str(found["msg"]).removeprefix("Value error, "))
+    if found["type"] not in _REASONS and isinstance(found["input"], str | int | float | bool):
+        reason += f", not {found['input']!r}"
+    return ConfigFault(file, line, column, _dotted(path), reason)
+
+
+def _is_branch(part: object) -> bool:
+    """Names of a union's alternatives, which pydantic puts into the path."""
+    return isinstance(part, str) and (
+        part in ("Splitter", "str", "int", "float", "bool") or part.startswith("literal[")
+    )
+
+
+def _dotted(path: list[int | str]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
+def _place(document: Any, path: list[int | str]) -> tuple[int, int]:
+    """Line and column of the innermost part of the path that the file has."""
+    line, column = 1, 1
+    node: Any = document
+    for part in path:
+        position = _position(node, part) if isinstance(node, CommentedBase) else None
+        if position is None:
+            break
+        line, column = position[0] + 1, position[1] + 1
+        node = node[part]
+    return line, column
+
+
+def _position(node: Any, part: int | str) -> tuple[int, int] | None:
+    try:
+        found = node.lc.item(part) if isinstance(part, int) else node.lc.key(part)
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return (found[0], found[1]) if found else None

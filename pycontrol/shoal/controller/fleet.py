@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The instances' processes: started, configured, watched, ended."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from shoal.agent.worker import WorkerConfig
+from shoal.controller.config import Config, Host
+from shoal.controller.instance_client import InstanceClient
+from shoal.controller.launcher import Launcher, Process, ProcessSpecification, log_tail
+from shoal.controller.store import Store, StoredDeployment, StoredInstance
+from shoal.errors import DeadlineError, NotFoundError, ShoalError, UnreachableError
+from shoal.event_log import EventLog
+from shoal.model import InstanceState, Peer, Port, Progress
+from shoal.process_host import cancelled
+from shoal.run_directory import ProcessDirectory, ProcessIdentity, RunDirectory
+
+REACHABLE_DEADLINE_S: Final = 20.0
+HERE: Final = ""  # the host's name where the configuration names none
+
+
+@dataclass(slots=True)
+class Running:
+    """One instance as the controller knows it."""
+
+    stored: StoredInstance
+    directory: ProcessDirectory
+    client: InstanceClient
+    process: Process | None
+    progress: Progress | None = None
+    tasks: tuple[asyncio.Task[None], ...] = ()
+    ending: bool = False  # its end is our own doing
+
+    @property
+    def ended(self) -> bool:
+        return self.process is None or self.process.ended
+
+
+class Fleet:
+    """All instances of the deployment, by name. `has_ended` is told of each that died."""
+
+    def __init__(
+        self,
+        store: Store,
+        launcher: Launcher,
+        run_directory: RunDirectory,
+        events: EventLog,
+        has_ended: Callable[[Running], None],
+    ) -> None:
+        self._store = store
+        self._launcher = launcher
+        self._run_directory = run_directory
+        self._events = events
+        self._has_ended = has_ended
+        self._instances: dict[str, Running] = {}
+
+    @property
+    def instances(self) -> tuple[Running, ...]:
+        return tuple(sorted(self._instances.values(), key=lambda running: running.stored.member))
+
+    def get(self, name: str) -> Running:
+        if name not in self._instances:
+            raise NotFoundError(f"there is no instance {name!r}: {', '.join(sorted(self._instances)) or 'none runs'}")
+        return self._instances[name]
+
+    def in_state(self, *states: InstanceState) -> tuple[Running, ...]:
+        return tuple(running for running in self.instances if running.stored.state in states)
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        return frozenset(running.stored.member for running in self._instances.values())
+
+    async def start(self, config: Config, deployment: StoredDeployment, member: int, nf_path: Path) -> Running:
+        """Starts and configures an instance; it is no member of the space yet. What was started is ended on failure."""
+        life = self._store.draw("life")
+        host = config.hosts[(member) % len(config.hosts)] if config.hosts else None
+        stored = StoredInstance(
+            f"{config.deployment}-{member + 1}", member, life, host.name if host else HERE, InstanceState.STARTING
+        )
+        directory = self._run_directory.instance(stored.name)
+        self._store.put_instance(stored)
+        namespace = host.network_namespace if host else None
+        try:
+            process = await self._launcher.start(ProcessSpecification("shoal.agent", directory, namespace))
+        except ShoalError:
+            self._store.remove_instance(stored.name)
+            raise
+        stored = replace(stored, pid=process.identity.pid, start_ticks=process.identity.start_ticks)
+        self._store.put_instance(stored)
+        running = self._watch(stored, directory, process)
+        try:
+            await self._until_reachable(running)
+            await running.client.configure(
+                worker_config(config, deployment, stored, directory, nf_path), metrics_address(config, member)
+            )
+        except BaseException:
+            await self.stop(running)
+            raise
+        self._events.add("instance.started", stored.name, f"process {stored.pid}, member {member}, life {life}")
+        return running
+
+    def _watch(self, stored: StoredInstance, directory: ProcessDirectory, process: Process | None) -> Running:
+        client = InstanceClient(stored.name, directory.address, self._store.term)
+        running = Running(stored, directory, client, process)
+        self._instances[stored.name] = running
+        if process is not None:
+            running.tasks = (
+                asyncio.create_task(self._watch_process(running, process), name=f"watch {stored.name}"),
+                asyncio.create_task(self._forward_events(running), name=f"events of {stored.name}"),
+            )
+        return running
+
+    async def _until_reachable(self, running: Running) -> None:
+        process = running.process
+        assert process is not None
+        reachable = asyncio.create_task(running.client.wait_reachable(REACHABLE_DEADLINE_S), name="reachable")
+        ended = asyncio.create_task(process.wait(), name="ended")
+        try:
+            await asyncio.wait((reachable, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not reachable.done():
+                raise UnreachableError(f"{running.stored.name}: {ended.result()}; {log_tail(running.directory.log)}")
+            await reachable
+        except DeadlineError:
+            raise UnreachableError(
+                f"{running.stored.name} did not answer within {REACHABLE_DEADLINE_S:g} s; "
+                f"{log_tail(running.directory.log)}"
+            ) from None
+        finally:
+            await cancelled(reachable, ended)
+
+    async def adopt(self, stored: StoredInstance) -> Running:
+        """Takes up an instance that an earlier controller started."""
+        process = self._launcher.adopt(ProcessIdentity(stored.pid, stored.start_ticks))
+        running = self._watch(stored, self._run_directory.instance(stored.name), process)
+        if process is None:
+            if stored.state is not InstanceState.ENDED:
+                self._mark_ended(running, "its process ended while the controller was away")
+            return running
+        report = await running.client.wait_reachable(REACHABLE_DEADLINE_S)
+        if report.configured and report.life != stored.life:
+            raise UnreachableError(f"{stored.name} answers with life {report.life}, not {stored.life}")
+        running.progress = report.progress
+        return running
+
+    async def _watch_process(self, running: Running, process: Process) -> None:
+        reason = await process.wait()
+        if not running.ending:
+            self._mark_ended(running, reason)
+
+    def _mark_ended(self, running: Running, reason: str) -> None:
+        running.stored = replace(running.stored, state=InstanceState.ENDED, reason=reason)
+        self._store.put_instance(running.stored)
+        self._events.add("instance.ended", running.stored.name, f"{reason}; {log_tail(running.directory.log)}")
+        self._has_ended(running)
+
+    async def _forward_events(self, running: Running) -> None:
+        name = running.stored.name
+        with contextlib.suppress(ShoalError):
+            async for event in running.client.events():
+                self._events.add(event.kind, name, f"{event.subject}: {event.text}", **event.fields)
+
+    def put(self, running: Running, state: InstanceState) -> None:
+        running.stored = replace(running.stored, state=state)
+        self._store.put_instance(running.stored)
+
+    async def stop(self, running: Running) -> None:
+        """Ends the process and forgets the instance; its directory goes, slabs and all."""
+        running.ending = True
+        if running.process is not None and not running.process.ended:
+            with contextlib.suppress(ShoalError):
+                await running.client.stop()
+            await running.process.terminate()
+        await self._let_go(running)
+        await asyncio.to_thread(running.directory.remove)
+        self._store.remove_instance(running.stored.name)
+        self._instances.pop(running.stored.name, None)
+        self._events.add("instance.stopped", running.stored.name, "its process has ended, as told")
+
+    async def _let_go(self, running: Running) -> None:
+        await cancelled(*running.tasks)
+        if running.process is not None:
+            running.process.close()
+        await running.client.close()
+
+    async def close(self) -> None:
+        """The controller goes; the instances stay."""
+        for running in self._instances.values():
+            await self._let_go(running)
+
+    async def refresh(self) -> None:
+        """Asks all for their progress; one that does not answer keeps what it said last."""
+        alive = [running for running in self.instances if not running.ended]
+        answers = await asyncio.gather(*(running.client.progress() for running in alive), return_exceptions=True)
+        for running, answer in zip(alive, answers, strict=True):
+            if isinstance(answer, Progress):
+                running.progress = answer
+
+
+def metrics_address(config: Config, member: int) -> str:
+    return config.metrics.beside(member + 2) if config.metrics else ""
+
+
+def host_of(config: Config, name: str) -> Host | None:
+    return next((host for host in config.hosts if host.name == name), None)
+
+
+def worker_config(
+    config: Config, deployment: StoredDeployment, stored: StoredInstance, directory: ProcessDirectory, nf_path: Path
+) -> WorkerConfig:
+    host = host_of(config, stored.host)
+    by_tcp = host is not None and len(config.hosts) > 1
+    ports: tuple[Port, ...] = ()
+    if config.splitter is False:
+        devices = (port.device.replace("{member}", str(stored.member)) for port in config.ports.values())
+        ports = tuple(Port(number, device) for number, device in enumerate(devices))
+    return WorkerConfig(
+        name=stored.name,
+        member=stored.member,
+        life=stored.life,
+        cluster=deployment.cluster,
+        hash_seed=deployment.hash_seed,
+        nf_path=str(nf_path),
+        settings=config.network_function.setting_texts,
+        sizes=config.instances.sizes,
+        runner=config.instances.runner.settings(stored.member),
+        eal=config.instances.eal,
+        ports=ports,
+        listen_address=host.address if host is not None and by_tcp else "",
+        listen_port=host.first_tcp_port + stored.member if host is not None and by_tcp else 0,
+        slab_directory=directory.slabs,
+    )
+
+
+def peers_as_seen_by(config: Config, viewer: StoredInstance, instances: Iterable[Running]) -> Mapping[str, Peer]:
+    """How `viewer` reaches each: by socket on its own host, by TCP on another."""
+    peers = {}
+    for running in instances:
+        stored = running.stored
+        host = host_of(config, stored.host)
+        remote = host is not None and stored.host != viewer.host
+        peers[stored.name] = Peer(
+            member=stored.member,
+            life=stored.life,
+            name=stored.name,
+            socket=str(running.directory.peers),
+            address=host.address if host is not None and remote else "",
+            tcp_port=host.first_tcp_port + stored.member if host is not None and remote else 0,
+        )
+    return peers

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The controller's end of an instance's service: our values in, our values out, a deadline on every call."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shoal import conversion, rpc
+from shoal.agent.worker import WorkerConfig
+from shoal.model import ClassInformation, Event, InstanceReport, Peer, Progress, StateRow, Statistic
+from shoal.proto import common_pb2, instance_pb2, instance_pb2_grpc
+
+CONFIGURE_DEADLINE_S: Final = 60.0
+LEARN_DEADLINE_S: Final = 20.0
+COMMAND_DEADLINE_S: Final = 5.0
+EVENTS_DEADLINE_S: Final = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class LearnCommand:
+    """Stage 1 for one recipient."""
+
+    epoch_now: int
+    epoch_next: int
+    steering_now: bytes
+    steering_next: bytes
+    members_now: Sequence[Peer]
+    members_next: Sequence[Peer]
+    expected_objects: Sequence[int] = ()  # of each class, that the next map will bring there
+
+
+class InstanceClient:
+    """One instance. `term` goes with every command."""
+
+    def __init__(self, name: str, address: str, term: int) -> None:
+        self.name = name
+        self._term = term
+        self._channel = rpc.open_channel(address)
+        self._stub: instance_pb2_grpc.InstanceServiceAsyncStub = instance_pb2_grpc.InstanceServiceStub(self._channel)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def _call(self, method: Any, request: Any, deadline_s: float = COMMAND_DEADLINE_S) -> Any:
+        return await rpc.call(method, request, deadline_s, self.name)
+
+    async def wait_reachable(self, deadline_s: float) -> InstanceReport:
+        """Waits until it listens."""
+        return conversion.instance_report_from_proto(
+            await rpc.call_when_ready(self._stub.GetReport, instance_pb2.GetReportRequest(), deadline_s, self.name)
+        )
+
+    async def configure(self, config: WorkerConfig, metrics_address: str) -> InstanceReport:
+        request = instance_pb2.ConfigureInstanceRequest(
+            term=self._term,
+            name=config.name,
+            member=config.member,
+            life=config.life,
+            cluster=config.cluster,
+            hash_seed=config.hash_seed,
+            nf_path=config.nf_path,
+            settings=conversion.settings_to_proto(dict(config.settings)),
+            sizes=conversion.sizes_to_proto(config.sizes),
+            runner=conversion.runner_to_proto(config.runner),
+            eal=config.eal,
+            ports=[conversion.port_to_proto(port) for port in config.ports],
+            listen_address=config.listen_address,
+            listen_port=config.listen_port,
+            metrics_address=metrics_address,
+        )
+        return conversion.instance_report_from_proto(
+            await self._call(self._stub.Configure, request, CONFIGURE_DEADLINE_S)
+        )
+
+    async def report(self) -> InstanceReport:
+        return conversion.instance_report_from_proto(
+            await self._call(self._stub.GetReport, instance_pb2.GetReportRequest())
+        )
+
+    async def attach_packets(self, splitter_socket: str) -> None:
+        request = instance_pb2.AttachPacketsRequest(term=self._term, splitter_socket=splitter_socket)
+        await self._call(self._stub.AttachPackets, request)
+
+    async def detach_packets(self) -> None:
+        await self._call(self._stub.DetachPackets, instance_pb2.DetachPacketsRequest(term=self._term))
+
+    async def learn(self, command: LearnCommand) -> Progress:
+        request = instance_pb2.LearnRequest(
+            term=self._term,
+            epoch_now=command.epoch_now,
+            epoch_next=command.epoch_next,
+            steering_now=command.steering_now,
+            steering_next=command.steering_next,
+            members_now=[conversion.peer_to_proto(peer) for peer in command.members_now],
+            members_next=[conversion.peer_to_proto(peer) for peer in command.members_next],
+            expected_objects=command.expected_objects,
+        )
+        return self._progress(await self._call(self._stub.Learn, request, LEARN_DEADLINE_S))
+
+    def _stage_request(self, epoch: int) -> instance_pb2.StageRequest:
+        return instance_pb2.StageRequest(term=self._term, epoch=epoch)
+
+    @staticmethod
+    def _progress(reply: Any) -> Progress:
+        return conversion.progress_from_proto(reply.progress)
+
+    async def abandon(self, epoch: int) -> Progress:
+        return self._progress(await self._call(self._stub.Abandon, self._stage_request(epoch)))
+
+    async def hand_over(self, epoch: int) -> Progress:
+        return self._progress(await self._call(self._stub.HandOver, self._stage_request(epoch)))
+
+    async def markers_back(self, epoch: int) -> Progress:
+        return self._progress(await self._call(self._stub.MarkersBack, self._stage_request(epoch)))
+
+    async def forget(self, epoch: int, left: Sequence[int]) -> Progress:
+        request = instance_pb2.ForgetRequest(term=self._term, epoch=epoch, left=left)
+        return self._progress(await self._call(self._stub.Forget, request))
+
+    async def progress(self) -> Progress:
+        return conversion.progress_from_proto(
+            await self._call(self._stub.GetProgress, instance_pb2.GetProgressRequest())
+        )
+
+    async def statistics(self) -> tuple[Statistic, ...]:
+        reply = await self._call(self._stub.GetStatistics, common_pb2.GetStatisticsRequest())
+        return tuple(conversion.statistic_from_proto(row) for row in reply.statistics)
+
+    async def classes(self) -> tuple[ClassInformation, ...]:
+        reply = await self._call(self._stub.ListClasses, common_pb2.ListClassesRequest())
+        return tuple(conversion.class_from_proto(each) for each in reply.classes)
+
+    async def state_get(self, class_name: str, key: bytes) -> StateRow | None:
+        request = instance_pb2.GetInstanceStateRequest(class_name=class_name, key=key)
+        reply = await self._call(self._stub.GetState, request)
+        return conversion.state_row_from_proto(reply.row) if reply.HasField("row") else None
+
+    async def state_list(self, class_name: str, limit: int) -> AsyncIterator[StateRow]:
+        """All rows of a class, page by page; `limit` a page."""
+        cursor, end = 0, False
+        while not end:
+            request = instance_pb2.ListInstanceStateRequest(class_name=class_name, cursor=cursor, limit=limit)
+            reply = await self._call(self._stub.ListState, request)
+            for row in reply.rows:
+                yield conversion.state_row_from_proto(row)
+            cursor, end = reply.cursor, reply.end
+
+    async def run_task(self, task: str, arguments: str, deadline_ms: int) -> str:
+        request = instance_pb2.RunInstanceTaskRequest(task=task, arguments=arguments, deadline_ms=deadline_ms)
+        reply = await self._call(self._stub.RunTask, request, deadline_ms / 1000 + COMMAND_DEADLINE_S)
+        return str(reply.reply)
+
+    async def events(self) -> AsyncIterator[Event]:
+        request = common_pb2.WatchEventsRequest()
+        async for event in rpc.stream(self._stub.WatchEvents, request, EVENTS_DEADLINE_S, self.name):
+            yield conversion.event_from_proto(event)
+
+    async def stop(self) -> None:
+        await self._call(self._stub.Stop, common_pb2.StopRequest())

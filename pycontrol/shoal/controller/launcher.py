@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Starts processes. Local ones now; other launchers come behind the same interface."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from shoal.errors import DeadlineError, ShoalError
+from shoal.run_directory import ProcessDirectory, ProcessIdentity, make_private
+
+TERMINATE_GRACE_S: Final = 5.0
+_LOG_TAIL_BYTES: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpecification:
+    """What to start: a Python module with its directory, in a network namespace if one is named."""
+
+    module: str  # "shoal.agent" or "shoal.splitter"
+    directory: ProcessDirectory
+    network_namespace: str | None = None
+
+
+class Process(Protocol):
+    """A started process, child or not."""
+
+    @property
+    def identity(self) -> ProcessIdentity: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    async def wait(self) -> str:
+        """Waits for its end; how it ended, as a sentence."""
+        ...
+
+    async def terminate(self) -> None:
+        """Asks it to end, kills it after a grace, and waits for its end. Idempotent."""
+        ...
+
+    def close(self) -> None:
+        """Stops watching; the process lives on."""
+        ...
+
+
+class Launcher(Protocol):
+    async def start(self, specification: ProcessSpecification) -> Process: ...
+
+    def adopt(self, identity: ProcessIdentity) -> Process | None:
+        """A process that an earlier controller started; None: it has ended."""
+        ...
+
+
+class LocalProcess:
+    """Watched by its pidfd, which tells of the end of any process, not only of a child."""
+
+    def __init__(self, identity: ProcessIdentity, child: "subprocess.Popen[bytes] | None" = None) -> None:
+        self._identity = identity
+        self._child = child
+        self._descriptor = os.pidfd_open(identity.pid)
+        self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(self._descriptor, self._has_ended)
+        if not identity.lives:
+            self._has_ended()
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        return self._identity
+
+    @property
+    def ended(self) -> bool:
+        return self._end.done()
+
+    def _has_ended(self) -> None:
+        self.close()
+        if not self._end.done():
+            self._end.set_result(_how(self._child.wait()) if self._child else "its process ended")
+
+    async def wait(self) -> str:
+        return await asyncio.shield(self._end)
+
+    async def terminate(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.ended:
+                return
+            self._identity.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TERMINATE_GRACE_S):
+                    await self.wait()
+        if not self.ended:
+            raise DeadlineError(f"process {self._identity.pid} does not end")
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        return f"its process was killed by {signal.Signals(-status).name}"
+    return f"its process ended with status {status}"
+
+
+class LocalLauncher:
+    """On this host, in sessions of their own: they outlive the controller and get none of a terminal's signals."""
+
+    async def start(self, specification: ProcessSpecification) -> Process:
+        directory = specification.directory
+        make_private(directory.path)
+        command = [sys.executable, "-m", specification.module, str(directory.path)]
+        if specification.network_namespace:
+            command = ["ip", "netns", "exec", specification.network_namespace, *command]
+        try:
+            child = await asyncio.to_thread(_spawn, command, directory)
+        except OSError as error:
+            raise ShoalError(f"can't start {specification.module}: {error}") from error
+        identity = ProcessIdentity.of(child.pid)
+        if identity is None:
+            raise ShoalError(f"{specification.module} ended at once: {log_tail(directory.log)}")
+        return LocalProcess(identity, child)
+
+    def adopt(self, identity: ProcessIdentity) -> Process | None:
+        return LocalProcess(identity) if identity.lives else None
+
+
+def _spawn(command: list[str], directory: ProcessDirectory) -> "subprocess.Popen[bytes]":
+    with directory.log.open("ab") as log:
+        return subprocess.Popen(
+            command,
+            cwd=directory.path,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def log_tail(path: Path) -> str:
+    """The last line that a process wrote, for an error's sentence."""
+    try:
+        lines = path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip().splitlines()
+    except OSError:
+        return "it left no log"
+    return f"its log ends with: {lines[-1].strip()} ({path})" if lines else f"its log is empty ({path})"

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The controller's gRPC servant."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from shoal import controller_conversion as convert
+from shoal import conversion
+from shoal.controller.cluster import Cluster
+from shoal.controller.observation import Observation
+from shoal.controller.operation import Operation
+from shoal.controller.splitter_client import SplitterClient
+from shoal.controller.state_reader import StateReader
+from shoal.errors import InvalidRequestError, RefusedError
+from shoal.event_log import EventLog
+from shoal.proto import common_pb2, controller_pb2, controller_pb2_grpc
+
+Context = Any
+
+
+async def _updates(operation: Operation) -> AsyncIterator[controller_pb2.OperationUpdate]:
+    async for update in operation.updates():
+        yield convert.update_to_proto(update)
+
+
+class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
+    """Each call is one of the cluster's."""
+
+    def __init__(self, cluster: Cluster, observation: Observation, events: EventLog) -> None:
+        self._cluster = cluster
+        self._observation = observation
+        self._events = events
+
+    # --- operations
+
+    async def Deploy(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        async for update in _updates(self._cluster.deploy(request.file, request.text)):
+            yield update
+
+    async def Scale(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        async for update in _updates(self._cluster.scale(request.network_function, request.instances)):
+            yield update
+
+    async def Remove(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        async for update in _updates(self._cluster.remove(request.instance)):
+            yield update
+
+    async def Drain(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        async for update in _updates(self._cluster.drain(request.instance)):
+            yield update
+
+    async def Down(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        async for update in _updates(self._cluster.down()):
+            yield update
+
+    # --- looking in
+
+    async def GetStatus(self, request: Any, context: Context) -> Any:
+        status = convert.status_to_proto(await self._observation.status())
+        status.last_event = self._events.last
+        return status
+
+    async def ListInstances(self, request: Any, context: Context) -> Any:
+        status = await self._observation.status()
+        return controller_pb2.ListInstancesReply(
+            instances=[convert.instance_to_proto(instance) for instance in status.instances]
+        )
+
+    async def GetStatistics(self, request: Any, context: Context) -> Any:
+        return convert.statistics_to_proto(await self._observation.statistics())
+
+    async def WatchEvents(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        async for event in self._events.watch(request.after):
+            yield conversion.event_to_proto(event)
+
+    # --- state
+
+    def _reader(self) -> StateReader:
+        return StateReader(self._cluster.nf, self._cluster.fleet.instances)
+
+    async def ListClasses(self, request: Any, context: Context) -> Any:
+        classes = await self._reader().classes()
+        return common_pb2.ListClassesReply(classes=[conversion.class_to_proto(each) for each in classes])
+
+    async def GetState(self, request: Any, context: Context) -> Any:
+        key = {setting.name: setting.value for setting in request.key}
+        if len(key) != len(request.key):
+            raise InvalidRequestError("a field of the key is given twice")
+        objects = await self._reader().get(request.class_name, key)
+        return controller_pb2.GetStateReply(objects=[convert.object_to_proto(each) for each in objects])
+
+    async def ListState(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        if request.instance:
+            self._cluster.fleet.get(request.instance)
+        async for each in self._reader().list(request.class_name, request.limit, request.instance):
+            yield convert.object_to_proto(each)
+
+    async def RunTask(self, request: Any, context: Context) -> Any:
+        fleet = self._cluster.fleet
+        chosen = (fleet.get(request.instance),) if request.instance else fleet.instances
+        alive = [running for running in chosen if not running.ended]
+        if not alive:
+            raise RefusedError("no instance runs")
+        deadline_ms = request.deadline_ms or 5000
+        replies = await asyncio.gather(
+            *(running.client.run_task(request.task, request.arguments, deadline_ms) for running in alive)
+        )
+        return controller_pb2.RunTaskReply(
+            answers=[
+                controller_pb2.RunTaskReply.Answer(instance=running.stored.name, reply=reply)
+                for running, reply in zip(alive, replies, strict=True)
+            ]
+        )
+
+    # --- traffic
+
+    def _generator(self) -> SplitterClient:
+        client = self._cluster.splitter_client
+        if client is None:
+            raise RefusedError("no splitter is deployed: the built-in generator lives in its process")
+        return client
+
+    async def StartTraffic(self, request: Any, context: Context) -> Any:
+        report = await self._generator().start_traffic(request.name, request.streams, dict(request.options))
+        self._events.add("traffic.started", request.name, "the built-in generator sends")
+        return conversion.traffic_to_proto(report)
+
+    async def StopTraffic(self, request: Any, context: Context) -> Any:
+        report = await self._generator().stop_traffic()
+        self._events.add("traffic.stopped", report.name, "the built-in generator has stopped")
+        return conversion.traffic_to_proto(report)
+
+    async def GetTraffic(self, request: Any, context: Context) -> Any:
+        return conversion.traffic_to_proto(await self._generator().traffic())
+
+    async def WatchTraffic(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        period_s = max(request.period_ms, 50) / 1000
+        running = True
+        while running:
+            report = await self._generator().traffic()
+            running = report.running
+            yield conversion.traffic_to_proto(report)
+            if running:
+                await asyncio.sleep(period_s)

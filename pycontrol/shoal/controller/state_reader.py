@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Objects of the space, asked of all instances and decoded by the NF's own types."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+from shoal.controller.fleet import Running
+from shoal.model import ClassInformation, InstanceState, StateObject, StatePlace, StateRow
+from shoal.network_function.description import Description, ObjectClass
+from shoal.network_function.fields import encode_key
+
+PAGE: Final = 256
+_PRESENT: Final = (InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.JOINING)
+
+
+class StateReader:
+    """Of the instances that are members now."""
+
+    def __init__(self, description: Description, instances: tuple[Running, ...]) -> None:
+        self._description = description
+        self._instances = [each for each in instances if each.stored.state in _PRESENT and not each.ended]
+        self._names = {each.stored.member: each.stored.name for each in self._instances}
+
+    async def classes(self) -> tuple[ClassInformation, ...]:
+        """All classes; objects and room are summed over the instances."""
+        answers = await asyncio.gather(*(running.client.classes() for running in self._instances))
+        found: dict[str, ClassInformation] = {}
+        for information in (each for answer in answers for each in answer):
+            before = found.get(information.name)
+            found[information.name] = ClassInformation(
+                name=information.name,
+                multi_writer=information.multi_writer,
+                key_bytes=information.key_bytes,
+                object_bytes=information.object_bytes,
+                objects=information.objects + (before.objects if before else 0),
+                capacity=information.capacity + (before.capacity if before else 0),
+            )
+        return tuple(found.values())
+
+    async def get(self, class_name: str, key: Mapping[str, str]) -> tuple[StateObject, ...]:
+        """What each instance knows of one key."""
+        object_class = self._description.object_class(class_name)
+        data = encode_key(object_class.key, key)
+        rows = await asyncio.gather(*(running.client.state_get(class_name, data) for running in self._instances))
+        return tuple(
+            self._decoded(object_class, running, row)
+            for running, row in zip(self._instances, rows, strict=True)
+            if row is not None
+        )
+
+    async def list(self, class_name: str, limit: int, instance: str) -> AsyncIterator[StateObject]:
+        """Objects where they are (key records alone are left out); `limit` 0: all; `instance` "": of all."""
+        object_class = self._description.object_class(class_name)
+        left = limit or -1
+        for running in self._instances:
+            if instance and running.stored.name != instance:
+                continue
+            async for row in running.client.state_list(class_name, PAGE):
+                if row.place is StatePlace.RECORD_ONLY:
+                    continue
+                yield self._decoded(object_class, running, row)
+                left -= 1
+                if left == 0:
+                    return
+
+    def _decoded(self, object_class: ObjectClass, running: Running, row: StateRow) -> StateObject:
+        return StateObject(
+            class_name=object_class.name,
+            instance=running.stored.name,
+            holder=self._names.get(row.holder, ""),
+            place=row.place.name.lower(),
+            incarnation=row.incarnation,
+            lease=row.lease,
+            idle_ms=row.idle_ms,
+            key=object_class.decode_key(row.key),
+            object=object_class.decode_object(row.object),
+        )

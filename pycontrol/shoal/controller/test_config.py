@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shoal.controller.config import Config, parse
+from shoal.errors import ConfigError
+
+GOOD = """\
+network_function:
+  name: nat
+  settings:
+    public_addresses: 192.0.2.1
+    decrement_ttl: true
+ports:
+  inside: {device: "net_null0"}
+  outside: {device: "net_null1"}
+instances:
+  count: 2
+  runner: {cpus: [0, 1], idle: spin}
+metrics: {address: "127.0.0.1:9464"}
+"""
+
+
+def faults(text: str) -> list[tuple[int, str, str]]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "nat.yaml")
+    return [(fault.line, fault.field, fault.reason) for fault in caught.value.faults]
+
+
+def test_a_good_file_is_taken() -> None:
+    config = parse(GOOD, "nat.yaml")
+    assert config.deployment == "nat"
+    assert config.instances.count == 2
+    assert [config.instances.runner.settings(index).cpu for index in range(3)] == [0, 1, 0]
+    assert config.network_function.setting_texts == {"public_addresses": "192.0.2.1", "decrement_ttl": "true"}
+
+
+def test_all_faults_are_told_with_line_and_field() -> None:
+    text = GOOD.replace("count: 2", "count: 65").replace("idle: spin", "idle: snooze").replace("metrics", "metric")
+    found = faults(text)
+    assert [(line, field) for line, field, _ in found] == [
+        (10, "instances.count"),
+        (11, "instances.runner.idle"),
+        (12, "metric"),
+    ]
+    assert "less than or equal to 64, not 65" in found[0][2]
+    assert found[2][2] == "there is no such field"
+
+
+def test_a_missing_field_points_to_its_section() -> None:
+    assert faults(GOOD.replace("  name: nat\n", "")) == [(1, "network_function.name", "is missing")]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("ports: [", 1), ("ports:\n  a: 1\n  a: 2\n", 3), ("\tname: x", 1), ("a: &x 1\nb: *y\n", 2)],
+)
+def test_what_is_not_yaml_points_to_its_line(text: str, line: int) -> None:
+    assert faults(text)[0][0] == line
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "42", "null"])
+def test_what_is_no_mapping_is_refused(text: str) -> None:
+    assert faults(text)[0][2] == "is no mapping of fields"
+
+
+def test_a_ring_that_is_no_power_of_two_is_refused() -> None:
+    assert (
+        faults(GOOD + "splitter: {ring_bytes: 100000}\n")
+        == [
+            (13, "splitter.ring_bytes", "100000 is not a power of two, not 100000"),
+            (13, "splitter", "Input should be False"),
+        ]
+        or faults(GOOD + "splitter: {ring_bytes: 100000}\n")[0][1] == "splitter.ring_bytes"
+    )
+
+
+def test_without_a_splitter_each_instance_needs_devices_of_its_own() -> None:
+    assert "{member}" in faults(GOOD + "splitter: false\n")[0][2]
+    own = GOOD.replace("net_null0", "net_null{member}0").replace("net_null1", "net_null{member}1")
+    assert parse(own + "splitter: false\n", "x").splitter is False
+
+
+def taken_or_refused(text: str) -> None:
+    """Nothing but a ConfigError with its faults may come out of a file."""
+    try:
+        result: Config | ConfigError = parse(text, "fuzz")
+    except ConfigError as error:
+        result = error
+    assert isinstance(result, Config) or result.faults
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_config_or_faults(text: str) -> None:
+    taken_or_refused(text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(alphabet="abc: {}", max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(list(Config.model_fields)), inner),
+        max_leaves=12,
+    )
+)
+def test_any_document_is_a_config_or_faults(document: object) -> None:
+    taken_or_refused(json.dumps(document))

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The control plane's values. Protobuf types stop at services, clients and `conversion`; all else speaks these."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shoal_dataplane import ClassInformation, Progress, RedirectProgress, Stage, StatePlace, StateRow, Statistic
+
+__all__ = [
+    "ClassInformation",
+    "ClusterStatus",
+    "ComponentStatistics",
+    "Event",
+    "Field",
+    "FieldValue",
+    "InstanceReport",
+    "InstanceSizes",
+    "InstanceState",
+    "InstanceStatus",
+    "OperationUpdate",
+    "Peer",
+    "PlanState",
+    "PlanStatus",
+    "Port",
+    "Progress",
+    "RedirectProgress",
+    "RunnerSettings",
+    "SplitterReport",
+    "Stage",
+    "StateObject",
+    "StatePlace",
+    "StateRow",
+    "Statistic",
+    "TaskAnswer",
+    "TrafficReport",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSettings:
+    cpu: int = -1  # -1: any
+    idle: str = "sleep"  # "spin", "yield" or "sleep"
+    idle_polls: int = 256
+    sleep_us: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    number: int
+    device: str  # EAL and devargs syntax
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSizes:
+    objects: int = 262144  # of each class
+    parked: int = 16384
+    microthreads: int = 4096
+    window: int = 1024
+    packets: int = 32768
+    take_deadline_ms: int = 2000
+    channel_bytes: int = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """How to reach a member: by its socket on this host, or, where `address` is set, by TCP."""
+
+    member: int
+    life: int
+    name: str
+    socket: str
+    address: str = ""
+    tcp_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceReport:
+    name: str
+    configured: bool
+    member: int
+    life: int
+    cluster: int
+    term: int
+    process: int
+    packets_attached: bool
+    peers: frozenset[int]
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True)
+class SplitterReport:
+    configured: bool
+    cluster: int
+    term: int
+    process: int
+    ring_socket: str
+    table: bytes
+    members: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    sequence: int
+    time_ns: int  # since the Unix epoch
+    kind: str  # "plan.completed"
+    subject: str
+    text: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class PlanState(enum.Enum):
+    QUEUED = "queued"
+    LEARNING = "learning"
+    HANDING_OVER = "handing_over"  # from here on it can only be completed
+    COMPLETE = "complete"
+    ABANDONED = "abandoned"
+    STUCK = "stuck"  # a member ended while slots were handed over
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStatus:
+    number: int
+    epoch: int
+    kind: str  # "first", "scale_out", "scale_in", "replace"
+    state: PlanState
+    joining: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
+    slots_moved: int = 0
+    steering_moved: int = 0
+    steering_redirected: int = 0
+    tokens_left: int = 0
+    slots_unswept: int = 0
+    objects_moved: int = 0
+    bytes_moved: int = 0
+    parked_most: int = 0
+    duration_ms: float = 0.0
+    started_ns: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationUpdate:
+    """One step of a long operation; `done` on the last one."""
+
+    stage: str
+    text: str
+    step: int = 0
+    steps: int = 0
+    done: bool = False
+    plan: PlanStatus | None = None
+
+
+class InstanceState(enum.Enum):
+    STARTING = "starting"
+    JOINING = "joining"
+    ACTIVE = "active"
+    LEAVING = "leaving"
+    DRAINED = "drained"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStatus:
+    name: str
+    member: int
+    life: int
+    state: InstanceState
+    process: int
+    host: str
+    steering_slots: int
+    tokens: int
+    objects_held: int
+    leases_moved: int
+    reason: str
+    run_directory: str
+    metrics_address: str
+    epoch_stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStatus:
+    name: str  # "": nothing is deployed
+    network_function: str
+    term: int
+    epoch: int
+    instances_wanted: int
+    instances: tuple[InstanceStatus, ...]
+    plan: PlanStatus | None
+    plans_waiting: int
+    splitter: bool
+    process: int
+    splitter_process: int
+    uptime_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatistics:
+    component: str  # an instance's name, or "splitter"
+    process: int
+    statistics: tuple[Statistic, ...]
+
+
+FieldValue = int | float | bool | str | bytes | tuple["Field", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A member of a structure, or an element of an array (its name is its index)."""
+
+    name: str
+    value: FieldValue
+    array: bool = False  # of a tuple: an array's elements
+
+
+@dataclass(frozen=True, slots=True)
+class StateObject:
+    class_name: str
+    instance: str
+    holder: str
+    place: str
+    incarnation: int
+    lease: int
+    idle_ms: int
+    key: tuple[Field, ...]
+    object: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    instance: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficReport:
+    running: bool
+    name: str
+    document: str  # JSON

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every process of ours does: log, pid file, signals, serving until told to stop, leaving nothing behind."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+from shoal.run_directory import ProcessDirectory, write_pid_file
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def start_logging(name: str) -> None:
+    """To standard error, which a launcher has pointed at the process's log file."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=os.environ.get("SHOAL_LOG", "INFO").upper(),
+        format=f"%(asctime)s %(levelname).1s {name} %(name)s: %(message)s",
+    )
+
+
+class ControlThread:
+    """The one thread of a process that calls the data plane's control functions."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"control {name}")
+
+    async def run(self, function: Callable[P, R], *arguments: P.args, **keywords: P.kwargs) -> R:
+        """Runs a call there. One that has begun runs to its end, whether or not the caller still waits."""
+        future = self._executor.submit(function, *arguments, **keywords)
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def run_now(self, function: Callable[P, R], *arguments: P.args, **keywords: P.kwargs) -> R:
+        """As run, for other threads: blocks the caller, not an event loop's thread."""
+        return self._executor.submit(function, *arguments, **keywords).result(timeout=10)
+
+    def close(self) -> None:
+        self._executor.shutdown(wait=True)
+
+
+@contextlib.asynccontextmanager
+async def hosted(directory: ProcessDirectory) -> AsyncIterator[asyncio.Event]:
+    """Pid file and signals of this process; gives the event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    write_pid_file(directory.pid_file)
+    try:
+        yield stop
+    finally:
+        directory.pid_file.unlink(missing_ok=True)
+
+
+async def cancelled(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancels tasks and waits for their end."""
+    present = [task for task in tasks if task is not None]
+    for task in present:
+        task.cancel()
+    await asyncio.gather(*present, return_exceptions=True)

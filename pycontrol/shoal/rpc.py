@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""gRPC servers and channels as all of Shoal uses them: health and reflection, errors as statuses, a deadline for every
+call. An address is "unix:/path" or "host:port"."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from shoal.errors import RefusedError, UnreachableError
+from shoal.rpc_status import code_of, from_rpc_error, to_status
+
+logger = logging.getLogger(__name__)
+
+# A unary call that comes without a deadline gets this one.
+DEFAULT_DEADLINE_S: Final = 60.0
+# State rows are up to 16 KiB each; a page of them must fit.
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_send_message_length", 64 << 20),
+    ("grpc.so_reuseport", 0),
+)
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class StatusInterceptor(grpc.aio.ServerInterceptor):
+    """Turns exceptions into statuses with details, and gives each unary call a deadline."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith("/grpc."):
+            return handler
+        method = handler_call_details.method
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _unary(handler.unary_unary, method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                _stream(handler.unary_stream, method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return handler
+
+
+def _unary(behaviour: Any, method: str) -> Callable[[Any, Any], Awaitable[Any]]:
+    async def answer(request: Any, context: Any) -> Any:
+        try:
+            async with asyncio.timeout(context.time_remaining() or DEFAULT_DEADLINE_S):
+                return await behaviour(request, context)
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            return await _abort(error, method, context)
+
+    return answer
+
+
+def _stream(behaviour: Any, method: str) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    async def answer(request: Any, context: Any) -> AsyncIterator[Any]:
+        try:
+            async for reply in behaviour(request, context):
+                yield reply
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            await _abort(error, method, context)
+
+    return answer
+
+
+async def _abort(error: Exception, method: str, context: Any) -> None:
+    if code_of(error) is grpc.StatusCode.INTERNAL:
+        logger.exception("%s failed", method)
+    status = to_status(error)
+    context.set_trailing_metadata(status.trailing_metadata)
+    await context.abort(status.code, status.details, status.trailing_metadata)
+
+
+def socket_path(address: str) -> Path | None:
+    """The path of a Unix socket's address; None for other addresses."""
+    return Path(address.removeprefix("unix:")) if address.startswith("unix:") else None
+
+
+class Server:
+    """A gRPC server with health and reflection. `register` adds the servicers."""
+
+    def __init__(self, address: str, services: Sequence[str], register: Callable[[grpc.aio.Server], None]) -> None:
+        self.address = address
+        self._services = tuple(services)
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(interceptors=[StatusInterceptor()], options=_OPTIONS)
+        register(self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def check_free(self) -> None:
+        """RefusedError: somebody listens at the address's socket."""
+        path = socket_path(self.address)
+        if path is not None:
+            await _clear_stale(path)
+
+    async def start(self) -> None:
+        """Listens. UnreachableError: the address is taken or not ours."""
+        await self.check_free()
+        try:
+            self._server.add_insecure_port(self.address)
+        except RuntimeError as error:
+            raise UnreachableError(f"can't listen on {self.address}: {error}") from error
+        await self._server.start()
+        path = socket_path(self.address)
+        if path is not None:
+            path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+        for name in ("", *self._services):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace_s: float) -> None:
+        """Lets calls under way end within the grace, then closes; the socket goes with it."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+        path = socket_path(self.address)
+        if path is not None:
+            path.unlink(missing_ok=True)
+
+
+async def _clear_stale(path: Path) -> None:
+    """Removes a socket that nobody listens on any more; refuses one that lives."""
+    if not path.exists():
+        return
+    try:
+        async with asyncio.timeout(1):
+            _, writer = await asyncio.open_unix_connection(str(path))
+    except (ConnectionRefusedError, FileNotFoundError):
+        path.unlink(missing_ok=True)
+    else:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        raise RefusedError(f"{path} is in use: something like it runs already")
+
+
+def open_channel(address: str) -> grpc.aio.Channel:
+    """A channel whose calls fail at once where nobody listens."""
+    return grpc.aio.insecure_channel(address, options=(*_OPTIONS, ("grpc.enable_http_proxy", 0)))
+
+
+async def call(method: Callable[..., Awaitable[Any]], request: Any, deadline_s: float, where: str) -> Any:
+    """One unary call with a deadline; its failure as one of our exceptions."""
+    try:
+        return await method(request, timeout=deadline_s)
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error, where) from None
+
+
+async def stream(method: Callable[..., Any], request: Any, deadline_s: float, where: str) -> AsyncIterator[Any]:
+    """A streamed answer with a deadline for the whole of it. Leaving the loop ends the call."""
+    answers = method(request, timeout=deadline_s)
+    try:
+        async for answer in answers:
+            yield answer
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error, where) from None
+    finally:
+        answers.cancel()
+
+
+async def call_when_ready(method: Callable[..., Awaitable[Any]], request: Any, deadline_s: float, where: str) -> Any:
+    """As call, but waits for somebody to listen first."""
+    try:
+        return await method(request, timeout=deadline_s, wait_for_ready=True)
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error, where) from None

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where a deployment's sockets, slabs, logs and pid files lie. Mode 0700: whoever may enter may command."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shoal.errors import RefusedError, ShoalError
+
+_SHARED_MEMORY: Final = Path("/dev/shm")
+VARIABLE: Final = "SHOAL_RUN_DIRECTORY"
+# A Unix socket's path has room for 107 characters; the longest name that is put below this.
+_PATH_MAX: Final = 107 - len("/instances/" + "x" * 20 + "/peers.socket")
+
+
+def _is_memory(path: Path) -> bool:
+    """Whether a directory lies on tmpfs or hugetlbfs."""
+    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    inside = [(point, kind) for point, kind in mounts if path.is_relative_to(point)]
+    return max(inside, key=lambda mount: len(mount[0]))[1] in ("tmpfs", "hugetlbfs")
+
+
+def default() -> Path:
+    """$SHOAL_RUN_DIRECTORY; /run/shoal for root; $XDG_RUNTIME_DIR/shoal; a folder of the user's own in /tmp."""
+    if variable := os.environ.get(VARIABLE):
+        return Path(variable)
+    if os.geteuid() == 0:
+        return Path("/run/shoal")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "shoal" if runtime else Path(tempfile.gettempdir()) / f"shoal-{os.geteuid()}"
+
+
+def make_private(path: Path) -> Path:
+    """Makes a directory that only its owner may enter; refuses one of somebody else's."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = path.stat()
+        if owner.st_uid != os.geteuid():
+            raise RefusedError(f"{path} belongs to user {owner.st_uid}, not to {os.geteuid()}")
+        path.chmod(0o700)
+    except OSError as error:
+        raise ShoalError(f"{path}: {error.strerror}") from error
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessDirectory:
+    """One process's directory."""
+
+    path: Path
+
+    @property
+    def socket(self) -> Path:
+        """Its gRPC service."""
+        return self.path / "grpc.socket"
+
+    @property
+    def address(self) -> str:
+        return f"unix:{self.socket}"
+
+    @property
+    def peers(self) -> Path:
+        """Where peers, or instances that want their packet ring, knock."""
+        return self.path / "peers.socket"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.path / "pid"
+
+    @property
+    def slabs(self) -> Path:
+        """Where the slabs lie: here where this is memory, else in a directory of /dev/shm named after this one."""
+        if _is_memory(self.path):
+            return self.path / "slabs"
+        digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
+        return _SHARED_MEMORY / f"shoal-{digest}"
+
+    def remove(self) -> None:
+        """The directory with all that lies in it, and the slabs."""
+        for path in (self.slabs, self.path):
+            shutil.rmtree(path, ignore_errors=True)
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A deployment's directory."""
+
+    path: Path
+
+    def create(self) -> None:
+        if len(str(self.path)) > _PATH_MAX:
+            raise RefusedError(f"{self.path} is too long for a Unix socket: at most {_PATH_MAX} characters")
+        make_private(self.path)
+        make_private(self.path / "instances")
+
+    @property
+    def controller(self) -> ProcessDirectory:
+        return ProcessDirectory(self.path)
+
+    @property
+    def store(self) -> Path:
+        return self.path / "state.db"
+
+    @property
+    def splitter(self) -> ProcessDirectory:
+        return ProcessDirectory(self.path / "splitter")
+
+    def instance(self, name: str) -> ProcessDirectory:
+        return ProcessDirectory(self.path / "instances" / name)
+
+    def clear(self) -> None:
+        """Removes what the controller left; what is not ours stays, and so does a directory that is not empty."""
+        for path in (*self.path.glob("state.db*"), self.controller.log, self.controller.pid_file):
+            path.unlink(missing_ok=True)
+        for directory in (self.path / "instances", self.path / "splitter", self.path):
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+
+    def instances(self) -> tuple[ProcessDirectory, ...]:
+        """Those that have a directory."""
+        return tuple(ProcessDirectory(path) for path in sorted((self.path / "instances").glob("*")))
+
+    def processes(self) -> tuple[ProcessDirectory, ...]:
+        """All directories that hold a pid file, instances first, the controller last."""
+        found = (*self.instances(), self.splitter, self.controller)
+        return tuple(directory for directory in found if directory.pid_file.exists())
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """A process and when it started (in clock ticks since boot): a pid alone may be somebody else's by now."""
+
+    pid: int
+    start_ticks: int
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessIdentity | None":
+        """None: there is no such process, or only its zombie."""
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if fields[0] in "ZX" else cls(pid, int(fields[19]))
+
+    @property
+    def lives(self) -> bool:
+        return ProcessIdentity.of(self.pid) == self
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends a signal to this process and no other; nothing happens where it has ended."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        try:
+            if self.lives:
+                signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(descriptor)
+
+
+def write_pid_file(path: Path) -> None:
+    """For the calling process."""
+    identity = ProcessIdentity.of(os.getpid())
+    assert identity is not None
+    path.write_text(json.dumps({"pid": identity.pid, "start_ticks": identity.start_ticks}) + "\n")
+
+
+def read_pid_file(path: Path) -> ProcessIdentity | None:
+    """None: there is no file, or nothing that could be one of ours."""
+    try:
+        content = json.loads(path.read_text())
+        return ProcessIdentity(int(content["pid"]), int(content["start_ticks"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The splitter's data plane in this process: EAL, a runner, and the C splitter. Every method runs in the control
+thread."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shoal.eal_arguments import arguments as eal_arguments
+from shoal.model import Port, RunnerSettings
+from shoal.run_settings import runner_config
+from shoal_dataplane import Eal, Runner, Splitter, SplitterConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneConfig:
+    """What the controller configures the splitter with."""
+
+    name: str
+    cluster: int
+    nf_path: str
+    settings: Mapping[str, str]
+    ports: tuple[Port, ...]
+    packets: int
+    parked: int
+    fragments: int
+    ring_bytes: int
+    runner: RunnerSettings
+    eal: tuple[str, ...]
+
+
+class Plane:
+    """Owns the C objects of this process, from the inside out."""
+
+    def __init__(self, config: PlaneConfig) -> None:
+        """Starts the data plane. What was made is taken down again if a later step fails."""
+        self.config = config
+        self._running = False
+        prefix = f"shoal-{config.cluster:x}-{config.name}-{os.getpid()}"
+        devices = [port.device for port in config.ports]
+        self._eal = Eal(eal_arguments(prefix, config.packets, devices, config.eal))
+        self._runner: Runner | None = None
+        self._splitter: Splitter | None = None
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        config = self.config
+        self._runner = Runner(runner_config(config.name, config.runner))
+        self._splitter = Splitter(
+            SplitterConfig(
+                name=config.name,
+                nf_path=config.nf_path,
+                packets=config.packets,
+                parked_max=config.parked,
+                fragments_max=config.fragments,
+                ring_bytes=config.ring_bytes,
+            )
+        )
+        for name, value in config.settings.items():
+            self._splitter.set(name, value)
+        self._splitter.init_nf()
+        for port in config.ports:
+            self._splitter.attach_port(port.number, port.device)
+        self._splitter.run_on(self._runner)
+        self._runner.start()
+        self._running = True
+
+    @property
+    def splitter(self) -> Splitter:
+        assert self._splitter is not None
+        return self._splitter
+
+    def close(self) -> None:
+        """Stops polling, then takes everything down. May be called again."""
+        if self._runner is not None and self._running:
+            self._runner.stop()
+            self._running = False
+        for handle in (self._splitter, self._runner, self._eal):
+            if handle is not None:
+                handle.close()

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The splitter's gRPC servant."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from shoal import conversion
+from shoal.errors import RefusedError, StaleTermError
+from shoal.event_log import EventLog
+from shoal.metrics import Exporter, Sample
+from shoal.model import SplitterReport
+from shoal.process_host import ControlThread
+from shoal.proto import common_pb2, splitter_pb2, splitter_pb2_grpc
+from shoal.run_directory import ProcessDirectory
+from shoal.splitter.members import Members
+from shoal.splitter.plane import Plane, PlaneConfig
+from shoal_dataplane.plan import bits_of
+
+Context = Any
+
+
+def plane_config(request: splitter_pb2.ConfigureSplitterRequest) -> PlaneConfig:
+    return PlaneConfig(
+        name=request.name,
+        cluster=request.cluster,
+        nf_path=request.nf_path,
+        settings={setting.name: setting.value for setting in request.settings},
+        ports=tuple(conversion.port_from_proto(port) for port in request.ports),
+        packets=request.packets,
+        parked=request.parked,
+        fragments=request.fragments,
+        ring_bytes=request.ring_bytes,
+        runner=conversion.runner_from_proto(request.runner),
+        eal=tuple(request.eal),
+    )
+
+
+class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
+    """The splitter and its members. `stop` is set when the controller tells it to end."""
+
+    def __init__(self, directory: ProcessDirectory, stop: asyncio.Event) -> None:
+        self._stop = stop
+        self._thread = ControlThread("splitter")
+        self._events = EventLog()
+        self._members = Members(directory.peers, self._thread, self._member_ended)
+        self._plane: Plane | None = None
+        self._exporter: Exporter | None = None
+        self._term = 0
+        self._configuring = asyncio.Lock()
+
+    def _check_term(self, term: int) -> None:
+        if term < self._term:
+            raise StaleTermError(term, self._term)
+        self._term = term
+
+    @property
+    def _started(self) -> Plane:
+        if self._plane is None:
+            raise RefusedError("the splitter is not configured yet")
+        return self._plane
+
+    def _member_ended(self, member: int, life: int) -> None:
+        self._events.add("member.ended", str(member), "its process ended: its packet ring is given up", life=str(life))
+
+    # --- life
+
+    async def Configure(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        async with self._configuring:
+            config = plane_config(request)
+            if self._plane is None:
+                plane = await self._thread.run(Plane, config)
+                await self._members.start(plane.splitter, config.cluster)
+                if request.metrics_address:
+                    self._exporter = Exporter(request.metrics_address, self._samples)
+                self._plane = plane
+            elif self._plane.config != config:
+                raise RefusedError("the splitter is configured already, and otherwise")
+        return conversion.splitter_report_to_proto(await self._report())
+
+    def _samples(self) -> tuple[Sample, ...]:
+        if self._plane is None:
+            return ()
+        return (Sample({"instance": "splitter"}, self._thread.run_now(self._plane.splitter.statistics)),)
+
+    async def GetReport(self, request: Any, context: Context) -> Any:
+        return conversion.splitter_report_to_proto(await self._report())
+
+    async def _report(self) -> SplitterReport:
+        plane = self._plane
+        return SplitterReport(
+            configured=plane is not None,
+            cluster=plane.config.cluster if plane else 0,
+            term=self._term,
+            process=os.getpid(),
+            ring_socket=str(self._members.socket),
+            table=await self._thread.run(plane.splitter.get_table) if plane else b"",
+            members=self._members.numbers,
+        )
+
+    async def Stop(self, request: Any, context: Context) -> Any:
+        self._stop.set()
+        return common_pb2.StopReply()
+
+    async def close(self) -> None:
+        await self._members.close()
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.close)
+        plane, self._plane = self._plane, None
+        if plane is not None:
+            await self._thread.run(plane.close)
+        self._events.close()
+        self._thread.close()
+
+    # --- members and table
+
+    async def AttachMember(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        assert self._started
+        await self._members.attach(request.member, request.life)
+        return splitter_pb2.AttachMemberReply(ring_socket=str(self._members.socket))
+
+    async def DetachMember(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        assert self._started
+        await self._members.detach(request.member)
+        return splitter_pb2.DetachMemberReply()
+
+    async def SetTable(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        await self._thread.run(self._started.splitter.set_table, request.members)
+        return splitter_pb2.SetTableReply()
+
+    async def Redirect(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        splitter = self._started.splitter
+        await self._thread.run(splitter.redirect, bits_of(request.steering_slots), request.member)
+        return conversion.redirect_to_proto(await self._thread.run(splitter.redirect_progress))
+
+    async def GetRedirectProgress(self, request: Any, context: Context) -> Any:
+        progress = await self._thread.run(self._started.splitter.redirect_progress, reset=request.reset)
+        return conversion.redirect_to_proto(progress)
+
+    async def GetStatistics(self, request: Any, context: Context) -> Any:
+        rows = await self._thread.run(self._started.splitter.statistics)
+        return common_pb2.StatisticsReply(statistics=[conversion.statistic_to_proto(row) for row in rows])
+
+    async def StartTraffic(self, request: Any, context: Context) -> Any:
+        raise RefusedError("this splitter has no traffic generator")
+
+    async def StopTraffic(self, request: Any, context: Context) -> Any:
+        raise RefusedError("this splitter has no traffic generator")
+
+    async def GetTraffic(self, request: Any, context: Context) -> Any:
+        raise RefusedError("this splitter has no traffic generator")
+
+    async def WatchEvents(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        async for event in self._events.watch(request.after):
+            yield conversion.event_to_proto(event)
