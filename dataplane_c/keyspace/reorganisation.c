@@ -195,6 +195,19 @@ int shoal_keyspace_markers_back(struct shoal_space *space, uint64_t term, uint64
 	return error;
 }
 
+/* A later life under a leaver's number begins its calls at one again. */
+static void forget_calls_of(struct shoal_keyspace *keyspace, uint64_t leavers)
+{
+	for (; leavers; leavers &= leavers - 1) {
+		uint32_t *expected = &keyspace->call_expected[__builtin_ctzll(leavers)];
+
+		/* Most are zero, in pages that were never touched: those stay so. */
+		for (size_t slot = 0; slot < SHOAL_SLOTS; slot++)
+			if (expected[slot * SHOAL_MEMBERS_MAX])
+				expected[slot * SHOAL_MEMBERS_MAX] = 0;
+	}
+}
+
 int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epoch)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
@@ -213,6 +226,7 @@ int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epo
 		transition(keyspace, SHOAL_STAGE_LEFT);
 		return 0;
 	}
+	forget_calls_of(keyspace, keyspace->in_now & ~keyspace->in_next);
 	memcpy(keyspace->owner, keyspace->owner_next, SHOAL_SLOTS);
 	keyspace->in_now = keyspace->in_next;
 	keyspace->epoch = epoch;
