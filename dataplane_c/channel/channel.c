@@ -214,7 +214,8 @@ void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct sh
 		memcpy(room, key, key_bytes);
 		room += shoal_message_pad(key_bytes);
 	}
-	memcpy(room, waiters, waiters_count * sizeof(*waiters));
+	if (waiters_count)
+		memcpy(room, waiters, waiters_count * sizeof(*waiters));
 	room += waiters_count * sizeof(*waiters);
 	if (bytes_count) {
 		memcpy(room, bytes, bytes_count);

@@ -68,8 +68,9 @@ struct shoal_space_counters {
 
 /* A task that the space wants run in a microthread (on_idle). */
 struct shoal_idle_task {
+	/* Aligned for the NF, which reads it as its own structure. */
+	uint8_t key[SHOAL_KEY_BYTES_MAX] __attribute__((aligned(8)));
 	uint8_t class;
-	uint8_t key[SHOAL_KEY_BYTES_MAX];
 };
 
 struct shoal_space {

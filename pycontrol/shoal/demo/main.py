@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs a demo from its settings to its exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+
+from shoal.demo import view
+from shoal.demo.course import Course
+from shoal.demo.deployment import deployed
+from shoal.demo.observer import Observed
+from shoal.demo.settings import STEPS, DemoSettings
+from shoal.demo.traffic import compile_profile
+from shoal.report import picture, verdict
+from shoal.report.document import Document
+
+STATUS_GOOD: Final = 0
+STATUS_BAD: Final = 1
+CONFIG: Final = """\
+name: demo
+network_function:
+  name: nat
+  settings: {public: "203.0.113.0/28"}
+ports:
+  inside: {device: traffic}
+  outside: {device: traffic}
+instances: {count: 1}
+"""
+
+
+async def demo(settings: DemoSettings, console: Console) -> int:
+    """Exit status: 1 where anything was lost, out of order or mapped wrongly. ShoalError where it could not be run."""
+    profile = await compile_profile(settings)
+    async with deployed(CONFIG, settings.directory) as client:
+        with Live(console=console, refresh_per_second=4, transient=False) as live:
+            course = Course(client, settings, _tell(live))
+            document = await course.run(profile)
+        observed = course.observed
+    _write(document, observed, settings)
+    console.print(verdict.show(document))
+    for name, path in (("picture", settings.picture), ("figures", settings.json)):
+        if path is not None:
+            console.print(f"{name}: {path}", highlight=False)
+    return STATUS_BAD if document.faults() else STATUS_GOOD
+
+
+def _tell(live: Live) -> Callable[[Observed, str], None]:
+    return lambda observed, doing: live.update(view.show(observed, doing))
+
+
+def _write(document: Document, observed: Observed, settings: DemoSettings) -> None:
+    if settings.json is not None:
+        settings.json.write_text(document.to_json())
+    if settings.picture is not None:
+        title = f"Shoal: a NAT scales {' → '.join(map(str, STEPS))} under traffic"
+        picture.draw(observed.timeline, title, Path(settings.picture))

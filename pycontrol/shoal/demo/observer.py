@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Watches a run through the controller: its traffic, its instances, its statistics. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shoal.client import Client
+from shoal.demo.figures import Ledger
+from shoal.demo.traffic import TrafficState
+from shoal.model import ClusterStatus, InstanceState
+from shoal.report.timeline import ClusterSample, Span, Timeline
+
+PERIOD_S: Final = 0.5
+SERVING: Final = (InstanceState.ACTIVE, InstanceState.LEAVING)
+
+
+@dataclass
+class Observed:
+    """What is known of the run so far."""
+
+    timeline: Timeline
+    ledger: Ledger
+    status: ClusterStatus | None = None
+    traffic: TrafficState | None = None
+
+
+class Observer:
+    """Samples until it is cancelled. `tell` is called after each sample."""
+
+    def __init__(self, client: Client, tell: Callable[[Observed], None]) -> None:
+        self._client = client
+        self._tell = tell
+        self._started = time.monotonic()
+        self.observed = Observed(Timeline(), Ledger())
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the traffic started."""
+        return time.monotonic() - self._started
+
+    def start(self) -> None:
+        """The traffic starts now."""
+        self._started = time.monotonic()
+        self.observed = Observed(Timeline(), Ledger())
+
+    async def watch(self) -> None:
+        while True:
+            await self.sample()
+            await asyncio.sleep(PERIOD_S)
+
+    async def sample(self) -> None:
+        """Asks for everything once."""
+        observed = self.observed
+        report = await self._client.traffic()
+        observed.traffic = TrafficState.parse(report.document)
+        observed.timeline.traffic[:] = observed.traffic.rows
+        observed.status = await self._client.status()
+        observed.ledger.enter(await self._client.statistics())
+        serving = [each for each in observed.status.instances if each.state in SERVING]
+        observed.timeline.cluster.append(
+            ClusterSample(self.now_s, len(serving), observed.ledger.objects_moved, observed.ledger.parked)
+        )
+        self._tell(observed)
+
+    def event(self, kind: str, start_s: float) -> None:
+        """An event has ended now."""
+        self.observed.timeline.events.append(Span(kind, start_s, self.now_s))

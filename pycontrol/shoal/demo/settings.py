@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a demo is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+STEPS: Final = (1, 2, 3, 1)
+"""Numbers of instances, one after the other."""
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """Durations in seconds, rates a second."""
+
+    phase_s: float = 12.0
+    packets_per_second: int = 100_000
+    flows: int = 20_000
+    new_flows_per_second: int = 1_000
+    json: Path | None = None
+    picture: Path | None = Path("demo-report.png")
+    directory: Path | None = None
+    """Where the deployment's run directory is made; None: a temporary one, which is gone at the end."""
