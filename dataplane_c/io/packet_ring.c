@@ -153,19 +153,13 @@ static unsigned packet_ring_receive(
 	return received;
 }
 
-static bool packet_push(struct shoal_packet_ring *ring, const struct shoal_packet *packet)
+static struct shoal_packet_record record_of(const struct shoal_packet *packet, unsigned side)
 {
-	uint32_t length = (uint32_t)sizeof(struct shoal_packet_record) + packet->length;
-	uint8_t *bytes = shoal_ring_reserve(&ring->pair.out, length);
-
-	if (SHOAL_UNLIKELY(!bytes))
-		return false;
-
 	struct shoal_packet_record record = {
 		.kind = SHOAL_RECORD_PACKET, .port = packet->port, .steering_slot = packet->steering_slot
 	};
 
-	if (SHOAL_UNLIKELY(packet->verdict >> 8 == SHOAL_VERDICT_REENTER && ring->side == SIDE_INSTANCE)) {
+	if (SHOAL_UNLIKELY(packet->verdict >> 8 == SHOAL_VERDICT_REENTER && side == SIDE_INSTANCE)) {
 		record.flags |= SHOAL_RECORD_REENTER;
 		record.port = (uint8_t)packet->verdict;
 	}
@@ -174,31 +168,50 @@ static bool packet_push(struct shoal_packet_ring *ring, const struct shoal_packe
 		record.source_port = packet->tuple.source_port;
 		record.destination_port = packet->tuple.destination_port;
 	}
-	memcpy(bytes, &record, sizeof(record));
-	rte_memcpy(bytes + sizeof(record), packet->frame, packet->length);
-	shoal_ring_push(&ring->pair.out, length);
-	return true;
+	return record;
+}
+
+/* Copies frames and nothing else, on a local view: see SHOAL_RING_PRODUCER_INLINE. */
+static unsigned packets_push(struct shoal_packet_ring *ring, struct shoal_packet *const packets[], unsigned n)
+{
+	struct shoal_ring out = ring->pair.out;
+	unsigned pushed = 0;
+
+	for (; pushed < n; pushed++) {
+		const struct shoal_packet *packet = packets[pushed];
+		uint32_t length = (uint32_t)sizeof(struct shoal_packet_record) + packet->length;
+		uint8_t *bytes = shoal_ring_reserve(&out, length);
+
+		if (SHOAL_UNLIKELY(!bytes))
+			break;
+
+		struct shoal_packet_record record = record_of(packet, ring->side);
+
+		memcpy(bytes, &record, sizeof(record));
+		rte_memcpy(bytes + sizeof(record), packet->frame, packet->length);
+		shoal_ring_push(&out, length);
+	}
+	ring->pair.out = out;
+	return pushed;
 }
 
 static unsigned packet_ring_transmit(struct shoal_port *port, struct shoal_packet *const packets[], unsigned n)
 {
 	struct shoal_packet_ring *ring = (struct shoal_packet_ring *)port;
 	uint32_t longest = ring->pair.out.capacity / 4 - (uint32_t)sizeof(struct shoal_packet_record);
-	unsigned taken = 0;
+	unsigned taken = packets_push(ring, packets, n);
+	uint64_t bytes = 0;
 
-	for (; taken < n; taken++) {
-		struct shoal_packet *packet = packets[taken];
-
-		/* Would wait for ever: can only come from another, larger pool than create was shown. */
-		if (SHOAL_UNLIKELY(packet->length > longest)) {
-			port->dropped_malformed++;
-		} else if (packet_push(ring, packet)) {
-			port->transmitted_packets++;
-			port->transmitted_bytes += packet->length;
-		} else {
-			break;
-		}
-		shoal_packet_free(packet);
+	for (unsigned i = 0; i < taken; i++) {
+		bytes += packets[i]->length;
+		shoal_packet_free(packets[i]);
+	}
+	port->transmitted_packets += taken;
+	port->transmitted_bytes += bytes;
+	/* Would wait for ever: can only come from another, larger pool than create was shown. */
+	if (SHOAL_UNLIKELY(taken < n && packets[taken]->length > longest)) {
+		port->dropped_malformed++;
+		shoal_packet_free(packets[taken++]);
 	}
 	return taken;
 }

@@ -72,24 +72,6 @@ int shoal_ring_open(struct shoal_ring *ring, void *mapping, uint32_t capacity, e
 	return 0;
 }
 
-bool shoal_ring_find_room(struct shoal_ring *ring, uint32_t needed)
-{
-	if (ring->broken)
-		return false;
-
-	/* Acquire: pairs with the release in shoal_ring_consumed; what we write into the room comes after its reads. */
-	uint64_t head = __atomic_load_n(&ring->shared->head, __ATOMIC_ACQUIRE);
-
-	/* It may have moved from what we saw last up to what we published. */
-	if (SHOAL_UNLIKELY(head - ring->other > ring->published - ring->other || head % 8)) {
-		ring->broken = true;
-		ring->other = ring->position - ring->capacity; /* no room: reserve always comes back here */
-		return false;
-	}
-	ring->other = head;
-	return needed <= ring->capacity - (ring->position - head);
-}
-
 static bool consumer_broken(struct shoal_ring *ring, uint32_t *length)
 {
 	ring->broken = true;

@@ -43,12 +43,14 @@ static const char *produce(struct shoal_ring *ring)
 
 	for (uint32_t number = 0; number < RECORDS;) {
 		uint32_t burst = 1 + number % 32;
+		bool full = false;
 
 		while (burst-- && number < RECORDS) {
 			uint32_t length = record_length(number);
 			uint8_t *bytes = shoal_ring_reserve(ring, length);
 
-			if (!bytes)
+			full = !bytes;
+			if (full)
 				break;
 			memset(bytes, (int)(number & 0xff), length);
 			memcpy(bytes, &number, sizeof(number));
@@ -60,7 +62,7 @@ static const char *produce(struct shoal_ring *ring)
 			return "producer's ring broken";
 		if (seconds_now() > deadline)
 			return "producer's deadline";
-		if (number % 7 == 0)
+		if (full)
 			sched_yield();
 	}
 	return NULL;
