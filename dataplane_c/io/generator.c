@@ -41,7 +41,7 @@ void generator_advance(struct shoal_generator *generator, uint64_t now_ns)
 	shoal_mailbox_poll(&generator->mailbox, generator, generator->now_ns);
 	if (generator->starting)
 		begin(generator);
-	if (generator->config.stamp)
+	if (generator->run.stamp)
 		shoal_traffic_flows_sweep(&generator->flows, generator->now_ns);
 	if (generator->totals.running && finished(generator)) {
 		generator->totals.running = 0;
@@ -74,8 +74,10 @@ static void port_flush(struct shoal_port *port)
 {
 }
 
+/* The ports are the generator's own; but who polled them is gone. */
 static void port_destroy(struct shoal_port *port)
 {
+	((struct generator_port *)port)->generator->is_polled = NULL;
 }
 
 static const struct shoal_port_operations port_operations = {
@@ -88,7 +90,7 @@ static const struct shoal_port_operations port_operations = {
 struct start {
 	struct generator_profile *profile;
 	struct rte_mempool *pool;
-	double multiplier, duration_s;
+	const struct shoal_generator_run *run;
 };
 
 static int command_start(void *component, void *argument, uint64_t now_ns)
@@ -98,13 +100,13 @@ static int command_start(void *component, void *argument, uint64_t now_ns)
 
 	generator->profile = start->profile;
 	generator->pool = start->pool;
+	generator->run = *start->run;
 	generator_profile_reset(generator->profile);
 	for (unsigned i = 0; i < SHOAL_NF_PORTS_MAX; i++) {
 		generator_answers_drop(&generator->ports[i]);
-		shoal_schedule_start(generator->profile->schedules[i], start->multiplier, start->duration_s);
+		shoal_schedule_start(generator->profile->schedules[i], start->run->multiplier, start->run->duration_s);
 	}
-	if (generator->config.stamp)
-		shoal_traffic_flows_reset(&generator->flows);
+	shoal_traffic_flows_reset(&generator->flows, start->run->flow_idle_ms * SHOAL_NS_PER_MS);
 	memset(&generator->totals, 0, sizeof(generator->totals));
 	memset(&generator->latency, 0, sizeof(generator->latency));
 	__atomic_store_n(&generator->rows.read, generator->rows.written, __ATOMIC_RELAXED); /* control waits for us */
@@ -156,14 +158,23 @@ static int config_check(const struct shoal_generator_config *config)
 		return shoal_error(EINVAL, "generator %s: no packets in its pool", config->name);
 	if (config->row_ms == 0 || config->rows_max == 0)
 		return shoal_error(EINVAL, "generator %s: row_ms and rows_max are above 0", config->name);
-	if (!config->stamp && (config->respond_every || config->check_mappings))
-		return shoal_error(EINVAL, "generator %s: answers and mappings are known by stamps", config->name);
-	if (config->stamp && (config->flows_max == 0 || config->flows_max > SHOAL_FLOWS_MAX))
+	if (config->flows_max == 0 || config->flows_max > SHOAL_FLOWS_MAX)
 		return shoal_error(EINVAL, "generator %s: flows_max is 1 to %u", config->name, SHOAL_FLOWS_MAX);
-	if (config->stamp && config->flow_idle_ms == 0)
-		return shoal_error(EINVAL, "generator %s: flow_idle_ms is 0", config->name);
-	if (config->respond_every && config->responses_max == 0)
-		return shoal_error(EINVAL, "generator %s: responses_max is 0", config->name);
+	return 0;
+}
+
+static int run_check(const struct shoal_generator *generator, const struct shoal_generator_run *run)
+{
+	const char *name = generator->config.name;
+
+	if (!(run->multiplier > 0) || !isfinite(run->multiplier) || !(run->duration_s >= 0))
+		return shoal_error(EINVAL, "multiplier %g, duration %g s", run->multiplier, run->duration_s);
+	if (!run->stamp && (run->respond_every || run->check_mappings))
+		return shoal_error(EINVAL, "generator %s: answers and mappings are known by stamps", name);
+	if (run->stamp && run->flow_idle_ms == 0)
+		return shoal_error(EINVAL, "generator %s: flow_idle_ms is 0", name);
+	if (run->respond_every && generator->config.responses_max == 0)
+		return shoal_error(EINVAL, "generator %s: it has no room for answers: responses_max is 0", name);
 	return 0;
 }
 
@@ -197,9 +208,7 @@ struct shoal_generator *shoal_generator_create(const struct shoal_generator_conf
 		shoal_mailbox_init(&generator->mailbox);
 		rc = ports_init(generator);
 		rc = rc ? rc : generator_rows_init(generator);
-		if (!rc && config->stamp &&
-			shoal_traffic_flows_init(
-				&generator->flows, config->flows_max, config->flow_idle_ms * SHOAL_NS_PER_MS))
+		if (!rc && shoal_traffic_flows_init(&generator->flows, config->flows_max, 0))
 			rc = shoal_error(
 				ENOMEM, "generator %s: no memory for %u flows", config->name, config->flows_max);
 	}
@@ -233,9 +242,11 @@ struct shoal_port *shoal_generator_port(struct shoal_generator *generator, uint8
 	return nf_port < SHOAL_NF_PORTS_MAX ? &generator->ports[nf_port].port : NULL;
 }
 
-void shoal_generator_set_polled(struct shoal_generator *generator, bool polled)
+void shoal_generator_set_polled(
+	struct shoal_generator *generator, bool (*is_polled)(const void *argument), const void *argument)
 {
-	generator->polled = polled;
+	generator->is_polled = is_polled;
+	generator->is_polled_argument = argument;
 }
 
 int shoal_generator_add_stream(
@@ -248,8 +259,9 @@ int shoal_generator_add_stream(
 
 static int command(struct shoal_generator *generator, shoal_command_function function, void *argument)
 {
-	return shoal_mailbox_post(
-		&generator->mailbox, generator->polled, generator, function, argument, COMMAND_DEADLINE_MS);
+	bool polled = generator->is_polled && generator->is_polled(generator->is_polled_argument);
+
+	return shoal_mailbox_post(&generator->mailbox, polled, generator, function, argument, COMMAND_DEADLINE_MS);
 }
 
 static struct rte_mempool *pool_for(struct shoal_generator *generator, uint32_t frame_bytes)
@@ -268,18 +280,17 @@ static struct rte_mempool *pool_for(struct shoal_generator *generator, uint32_t 
 	return generator->pools[great];
 }
 
-int shoal_generator_start(struct shoal_generator *generator, double multiplier, double duration_s)
+int shoal_generator_start(struct shoal_generator *generator, const struct shoal_generator_run *run)
 {
 	struct generator_profile *old = generator->profile;
-	struct start start = {
-		.profile = generator->next ? generator->next : old, .multiplier = multiplier, .duration_s = duration_s
-	};
+	struct start start = { .profile = generator->next ? generator->next : old, .run = run };
 	int rc;
 
 	if (generator->answering)
 		return shoal_error(EBUSY, "generator %s: runs already", generator->config.name);
-	if (!(multiplier > 0) || !isfinite(multiplier) || !(duration_s >= 0))
-		return shoal_error(EINVAL, "multiplier %g, duration %g s", multiplier, duration_s);
+	rc = run_check(generator, run);
+	if (rc)
+		return rc;
 	if (!start.profile)
 		return shoal_error(EINVAL, "generator %s: there is no stream to send", generator->config.name);
 	rc = generator_profile_check(start.profile);

@@ -17,7 +17,9 @@ struct shoal_port *shoal_generator_port(struct shoal_generator *generator, uint8
  * call it. */
 unsigned shoal_generator_poll(void *generator, uint64_t now_ns);
 
-/* Whether some thread polls it: then commands go through its mailbox, else they run at once. */
-void shoal_generator_set_polled(struct shoal_generator *generator, bool polled);
+/* How to know whether some thread polls it: then commands go through its mailbox, else they run at once. NULL: nobody does.
+ * Forgotten when the port that it is about is destroyed. */
+void shoal_generator_set_polled(
+	struct shoal_generator *generator, bool (*is_polled)(const void *argument), const void *argument);
 
 #endif

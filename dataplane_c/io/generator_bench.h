@@ -14,7 +14,12 @@
 #define INSIDE 0
 #define OUTSIDE 1
 
+static const struct shoal_generator_run bench_run = {
+	.multiplier = 1, .stamp = 1, .check_mappings = 1, .flow_idle_ms = 1000
+};
+
 struct bench {
+	struct shoal_generator_run run;
 	struct shoal_generator *generator;
 	struct shoal_port *ports[2];
 	uint64_t now_ns;
@@ -26,10 +31,8 @@ static const struct shoal_generator_config bench_config = { .name = "bench",
 	.seed = 7,
 	.packets = 1023,
 	.catch_up_us = 2000,
-	.stamp = 1,
 	.flows_max = 64,
-	.flow_idle_ms = 1000,
-	.check_mappings = 1,
+	.responses_max = 8,
 	.row_ms = 10,
 	.rows_max = 64 };
 
@@ -68,7 +71,9 @@ static inline struct made_frame *bench_udp(uint16_t payload)
 
 static inline void bench_init(struct bench *bench, const struct shoal_generator_config *config)
 {
-	*bench = (struct bench){ .generator = shoal_generator_create(config), .now_ns = 5 * SHOAL_NS_PER_S };
+	*bench = (struct bench){
+		.run = bench_run, .generator = shoal_generator_create(config), .now_ns = 5 * SHOAL_NS_PER_S
+	};
 	assert_non_null(bench->generator);
 	for (uint8_t i = 0; i < 2; i++)
 		bench->ports[i] = shoal_generator_port(bench->generator, i);
@@ -76,7 +81,8 @@ static inline void bench_init(struct bench *bench, const struct shoal_generator_
 
 static inline void bench_start(struct bench *bench, double duration_s)
 {
-	assert_int_equal(shoal_generator_start(bench->generator, 1, duration_s), 0);
+	bench->run.duration_s = duration_s;
+	assert_int_equal(shoal_generator_start(bench->generator, &bench->run), 0);
 	shoal_generator_poll(bench->generator, bench->now_ns);
 }
 

@@ -33,7 +33,7 @@ static bool stamp_packet(struct generator_port *port, struct shoal_packet *packe
 	struct shoal_segment segment;
 	struct shoal_traffic_flow *flow;
 
-	if (!generator->config.stamp || shoal_parse(packet) != SHOAL_PARSE_OK || !shoal_segment_find(packet, &segment))
+	if (!generator->run.stamp || shoal_parse(packet) != SHOAL_PARSE_OK || !shoal_segment_find(packet, &segment))
 		return false;
 	shoal_traffic_endpoints(packet, &key.source, &key.destination);
 	flow = shoal_traffic_flows_get(&generator->flows, &key, stream->index, generator->now_ns);
@@ -196,7 +196,7 @@ bool generator_answer(struct generator_port *port, struct shoal_packet *packet, 
 	struct shoal_generator *generator = port->generator;
 	uint32_t most = generator->config.responses_max;
 
-	if (!generator->answering || ++flow->unanswered < generator->config.respond_every)
+	if (!generator->answering || ++flow->unanswered < generator->run.respond_every)
 		return false;
 	flow->unanswered = 0;
 	if (port->answers_count == most) {

@@ -112,9 +112,9 @@ static void every_second_packet_is_answered(void **state)
 	struct shoal_generator_stream stream;
 	struct bench bench;
 
-	config.respond_every = 2;
 	config.responses_max = 8;
 	bench_init(&bench, &config);
+	bench.run.respond_every = 2;
 	assert_int_equal(
 		shoal_generator_add_stream(bench.generator, INSIDE, BENCH_STREAM(bench_udp(40), FOUR_FLOWS)), 0);
 	bench_start(&bench, 0.04);
@@ -136,9 +136,9 @@ static void answers_that_go_astray_are_seen(void **state)
 	struct shoal_generator_config config = bench_config;
 	struct bench bench;
 
-	config.respond_every = 1;
 	config.responses_max = 8;
 	bench_init(&bench, &config);
+	bench.run.respond_every = 1;
 	assert_int_equal(
 		shoal_generator_add_stream(bench.generator, INSIDE, BENCH_STREAM(bench_udp(40), FOUR_FLOWS)), 0);
 	bench_start(&bench, 0);
@@ -154,9 +154,9 @@ static void answers_are_bounded(void **state)
 	struct shoal_generator_config config = bench_config;
 	struct bench bench;
 
-	config.respond_every = 1;
 	config.responses_max = 3;
 	bench_init(&bench, &config);
+	bench.run.respond_every = 1;
 	assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE, BENCH_STREAM(bench_udp(40))), 0);
 	bench_start(&bench, 0.01);
 	bench_pass(&bench, 10, 0);
@@ -179,9 +179,9 @@ static void echo_requests_get_replies(void **state)
 	made_icmp(&echo, 8, 77);
 	made_append(&echo, 30);
 	made_finish(&echo);
-	config.respond_every = 1;
 	config.responses_max = 3;
 	bench_init(&bench, &config);
+	bench.run.respond_every = 1;
 	assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE, BENCH_STREAM(&echo)), 0);
 	bench_start(&bench, 0);
 	bench_pass(&bench, 1, 0);
@@ -205,11 +205,10 @@ static void flows_end_and_begin(void **state)
 			.step = 1 },
 		{ .kind = SHOAL_INSTRUCTION_WRITE_FLOW_VAR, .name = "p", .packet_offset = 34, .big_endian = 1 },
 	};
-	struct shoal_generator_config config = bench_config;
 	struct bench bench;
 
-	config.flow_idle_ms = 20;
-	bench_init(&bench, &config);
+	bench_init(&bench, &bench_config);
+	bench.run.flow_idle_ms = 20;
 	assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE,
 				 BENCH_STREAM(bench_udp(40), .instructions = churn, .instructions_count = 2)),
 		0);
@@ -227,12 +226,11 @@ static void commands(void **state)
 	struct bench bench;
 
 	bench_init(&bench, &bench_config);
-	assert_int_equal(shoal_generator_start(bench.generator, 1, 0), -EINVAL);
+	assert_int_equal(shoal_generator_start(bench.generator, &bench_run), -EINVAL);
 	assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE, BENCH_STREAM(bench_udp(40))), 0);
 	assert_int_equal(shoal_generator_add_stream(bench.generator, 8, BENCH_STREAM(bench_udp(40))), -EINVAL);
-	assert_int_equal(shoal_generator_start(bench.generator, 0, 0), -EINVAL);
 	bench_start(&bench, 0);
-	assert_int_equal(shoal_generator_start(bench.generator, 1, 0), -EBUSY);
+	assert_int_equal(shoal_generator_start(bench.generator, &bench_run), -EBUSY);
 	bench_pass(&bench, 10, 0);
 	assert_int_equal(shoal_generator_pause(bench.generator, INSIDE, 1, 1), -ENOENT);
 	assert_int_equal(shoal_generator_pause(bench.generator, INSIDE, 0, 1), 0);
@@ -282,8 +280,6 @@ static void bad_configurations_are_refused(void **state)
 		{ offsetof(struct shoal_generator_config, row_ms), "row_ms" },
 		{ offsetof(struct shoal_generator_config, rows_max), "rows_max" },
 		{ offsetof(struct shoal_generator_config, flows_max), "flows_max" },
-		{ offsetof(struct shoal_generator_config, flow_idle_ms), "flow_idle_ms" },
-		{ offsetof(struct shoal_generator_config, stamp), "stamps" },
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -293,6 +289,32 @@ static void bad_configurations_are_refused(void **state)
 		assert_null(shoal_generator_create(&config));
 		assert_non_null(strstr(shoal_last_error(), cases[i].because));
 	}
+}
+
+static void bad_runs_are_refused(void **state)
+{
+	static const struct {
+		struct shoal_generator_run run;
+		const char *because;
+	} cases[] = {
+		{ { .multiplier = 0 }, "multiplier" },
+		{ { .multiplier = 1, .duration_s = -1 }, "duration" },
+		{ { .multiplier = 1, .respond_every = 1 }, "stamps" },
+		{ { .multiplier = 1, .check_mappings = 1 }, "stamps" },
+		{ { .multiplier = 1, .stamp = 1 }, "flow_idle_ms" },
+		{ { .multiplier = 1, .stamp = 1, .flow_idle_ms = 1, .respond_every = 1 }, "responses_max" },
+	};
+	struct shoal_generator_config config = bench_config;
+	struct bench bench;
+
+	config.responses_max = 0;
+	bench_init(&bench, &config);
+	assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE, BENCH_STREAM(bench_udp(40))), 0);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(shoal_generator_start(bench.generator, &cases[i].run), -EINVAL);
+		assert_non_null(strstr(shoal_last_error(), cases[i].because));
+	}
+	bench_fini(&bench);
 }
 
 int main(void)
@@ -309,6 +331,7 @@ int main(void)
 		cmocka_unit_test(commands),
 		cmocka_unit_test(another_profile),
 		cmocka_unit_test(bad_configurations_are_refused),
+		cmocka_unit_test(bad_runs_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, bench_eal_start, bench_eal_stop);

@@ -58,7 +58,7 @@ static void take_mapping(struct shoal_generator *generator, const struct shoal_t
 {
 	struct shoal_endpoint source, destination;
 
-	if (!generator->config.check_mappings)
+	if (!generator->run.check_mappings)
 		return;
 	shoal_traffic_endpoints(packet, &source, &destination);
 	generator->totals.mappings_checked++;
@@ -114,7 +114,7 @@ static bool take_stamped(struct generator_port *port, struct shoal_packet *packe
 		generator->totals.corrupted++;
 		return false;
 	}
-	if (back || !generator->config.respond_every || port->nf_port == flow->key.port)
+	if (back || !generator->run.respond_every || port->nf_port == flow->key.port)
 		return false;
 	packet->traffic = stamp->flow;
 	return generator_answer(port, packet, segment, flow);
@@ -135,7 +135,7 @@ static bool take_one(struct generator_port *port, struct shoal_packet *packet)
 	if (generator->profile &&
 		shoal_packet_groups_receive(generator->profile->groups, port->nf_port, packet, generator->now_ns))
 		return false;
-	if (!generator->config.stamp || !shoal_segment_find(packet, &segment)) {
+	if (!generator->run.stamp || !shoal_segment_find(packet, &segment)) {
 		generator->totals.unstamped_arrived++;
 		return false;
 	}

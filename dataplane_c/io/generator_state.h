@@ -42,6 +42,7 @@ struct generator_rows {
 /* writer: the polling thread, unless a comment says otherwise; readers: control, word by word. */
 struct shoal_generator {
 	struct shoal_generator_config config;
+	struct shoal_generator_run run; /* the present one; changed only by the start command */
 	struct generator_port ports[SHOAL_NF_PORTS_MAX];
 	struct rte_mempool *pool; /* in use: one of pools */
 	struct rte_mempool
@@ -50,7 +51,8 @@ struct shoal_generator {
 	struct generator_profile *next; /* owns; control's own: streams added since */
 	struct shoal_traffic_flows flows;
 	struct shoal_mailbox mailbox;
-	bool polled; /* writer: control */
+	bool (*is_polled)(const void *argument); /* writer: control; NULL: nobody polls it */
+	const void *is_polled_argument;
 	bool starting; /* the next moment is the beginning */
 	bool answering; /* from start to stop: answers are sent also when the streams have ended */
 	uint64_t now_ns;

@@ -22,12 +22,11 @@ static struct shoal_packet_group group_at(struct bench *bench, uint32_t index)
 
 static void statistics_are_marked_and_counted(void **state)
 {
-	struct shoal_generator_config config = bench_config;
 	struct bench bench;
 	uint8_t *frame;
 
-	config.stamp = config.check_mappings = 0;
-	bench_init(&bench, &config);
+	bench_init(&bench, &bench_config);
+	bench.run.stamp = bench.run.check_mappings = 0;
 	for (uint32_t i = 0; i < 3; i++)
 		assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE,
 					 BENCH_STREAM(bench_udp(40), .group_kind = SHOAL_GROUP_STATISTICS,
@@ -50,16 +49,15 @@ static void statistics_are_marked_and_counted(void **state)
 
 static void labels_of_ipv6(void **state)
 {
-	struct shoal_generator_config config = bench_config;
 	struct made_frame made;
 	struct bench bench;
 
-	config.stamp = config.check_mappings = 0;
 	made_ethernet(&made, SHOAL_ETHER_IPV6);
 	made_ipv6(&made, SHOAL_PROTOCOL_UDP, 0);
 	made_udp(&made, 1, 2, 30);
 	made_finish(&made);
-	bench_init(&bench, &config);
+	bench_init(&bench, &bench_config);
+	bench.run.stamp = bench.run.check_mappings = 0;
 	assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE,
 				 BENCH_STREAM(&made, .group_kind = SHOAL_GROUP_STATISTICS, .group = 1)),
 		0);

@@ -42,7 +42,7 @@ static uint32_t hash_of(const struct shoal_traffic_flow_key *key)
 
 int shoal_traffic_flows_init(struct shoal_traffic_flows *table, uint32_t most, uint64_t idle_ns)
 {
-	*table = (struct shoal_traffic_flows){ .most = most, .idle_ns = idle_ns, .index_bits = 1, .generation = 1 };
+	*table = (struct shoal_traffic_flows){ .most = most, .index_bits = 1, .generation = 1 };
 	if (most == 0 || most > SHOAL_FLOWS_MAX)
 		return -EINVAL;
 	while (most > 1u << table->index_bits)
@@ -54,7 +54,7 @@ int shoal_traffic_flows_init(struct shoal_traffic_flows *table, uint32_t most, u
 		shoal_traffic_flows_fini(table);
 		return -ENOMEM;
 	}
-	shoal_traffic_flows_reset(table);
+	shoal_traffic_flows_reset(table, idle_ns);
 	return 0;
 }
 
@@ -68,8 +68,9 @@ void shoal_traffic_flows_fini(struct shoal_traffic_flows *table)
 	*table = (struct shoal_traffic_flows){ 0 };
 }
 
-void shoal_traffic_flows_reset(struct shoal_traffic_flows *table)
+void shoal_traffic_flows_reset(struct shoal_traffic_flows *table, uint64_t idle_ns)
 {
+	table->idle_ns = idle_ns;
 	for (uint32_t i = 0; i < table->used; i++)
 		table->flows[i].number = 0;
 	table->used = table->sweep_at = 0;

@@ -50,7 +50,7 @@ void shoal_traffic_endpoints(
 SHOAL_MUST_USE int shoal_traffic_flows_init(struct shoal_traffic_flows *table, uint32_t most, uint64_t idle_ns);
 void shoal_traffic_flows_fini(struct shoal_traffic_flows *table);
 /* No flows; numbers go on, so that a stray packet of before is known as one. */
-void shoal_traffic_flows_reset(struct shoal_traffic_flows *table);
+void shoal_traffic_flows_reset(struct shoal_traffic_flows *table, uint64_t idle_ns);
 
 /* The live flow of a key, or a new one for `stream`; NULL: all are live. */
 struct shoal_traffic_flow *shoal_traffic_flows_get(

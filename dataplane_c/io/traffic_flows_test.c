@@ -75,7 +75,7 @@ static void a_flow_that_was_idle_is_a_new_one(void **state)
 	assert_int_equal(get(&table, 1, 1, IDLE + 1)->number, old);
 	assert_int_not_equal(get(&table, 1, 1, 2 * IDLE + 2)->number, old);
 	assert_int_equal(table.ended, 1);
-	shoal_traffic_flows_reset(&table);
+	shoal_traffic_flows_reset(&table, IDLE);
 	assert_null(shoal_traffic_flows_find(&table, old));
 	assert_int_equal(table.started, 0);
 	shoal_traffic_flows_fini(&table);

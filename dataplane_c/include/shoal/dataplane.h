@@ -351,14 +351,20 @@ struct shoal_generator_config {
 	uint32_t seed; /* for streams with random_seed 0, and for the stamp's checksum */
 	uint32_t packets; /* mbufs in its pool */
 	uint32_t catch_up_us; /* of a delay, what it makes good by sending faster; the rest shifts the schedule, and is counted */
-	int stamp; /* off: frames are exactly the profile's, and only flow statistics are checked */
 	uint32_t flows_max;
-	uint32_t flow_idle_ms; /* must be below the NF's shortest idle time: only live flows' mappings are compared */
-	int check_mappings; /* each source keeps one public address and port while it lives, shared with no other */
-	uint32_t respond_every; /* every n-th good packet of a flow that arrives at another port than it left by is answered; 0: none */
-	uint32_t responses_max; /* answers that may wait to be sent */
+	uint32_t responses_max; /* answers that may wait to be sent, at each port */
 	uint32_t row_ms; /* length of a time series' row */
 	uint32_t rows_max; /* rows that may wait to be drained */
+};
+
+/* How one run goes. */
+struct shoal_generator_run {
+	double multiplier; /* of all rates but latency streams' */
+	double duration_s; /* 0: no end but the streams' own */
+	int stamp; /* 0: frames are exactly the profile's, and only flow statistics are checked */
+	int check_mappings; /* each source keeps one public address and port while it lives, shared with no other */
+	uint32_t flow_idle_ms; /* must be below the NF's shortest idle time: only live flows' mappings are compared */
+	uint32_t respond_every; /* every n-th good packet of a flow that arrives at another port than it left by is answered; 0: none */
 };
 
 /* writer: the generator; each word is read as it is. Bytes include the FCS. One direction of one stream: there, or back
@@ -436,9 +442,9 @@ struct shoal_generator *shoal_generator_create(const struct shoal_generator_conf
 void shoal_generator_destroy(struct shoal_generator *generator);
 /* Streams are a profile for the next start; the first one added after a start begins a new profile. */
 int shoal_generator_add_stream(struct shoal_generator *generator, uint8_t nf_port, const struct shoal_stream_config *stream);
-/* Everything begins anew, counters too. -EINVAL: streams do not fit together, or are none. -EBUSY: runs already; stop
- * it. -ETIMEDOUT: it is attached to something that is not polled. duration_s 0: no end but the streams' own. */
-int shoal_generator_start(struct shoal_generator *generator, double multiplier, double duration_s);
+/* Everything begins anew, counters too. -EINVAL: streams do not fit together, or are none, or the run can't be. -EBUSY:
+ * runs already; stop it. -ETIMEDOUT: the splitter that it is attached to is not polled. */
+int shoal_generator_start(struct shoal_generator *generator, const struct shoal_generator_run *run);
 /* Sends nothing more, answers included; goes on checking what arrives. Needed also after all streams have ended, until
  * when what arrives is answered. */
 int shoal_generator_stop(struct shoal_generator *generator);
@@ -455,5 +461,8 @@ int shoal_generator_packet_group(struct shoal_generator *generator, uint32_t ind
 int shoal_generator_latency(struct shoal_generator *generator, struct shoal_latency *latency);
 /* Takes up to n rows that have ended; returns how many. */
 long shoal_generator_drain(struct shoal_generator *generator, struct shoal_traffic_row *rows, long n);
+
+/* Its end at one NF port becomes the splitter's port. Destroy the splitter before the generator. */
+int shoal_splitter_attach_generator(struct shoal_splitter *splitter, uint8_t nf_port, struct shoal_generator *generator);
 
 #endif
