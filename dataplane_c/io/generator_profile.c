@@ -61,6 +61,8 @@ int generator_profile_add(struct generator_profile *profile, uint8_t nf_port, co
 
 	if (rc)
 		return rc;
+	if (profile->count == SHOAL_STREAMS_MAX) /* a stamp has 16 bits for the stream */
+		return shoal_error(ENOSPC, "at most %d streams on all ports", SHOAL_STREAMS_MAX);
 	if (nf_port >= SHOAL_NF_PORTS_MAX)
 		return shoal_error(EINVAL, "there is no port %u", nf_port);
 	schedule = profile->schedules[nf_port];

@@ -14,10 +14,12 @@
 #define TCP_ACK 0x10
 
 static void stamp(struct shoal_generator *generator, struct shoal_packet *packet, const struct shoal_segment *segment,
-	uint32_t number, struct shoal_traffic_sequence *sequence)
+	uint32_t number, uint32_t stream)
 {
+	struct shoal_traffic_flow *flow = shoal_traffic_flows_find(&generator->flows, number);
+	struct shoal_traffic_sequence *sequence = number & SHOAL_FLOW_BACK ? &flow->back : &flow->there;
 	const struct shoal_stamp made = {
-		.flow = number, .sequence = sequence->next++, .time_ns = generator->now_ns & SHOAL_STAMP_TIME_MASK
+		.flow = number, .sequence = sequence->next++, .time_ns = generator->now_ns, .stream = (uint16_t)stream
 	};
 
 	shoal_stamp_write(packet->frame, segment, &made, generator->config.seed);
@@ -36,12 +38,12 @@ static bool stamp_packet(struct generator_port *port, struct shoal_packet *packe
 	if (!generator->run.stamp || shoal_parse(packet) != SHOAL_PARSE_OK || !shoal_segment_find(packet, &segment))
 		return false;
 	shoal_traffic_endpoints(packet, &key.source, &key.destination);
-	flow = shoal_traffic_flows_get(&generator->flows, &key, stream->index, generator->now_ns);
+	flow = shoal_traffic_flows_get(&generator->flows, &key, generator->now_ns);
 	if (!flow) {
 		generator->totals.flows_refused++;
 		return false;
 	}
-	stamp(generator, packet, &segment, flow->number, &flow->there);
+	stamp(generator, packet, &segment, flow->number, stream->index);
 	return true;
 }
 
@@ -210,25 +212,30 @@ bool generator_answer(struct generator_port *port, struct shoal_packet *packet, 
 	return true;
 }
 
-/* An answer gets its stamp when it leaves, so that its number and its time are those of sending. */
+/* An answer gets its stamp when it leaves, so that its number and its time are those of sending: until then its question's
+ * stamp is still in it. */
 static struct shoal_packet *answer_take(struct generator_port *port)
 {
 	struct shoal_generator *generator = port->generator;
 	struct shoal_packet *packet = port->answers[port->answers_first];
-	struct shoal_traffic_flow *flow = shoal_traffic_flows_find(&generator->flows, packet->traffic);
+	struct shoal_traffic_counters *counters;
 	struct shoal_segment segment;
+	struct shoal_stamp question;
 
 	port->answers_first = (port->answers_first + 1) % generator->config.responses_max;
 	port->answers_count--;
-	if (!flow || shoal_parse(packet) != SHOAL_PARSE_OK || !shoal_segment_find(packet, &segment)) {
+	if (shoal_parse(packet) != SHOAL_PARSE_OK || !shoal_segment_find(packet, &segment) ||
+		!shoal_stamp_read(packet->frame, &segment, &question, generator->config.seed) ||
+		!shoal_traffic_flows_find(&generator->flows, question.flow)) {
 		generator->totals.responses_dropped++;
 		shoal_packet_free(packet);
 		return NULL;
 	}
 	packet->port = port->nf_port;
-	stamp(generator, packet, &segment, flow->number | SHOAL_FLOW_BACK, &flow->back);
-	count_sent(port, generator_counters(generator, flow, true), packet);
-	generator_counters(generator, flow, true)->stamped_packets++;
+	counters = &generator->profile->streams[question.stream].back;
+	stamp(generator, packet, &segment, question.flow | SHOAL_FLOW_BACK, question.stream);
+	count_sent(port, counters, packet);
+	counters->stamped_packets++;
 	generator->totals.responses_sent++;
 	return packet;
 }

@@ -4,17 +4,22 @@
 #include "io/latency.h"
 #include "io/parse.h"
 
+static struct shoal_traffic_counters *counters_of(struct shoal_generator *generator, const struct shoal_stamp *stamp)
+{
+	struct shoal_generator_stream *stream = &generator->profile->streams[stamp->stream];
+
+	return stamp->flow & SHOAL_FLOW_BACK ? &stream->back : &stream->there;
+}
+
 /* A stamp with a wrong checksum: somebody's payload, or a packet of ours that was changed on its way. */
 static void take_unproven(struct shoal_generator *generator, const struct shoal_stamp *stamp)
 {
-	struct shoal_traffic_flow *flow = shoal_traffic_flows_find(&generator->flows, stamp->flow);
-
-	if (!flow) {
+	if (!shoal_traffic_flows_find(&generator->flows, stamp->flow) || stamp->stream >= generator->profile->count) {
 		generator->totals.unstamped_arrived++;
 		return;
 	}
 	generator->totals.corrupted++;
-	generator_counters(generator, flow, stamp->flow & SHOAL_FLOW_BACK)->corrupted++;
+	counters_of(generator, stamp)->corrupted++;
 }
 
 /* true: seen for the first time. */
@@ -35,10 +40,10 @@ static bool take_number(struct shoal_generator *generator, struct shoal_traffic_
 	case SHOAL_SEQUENCE_REORDERED:
 		counters->reordered++;
 		generator->totals.reordered++;
-		counters->missing -= counters->missing > 0;
+		generator->totals.missing -= generator->totals.missing > 0;
 		break;
 	default:
-		counters->missing += skipped;
+		generator->totals.missing += skipped;
 		break;
 	}
 	counters->received_packets++;
@@ -81,10 +86,10 @@ static void take_mapping(struct shoal_generator *generator, const struct shoal_t
 
 static void take_latency(struct shoal_generator *generator, const struct shoal_stamp *stamp)
 {
-	uint64_t latency_ns = (generator->now_ns - stamp->time_ns) & SHOAL_STAMP_TIME_MASK;
+	uint64_t latency_ns = (generator->now_ns - stamp->time_ns) % SHOAL_STAMP_TIME_RANGE;
 
 	/* The sink's time is the last poll's: it can be a moment before the packet's own, never half the range. */
-	if (latency_ns > SHOAL_STAMP_TIME_MASK / 2)
+	if (latency_ns > SHOAL_STAMP_TIME_RANGE / 2)
 		latency_ns = 0;
 	shoal_latency_add(&generator->latency, latency_ns);
 	shoal_latency_add(&generator->rows.latency, latency_ns);
@@ -103,7 +108,7 @@ static bool take_stamped(struct generator_port *port, struct shoal_packet *packe
 		generator->totals.unknown_flow++;
 		return false;
 	}
-	counters = generator_counters(generator, flow, back);
+	counters = counters_of(generator, stamp);
 	if (!take_number(generator, counters, back ? &flow->back : &flow->there, stamp->sequence,
 		    packet->length + SHOAL_FCS_BYTES))
 		return false;

@@ -86,13 +86,4 @@ SHOAL_MUST_USE int generator_rows_init(struct shoal_generator *generator);
 void generator_rows_start(struct shoal_generator *generator);
 void generator_rows_advance(struct shoal_generator *generator);
 
-/* Counted once for each stamped packet that was seen for the first time. */
-static inline struct shoal_traffic_counters *generator_counters(
-	struct shoal_generator *generator, const struct shoal_traffic_flow *flow, bool back)
-{
-	struct shoal_generator_stream *stream = &generator->profile->streams[flow->stream];
-
-	return back ? &stream->back : &stream->there;
-}
-
 #endif

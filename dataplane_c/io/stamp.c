@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "io/stamp.h"
 
-#include <string.h>
 #include <xxhash.h>
 
 #include "io/checksum.h"
 #include "io/frame_inline.h"
 
-#define TIME_BYTES 6
+#define FLOW_OFFSET 0
+#define SEQUENCE_OFFSET 4
+#define TIME_OFFSET 8
+#define STREAM_OFFSET 12
+#define CHECKSUM_OFFSET 14
 #define CHECKSUM_BYTES 4
 
-_Static_assert(2 * sizeof(uint32_t) + TIME_BYTES + CHECKSUM_BYTES == SHOAL_STAMP_BYTES, "layout");
+_Static_assert(CHECKSUM_OFFSET + CHECKSUM_BYTES == SHOAL_STAMP_BYTES, "layout");
 
 bool shoal_segment_find(const struct shoal_packet *packet, struct shoal_segment *segment)
 {
@@ -44,27 +47,25 @@ void shoal_stamp_write(
 	uint8_t *frame, const struct shoal_segment *segment, const struct shoal_stamp *stamp, uint64_t seed)
 {
 	uint8_t *target = frame + segment->end - SHOAL_STAMP_BYTES;
-	uint32_t checksum;
+	uint32_t time = (uint32_t)(stamp->time_ns / SHOAL_STAMP_TIME_UNIT);
 
-	memcpy(target, &stamp->flow, 4);
-	memcpy(target + 4, &stamp->sequence, 4);
-	memcpy(target + 8, &stamp->time_ns, TIME_BYTES);
-	checksum = checksum_of(frame, segment, seed);
-	memcpy(target + 8 + TIME_BYTES, &checksum, CHECKSUM_BYTES);
+	shoal_frame_store32(target + FLOW_OFFSET, stamp->flow);
+	shoal_frame_store32(target + SEQUENCE_OFFSET, stamp->sequence);
+	shoal_frame_store32(target + TIME_OFFSET, time);
+	shoal_frame_store16(target + STREAM_OFFSET, stamp->stream);
+	shoal_frame_store32(target + CHECKSUM_OFFSET, checksum_of(frame, segment, seed));
 }
 
 bool shoal_stamp_read(
 	const uint8_t *frame, const struct shoal_segment *segment, struct shoal_stamp *stamp, uint64_t seed)
 {
 	const uint8_t *source = frame + segment->end - SHOAL_STAMP_BYTES;
-	uint32_t checksum;
 
-	stamp->time_ns = 0;
-	memcpy(&stamp->flow, source, 4);
-	memcpy(&stamp->sequence, source + 4, 4);
-	memcpy(&stamp->time_ns, source + 8, TIME_BYTES);
-	memcpy(&checksum, source + 8 + TIME_BYTES, CHECKSUM_BYTES);
-	return checksum == checksum_of(frame, segment, seed);
+	stamp->flow = shoal_frame_load32(source + FLOW_OFFSET);
+	stamp->sequence = shoal_frame_load32(source + SEQUENCE_OFFSET);
+	stamp->time_ns = (uint64_t)shoal_frame_load32(source + TIME_OFFSET) * SHOAL_STAMP_TIME_UNIT;
+	stamp->stream = shoal_frame_load16(source + STREAM_OFFSET);
+	return shoal_frame_load32(source + CHECKSUM_OFFSET) == checksum_of(frame, segment, seed);
 }
 
 static uint16_t transport_checksum(const struct shoal_packet *packet, const struct shoal_segment *segment)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The generator's mark in a packet's payload: its last SHOAL_STAMP_BYTES. Laid out so that a UDP packet of 64 bytes (60
- * without its FCS) has room for it: u32 flow, u32 sequence, u48 time in ns, u32 checksum over the whole payload before
- * it, seeded; all little-endian. */
+ * without its FCS) has room for it: u32 flow, u32 sequence, u32 time in units of 16 ns, u16 stream, u32 checksum over the
+ * whole payload before it, seeded; all little-endian. */
 #ifndef SHOAL_IO_STAMP_H
 #define SHOAL_IO_STAMP_H
 
@@ -11,10 +11,12 @@
 struct shoal_stamp {
 	uint32_t flow;
 	uint32_t sequence;
-	uint64_t time_ns; /* modulo 2^48 */
+	uint64_t time_ns; /* modulo SHOAL_STAMP_TIME_RANGE */
+	uint16_t stream; /* index among the streams of all ports */
 };
 
-#define SHOAL_STAMP_TIME_MASK ((UINT64_C(1) << 48) - 1)
+#define SHOAL_STAMP_TIME_UNIT 16u
+#define SHOAL_STAMP_TIME_RANGE (SHOAL_STAMP_TIME_UNIT * (UINT64_C(1) << 32)) /* 68 s */
 
 /* A parsed packet's transport segment. */
 struct shoal_segment {

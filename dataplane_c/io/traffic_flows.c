@@ -114,7 +114,7 @@ static void flow_end(struct shoal_traffic_flows *table, uint32_t at)
 }
 
 struct shoal_traffic_flow *shoal_traffic_flows_get(
-	struct shoal_traffic_flows *table, const struct shoal_traffic_flow_key *key, uint32_t stream, uint64_t now_ns)
+	struct shoal_traffic_flows *table, const struct shoal_traffic_flow_key *key, uint64_t now_ns)
 {
 	uint32_t hash = hash_of(key), cursor = hash, at;
 	struct shoal_traffic_flow *flow;
@@ -136,7 +136,6 @@ struct shoal_traffic_flow *shoal_traffic_flows_get(
 	flow = &table->flows[at];
 	*flow = (struct shoal_traffic_flow){ .key = *key,
 		.last_ns = now_ns,
-		.stream = stream,
 		.number = number_make(table, at),
 		.source = shoal_mapping_check_get(table->mappings, &key->source) };
 	shoal_hash_index_insert(table->index, hash, at);

@@ -21,7 +21,6 @@ struct shoal_traffic_flow {
 	struct shoal_traffic_flow_key key;
 	uint64_t last_ns; /* sent */
 	uint32_t number; /* 0: free; never the same for two flows soon */
-	uint32_t stream; /* index among all ports' streams */
 	uint32_t source; /* in the mapping check */
 	uint32_t unanswered; /* good packets since the last answer */
 	struct shoal_traffic_sequence there, back;
@@ -52,9 +51,9 @@ void shoal_traffic_flows_fini(struct shoal_traffic_flows *table);
 /* No flows; numbers go on, so that a stray packet of before is known as one. */
 void shoal_traffic_flows_reset(struct shoal_traffic_flows *table, uint64_t idle_ns);
 
-/* The live flow of a key, or a new one for `stream`; NULL: all are live. */
+/* The live flow of a key, or a new one; NULL: all are live. */
 struct shoal_traffic_flow *shoal_traffic_flows_get(
-	struct shoal_traffic_flows *table, const struct shoal_traffic_flow_key *key, uint32_t stream, uint64_t now_ns);
+	struct shoal_traffic_flows *table, const struct shoal_traffic_flow_key *key, uint64_t now_ns);
 /* By the number in a stamp, of either direction; NULL: no such flow lives. */
 struct shoal_traffic_flow *shoal_traffic_flows_find(struct shoal_traffic_flows *table, uint32_t number);
 /* Ends flows in which nothing was sent for idle_ns; a bounded part of the table at a time. */

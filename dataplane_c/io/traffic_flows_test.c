@@ -24,7 +24,7 @@ static struct shoal_traffic_flow *get(
 {
 	struct shoal_traffic_flow_key wanted = key(source, destination);
 
-	return shoal_traffic_flows_get(table, &wanted, 0, now);
+	return shoal_traffic_flows_get(table, &wanted, now);
 }
 
 static void flows_are_found_and_bounded(void **state)

@@ -11,7 +11,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
-	const struct shoal_stamp written = { .flow = 0x12345678, .sequence = 9, .time_ns = UINT64_C(0x123456789abc) };
+	const struct shoal_stamp written = {
+		.flow = 0x12345678, .sequence = 9, .time_ns = UINT64_C(0x123456780), .stream = 0xabcd
+	};
 	uint8_t *frame = malloc(length ? length : 1);
 	struct shoal_packet packet = { .frame = frame, .length = (uint16_t)length };
 	struct shoal_segment segment;
@@ -32,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	FUZZ_REQUIRE(shoal_stamp_read(frame, &segment, &stamp, SEED));
 	FUZZ_REQUIRE(
 		stamp.flow == written.flow && stamp.sequence == written.sequence && stamp.time_ns == written.time_ns);
+	FUZZ_REQUIRE(stamp.stream == written.stream);
 	FUZZ_REQUIRE(!shoal_stamp_read(frame, &segment, &stamp, SEED + 1));
 	frame[segment.payload] ^= 1;
 	FUZZ_REQUIRE(!shoal_stamp_read(frame, &segment, &stamp, SEED));

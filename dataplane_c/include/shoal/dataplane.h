@@ -341,7 +341,7 @@ int shoal_preview_rate(struct shoal_preview *preview, uint8_t nf_port, uint32_t 
 /* --- Generator: sends streams, and checks what comes back ---
  *
  * A packet that has room for it carries, in the last SHOAL_STAMP_BYTES of its payload, a stamp: its flow's number, its
- * sequence number within the flow, when it was sent, and a checksum over the payload. A flow is a source and a
+ * sequence number within the flow, its stream, when it was sent, and a checksum over the payload. A flow is a source and a
  * destination (addresses, ports, protocol) at one NF port; it ends when nothing was sent in it for flow_idle_ms. */
 #define SHOAL_STAMP_BYTES 18
 
@@ -373,7 +373,6 @@ struct shoal_traffic_counters {
 	uint64_t sent_packets, sent_bytes;
 	uint64_t stamped_packets; /* of those sent */
 	uint64_t received_packets, received_bytes; /* stamped ones, without second copies */
-	uint64_t missing; /* numbers skipped and not seen since: lost, or still to come late */
 	uint64_t reordered; /* came after a later one of their flow */
 	uint64_t duplicated;
 	uint64_t corrupted; /* stamp, IP or transport checksum wrong */
@@ -394,6 +393,7 @@ struct shoal_generator_totals {
 	uint64_t sent_packets[8], sent_bytes[8]; /* of each NF port; answers included */
 	uint64_t arrived_packets[8], arrived_bytes[8]; /* whatever it was */
 	uint64_t flows_started, flows_ended, flows_live;
+	uint64_t missing; /* numbers skipped in a flow and not seen since: lost, or still to come late */
 	uint64_t flows_refused; /* packets sent without a stamp because all flows_max flows were live */
 	uint64_t unstamped_sent; /* no room, no transport header, or refused; latency streams do not count */
 	uint64_t unstamped_arrived; /* neither a stamp nor a mark of flow statistics: unstamped ones, or somebody else's */
