@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "channel/message.h"
+#include "object/entry.h"
 
 /* What each kind may carry. */
 enum body {
@@ -10,21 +11,22 @@ enum body {
 	BODY_RESULT = 1 << 4, /* of a method, or nothing */
 	BODY_CALLERS = 1 << 5, /* TOKEN: (member, number) pairs, written as waiters */
 	BODY_SLOT = 1 << 6,
+	BODY_SINGLE_WRITER = 1 << 7, /* the class is one */
 };
 
 static const struct {
 	const char *name;
 	unsigned body;
 } kinds[SHOAL_MESSAGE_KINDS] = {
-	[SHOAL_LEASE_REQUEST] = { "lease_request", BODY_KEY },
-	[SHOAL_PASSED] = { "passed", BODY_KEY },
-	[SHOAL_RETURN] = { "return", BODY_KEY | BODY_WAITERS | BODY_OBJECT },
-	[SHOAL_REMOVE] = { "remove", BODY_KEY },
+	[SHOAL_LEASE_REQUEST] = { "lease_request", BODY_KEY | BODY_SINGLE_WRITER },
+	[SHOAL_PASSED] = { "passed", BODY_KEY | BODY_SINGLE_WRITER },
+	[SHOAL_RETURN] = { "return", BODY_KEY | BODY_SINGLE_WRITER | BODY_WAITERS | BODY_OBJECT },
+	[SHOAL_REMOVE] = { "remove", BODY_KEY | BODY_SINGLE_WRITER },
 	[SHOAL_CALL] = { "call", BODY_KEY | BODY_ARGUMENT },
-	[SHOAL_ABSENT] = { "absent", BODY_KEY },
-	[SHOAL_RECALL] = { "recall", BODY_KEY | BODY_WAITERS },
-	[SHOAL_GRANT] = { "grant", BODY_KEY | BODY_WAITERS | BODY_OBJECT },
-	[SHOAL_REMOVED] = { "removed", BODY_KEY },
+	[SHOAL_ABSENT] = { "absent", BODY_KEY | BODY_SINGLE_WRITER },
+	[SHOAL_RECALL] = { "recall", BODY_KEY | BODY_SINGLE_WRITER | BODY_WAITERS },
+	[SHOAL_GRANT] = { "grant", BODY_KEY | BODY_SINGLE_WRITER | BODY_WAITERS | BODY_OBJECT },
+	[SHOAL_REMOVED] = { "removed", BODY_KEY | BODY_SINGLE_WRITER },
 	[SHOAL_REPLY] = { "reply", BODY_RESULT },
 	[SHOAL_CALL_APPLIED] = { "call_applied", 0 },
 	[SHOAL_TOKEN] = { "token", BODY_SLOT | BODY_CALLERS },
@@ -39,6 +41,41 @@ static const struct {
 const char *shoal_message_kind_name(unsigned kind)
 {
 	return kind && kind < SHOAL_MESSAGE_KINDS ? kinds[kind].name : "unknown";
+}
+
+/* A record travels in one of these states, with bytes where the object lies at its key owner. */
+static const char *wrong_record(const struct shoal_message *message, const struct shoal_class *class)
+{
+	switch (message->method) {
+	case SHOAL_RECORD_FREE:
+		return class->pattern == SHOAL_SINGLE_WRITER && message->bytes ? NULL : "free record without its object";
+	case SHOAL_RECORD_LEASED:
+	case SHOAL_RECORD_RECALLED:
+		return class->pattern == SHOAL_SINGLE_WRITER && !message->bytes && message->holder < SHOAL_MEMBERS_MAX ?
+			NULL :
+			"leased record without its holder";
+	case SHOAL_RECORD_SHARED:
+		return class->pattern == SHOAL_MULTI_WRITER && message->bytes ? NULL : "shared record without its object";
+	default:
+		return "no state of a record";
+	}
+}
+
+/* What a kind needs beyond its parts' sizes. */
+static const char *wrong_meaning(const struct shoal_message *message, const struct shoal_class *class)
+{
+	switch (message->kind) {
+	case SHOAL_RECORD_MOVED:
+		return wrong_record(message, class);
+	case SHOAL_GRANT:
+		return !message->bytes == !(message->flags & SHOAL_MESSAGE_CONSTRUCT) ? "grant without its object" : NULL;
+	case SHOAL_PASSED:
+		return message->holder < SHOAL_MEMBERS_MAX ? NULL : "passed to nobody";
+	case SHOAL_RETURN:
+		return message->bytes ? NULL : "return without the object";
+	default:
+		return NULL;
+	}
 }
 
 static const char *wrong_bytes(const struct shoal_message *message, unsigned body, const struct shoal_class *class)
@@ -79,13 +116,17 @@ static const char *wrong_body(const struct shoal_message *message, const struct 
 		class = classes[message->class];
 		if (message->key_bytes != class->key_bytes)
 			return "key of another size";
+		if ((body & BODY_SINGLE_WRITER) && class->pattern != SHOAL_SINGLE_WRITER)
+			return "lease of a multi-writer class";
 	} else if (message->key_bytes) {
 		return "key where none belongs";
 	}
 	if ((body & BODY_SLOT) && message->slot >= SHOAL_SLOTS)
 		return "no such slot";
 	wrong = wrong_bytes(message, body, class);
-	return wrong ? wrong : wrong_waiters(message, body);
+	if (!wrong)
+		wrong = wrong_waiters(message, body);
+	return wrong ? wrong : wrong_meaning(message, class);
 }
 
 bool shoal_message_valid(const struct shoal_message *message, uint32_t available, const struct shoal_class *const *classes,

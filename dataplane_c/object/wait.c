@@ -107,6 +107,10 @@ void shoal_window_leave(struct shoal_space *space)
 {
 	struct shoal_wait *wait = space->window_first;
 
+	if (!space->outstanding) {
+		space->counters.stale_messages++; /* an answer that nobody has asked for */
+		return;
+	}
 	space->outstanding--;
 	if (!wait)
 		return;
