@@ -227,6 +227,7 @@ int main(int argc, char **argv)
 							    .window = 256,
 							    .microthreads_max = 64,
 							    .members_max = 64,
+							    .touch = true,
 							    .deadline_ns = SHOAL_NS_PER_S },
 		.nf = &shoal_nf,
 		.nf_state = make_nat(),

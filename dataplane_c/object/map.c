@@ -27,7 +27,7 @@ static uint32_t entry_stride(const struct shoal_class *class, uint32_t *object_o
 	return (uint32_t)(lines - bytes <= 4 || lines == SHOAL_CACHE_LINE ? lines : bytes);
 }
 
-static void *map_file(struct shoal_map *map, const char *directory, size_t *bytes)
+static void *map_file(struct shoal_map *map, const char *directory, size_t *bytes, bool touch)
 {
 	struct statfs filesystem;
 	int descriptor;
@@ -41,7 +41,7 @@ static void *map_file(struct shoal_map *map, const char *directory, size_t *byte
 		*bytes = round_up(*bytes, HUGE_PAGE);
 	memory = ftruncate(descriptor, (off_t)*bytes) ?
 			MAP_FAILED :
-			mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+			mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (touch ? MAP_POPULATE : 0), descriptor, 0);
 	if (memory == MAP_FAILED) {
 		int error = errno;
 
@@ -52,7 +52,7 @@ static void *map_file(struct shoal_map *map, const char *directory, size_t *byte
 	return memory;
 }
 
-static void *map_anonymous(size_t *bytes)
+static void *map_anonymous(size_t *bytes, bool touch)
 {
 	if (*bytes >= HUGE_PAGE)
 		*bytes = round_up(*bytes, HUGE_PAGE);
@@ -60,11 +60,13 @@ static void *map_anonymous(size_t *bytes)
 
 	if (memory != MAP_FAILED && *bytes >= HUGE_PAGE)
 		madvise(memory, *bytes, MADV_HUGEPAGE);
+	if (memory != MAP_FAILED && touch)
+		memset(memory, 0, *bytes);
 	return memory;
 }
 
 int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed,
-	const char *directory)
+	const char *directory, bool touch)
 {
 	size_t entries = (size_t)capacity + 1;
 	void *memory;
@@ -79,11 +81,11 @@ int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint3
 	map->high_water = 1;
 	map->buckets_count = (uint32_t)((uint64_t)capacity * 100 / LOAD_PERCENT / SHOAL_BUCKET_WAYS + 2);
 	map->buckets_bytes = (size_t)map->buckets_count * sizeof(struct shoal_bucket);
-	map->buckets = map_anonymous(&map->buckets_bytes);
+	map->buckets = map_anonymous(&map->buckets_bytes, touch);
 	if (map->buckets == MAP_FAILED)
 		return -errno;
 	map->slab_bytes = round_up(entries * map->stride, SHOAL_CACHE_LINE) + entries * sizeof(struct shoal_entry_cold);
-	memory = directory ? map_file(map, directory, &map->slab_bytes) : map_anonymous(&map->slab_bytes);
+	memory = directory ? map_file(map, directory, &map->slab_bytes, touch) : map_anonymous(&map->slab_bytes, touch);
 	if (memory == MAP_FAILED) {
 		int error = errno;
 

@@ -29,7 +29,7 @@ static void churn(const struct shoal_class *class, uint32_t capacity, uint64_t s
 	uint32_t present = 0;
 
 	random_state = seed * 2654435761u + 1;
-	assert_int_equal(shoal_map_init(&map, class, capacity, seed, NULL), 0);
+	assert_int_equal(shoal_map_init(&map, class, capacity, seed, NULL, false), 0);
 	for (unsigned step = 0; step < capacity * 20; step++) {
 		uint32_t number = (uint32_t)(random_next() % (capacity * 2));
 		uint8_t key[16] = { 0 };
@@ -68,7 +68,7 @@ static void test_resident_bytes(void **state)
 	struct shoal_map map;
 	uint32_t capacity = 1000000;
 
-	assert_int_equal(shoal_map_init(&map, &class8, capacity, 1, NULL), 0);
+	assert_int_equal(shoal_map_init(&map, &class8, capacity, 1, NULL, false), 0);
 	size_t resident = map.slab_bytes + map.buckets_bytes;
 
 	/* Beyond key and payload, at the configured load. */
@@ -82,10 +82,10 @@ static void test_file(void **state)
 	struct shoal_map map, second;
 
 	assert_non_null(mkdtemp(directory));
-	assert_int_equal(shoal_map_init(&map, &class8, 100, 1, directory), 0);
+	assert_int_equal(shoal_map_init(&map, &class8, 100, 1, directory, false), 0);
 	assert_int_equal(access(map.path, R_OK | W_OK), 0);
 	/* A slab that is there already belongs to somebody. */
-	assert_int_equal(shoal_map_init(&second, &class8, 100, 1, directory), -EEXIST);
+	assert_int_equal(shoal_map_init(&second, &class8, 100, 1, directory, false), -EEXIST);
 	shoal_map_fini(&map);
 	assert_int_equal(rmdir(directory), 0);
 }

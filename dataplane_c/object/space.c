@@ -63,7 +63,7 @@ int shoal_space_init(struct shoal_space *space, struct shoal_space_context *cont
 		error = -ENOMEM;
 	for (unsigned i = 0; i < config->classes_count && !error; i++)
 		error = shoal_map_init(&space->maps[i], config->classes[i], config->objects_max, config->hash_seed,
-			config->slab_directory);
+			config->slab_directory, config->touch && config->classes[i]->pattern == SHOAL_SINGLE_WRITER);
 	if (error) {
 		shoal_space_fini(space);
 		return error;

@@ -48,6 +48,7 @@ struct shoal_space_config {
 	uint64_t deadline_ns; /* of a take or an exact call */
 	uint64_t resend_ns;
 	const char *slab_directory; /* NULL: slabs without a file */
+	bool touch; /* the memory of single-writer classes at start, so that packets find it there */
 };
 
 struct shoal_space_counters {

@@ -75,6 +75,7 @@ static int open_worker(struct shoal_instance *instance)
 			.members_max = SHOAL_MEMBERS_MAX,
 			.deadline_ns = config->take_deadline_ms * SHOAL_NS_PER_MS,
 			.resend_ns = RESEND_NS,
+			.touch = true,
 			.slab_directory = config->slab_directory[0] ? config->slab_directory : NULL },
 		.nf = nf,
 		.nf_state = instance->nf_state,
