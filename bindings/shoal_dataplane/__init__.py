@@ -18,6 +18,16 @@ from shoal_dataplane.constants import (
 )
 from shoal_dataplane.door import DataplaneError
 from shoal_dataplane.eal import Eal
+from shoal_dataplane.generator import (
+    LATENCY_BUCKETS,
+    STAMP_BYTES,
+    Generator,
+    GeneratorConfig,
+    GeneratorRun,
+    Preview,
+    PreviewPacket,
+    latency_bucket_ns,
+)
 from shoal_dataplane.instance import Instance, InstanceConfig
 from shoal_dataplane.plan import Plan, Progress, Stage
 from shoal_dataplane.ring_pair import create_ring_pair
@@ -25,25 +35,51 @@ from shoal_dataplane.runner import IdlePolicy, Runner, RunnerConfig
 from shoal_dataplane.splitter import RedirectProgress, Splitter, SplitterConfig
 from shoal_dataplane.state import ClassInformation, StatePlace, StateRow
 from shoal_dataplane.statistics import Statistic, StatisticKind
+from shoal_dataplane.stream import (
+    STREAM_DUMMY,
+    GroupKind,
+    Instruction,
+    InstructionKind,
+    RateKind,
+    Stream,
+    StreamMode,
+    VariableOperation,
+)
+from shoal_dataplane.traffic import Counters, Latency, PacketGroup, StreamCounters, Totals, TrafficRow
 
 __all__ = [
     "CLASSES_MAX",
     "KEY_BYTES_MAX",
+    "LATENCY_BUCKETS",
     "MEMBERS_MAX",
     "MEMBER_NONE",
     "NF_PORTS_MAX",
     "OBJECT_BYTES_MAX",
     "SLOTS",
     "SLOTS_PER_STEERING",
+    "STAMP_BYTES",
     "STEERING_SLOTS",
+    "STREAM_DUMMY",
     "ClassInformation",
+    "Counters",
     "DataplaneError",
     "Eal",
+    "Generator",
+    "GeneratorConfig",
+    "GeneratorRun",
+    "GroupKind",
     "IdlePolicy",
     "Instance",
     "InstanceConfig",
+    "Instruction",
+    "InstructionKind",
+    "Latency",
+    "PacketGroup",
     "Plan",
+    "Preview",
+    "PreviewPacket",
     "Progress",
+    "RateKind",
     "RedirectProgress",
     "Runner",
     "RunnerConfig",
@@ -54,5 +90,12 @@ __all__ = [
     "StateRow",
     "Statistic",
     "StatisticKind",
+    "Stream",
+    "StreamCounters",
+    "StreamMode",
+    "Totals",
+    "TrafficRow",
+    "VariableOperation",
     "create_ring_pair",
+    "latency_bucket_ns",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from shoal_dataplane.constants import STEERING_SLOTS
 from shoal_dataplane.door import check, check_created, ffi, lib, put_text
+from shoal_dataplane.generator import Generator
 from shoal_dataplane.handle import Handle
 from shoal_dataplane.plan import bits_of, to_bits
 from shoal_dataplane.runner import Runner
@@ -64,6 +65,10 @@ class Splitter(Handle):
 
     def attach_port(self, nf_port: int, devargs: str) -> None:
         check(lib.shoal_splitter_attach_port(self.pointer, nf_port, devargs.encode()))
+
+    def attach_generator(self, nf_port: int, generator: Generator) -> None:
+        """The generator's end at an NF port becomes the splitter's port. Close the splitter before the generator."""
+        check(lib.shoal_splitter_attach_generator(self.pointer, nf_port, generator.pointer))
 
     def attach_member(self, member: int) -> int:
         """Makes the packet ring of a member; the descriptor for it is the caller's."""

@@ -27,6 +27,7 @@ async def serve(directory: ProcessDirectory) -> None:
         try:
             await stop.wait()
         finally:
+            service.end_streams()
             await server.stop(GRACE_S)
             await service.close()
 

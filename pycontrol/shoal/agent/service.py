@@ -117,6 +117,10 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._stop.set()
         return common_pb2.StopReply()
 
+    def end_streams(self) -> None:
+        """Lets who watches events go, so that the server's end need not wait for them."""
+        self._events.close()
+
     async def close(self) -> None:
         """Takes everything down: first what comes in, last the worker."""
         await self._packets.close()
@@ -127,7 +131,6 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         worker, self._worker = self._worker, None
         if worker is not None:
             await self._thread.run(worker.close)
-        self._events.close()
         self._thread.close()
 
     # --- packets and peers

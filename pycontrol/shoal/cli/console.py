@@ -32,17 +32,17 @@ EXIT_DEADLINE: Final = 7
 EXIT_INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = """\
-[bold]Exit codes[/bold]
+**Exit codes**
 
-  0  done
-  1  it failed, or a check found a fault
-  2  the command line is wrong
-  3  no controller answers
-  4  the configuration file is refused
-  5  what was named does not exist
-  6  refused: not in this state, or a limit would be passed
-  7  it did not happen in time
-130  interrupted
+* 0: done
+* 1: it failed, or a check found a fault
+* 2: the command line is wrong
+* 3: no controller answers
+* 4: the configuration file is refused
+* 5: what was named does not exist
+* 6: refused: not in this state, or a limit would be passed
+* 7: it did not happen in time
+* 130: interrupted
 """
 
 _CODES: Final[tuple[tuple[type[Exception], int], ...]] = (

@@ -14,7 +14,7 @@ from shoal.cli.console import EXIT_CODES, make_target, output
 app = typer.Typer(
     name="shoal",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     epilog=EXIT_CODES,
@@ -49,10 +49,10 @@ def shoal(
 ) -> None:
     """Run one network function as a shoal of instances that join and leave under traffic.
 
-    [bold]shoal up FILE.yaml[/bold] starts a deployment, [bold]shoal scale nat 3[/bold] changes the number of its
-    instances without losing a packet, [bold]shoal status[/bold] and [bold]shoal events[/bold] show what goes on,
-    [bold]shoal down[/bold] ends it. [bold]shoal doctor[/bold] says whether this machine is fit, and how to mend what
-    is not. [bold]shoal VERB --help[/bold] tells more of each.
+    `shoal up FILE.yaml` starts a deployment, `shoal scale nat 3` changes the number of its
+    instances without losing a packet, `shoal status` and `shoal events` show what goes on,
+    `shoal down` ends it. `shoal doctor` says whether this machine is fit, and how to mend what
+    is not. `shoal VERB --help` tells more of each.
     """
     context.obj = make_target(directory or run_directory.default(), address)
 

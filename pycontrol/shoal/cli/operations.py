@@ -55,7 +55,7 @@ def up(
     is started where none runs; it stays, and so do the instances, until `shoal down`. Ctrl-C while it starts takes
     everything down again.
 
-    Example: [bold]shoal up nat.yaml[/bold]
+    Example: `shoal up nat.yaml`
     """
     try:
         text = file.read_text()
@@ -125,7 +125,7 @@ def scale(
     hand over all that they hold before they end. Nothing is lost and no flow is reordered. One change runs at a time;
     others wait. Ctrl-C leaves the change running.
 
-    Example: [bold]shoal scale nat 3[/bold]
+    Example: `shoal scale nat 3`
     """
     operate(context, lambda client: client.scale(name, instances), as_json=json)
 

@@ -97,8 +97,8 @@ def get(
 ) -> None:
     """Show one object, and what each instance knows of it.
 
-    Example: [bold]shoal state get nat.mapping 10.0.0.1:1234/udp[/bold], or with named fields
-    [bold]shoal state get nat.mapping address=10.0.0.1 port=1234 protocol=udp[/bold]
+    Example: `shoal state get nat.mapping 10.0.0.1:1234/udp`, or with named fields
+    `shoal state get nat.mapping address=10.0.0.1 port=1234 protocol=udp`
     """
 
     async def work() -> tuple[StateObject, ...]:

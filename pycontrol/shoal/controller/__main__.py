@@ -68,8 +68,8 @@ async def serve(run_directory: RunDirectory, listen: str) -> None:
             await server.start()
             await stop.wait()
         finally:
-            await server.stop(GRACE_S)
             events.close()
+            await server.stop(GRACE_S)
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
             await metrics.close()

@@ -104,6 +104,10 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
         self._stop.set()
         return common_pb2.StopReply()
 
+    def end_streams(self) -> None:
+        """Lets who watches events go, so that the server's end need not wait for them."""
+        self._events.close()
+
     async def close(self) -> None:
         await self._members.close()
         if self._exporter is not None:
@@ -111,7 +115,6 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
         plane, self._plane = self._plane, None
         if plane is not None:
             await self._thread.run(plane.close)
-        self._events.close()
         self._thread.close()
 
     # --- members and table
