@@ -43,11 +43,15 @@ class Program:
 
     async def until(self, key: str, deadline_s: float) -> Any:
         """Reads JSON lines up to one that has the key; its value."""
+        return (await self.message(key, deadline_s))[key]
+
+    async def message(self, key: str, deadline_s: float) -> dict[str, Any]:
+        """Reads JSON lines up to one that has the key; all of it."""
         async with asyncio.timeout(deadline_s):
             while True:
-                message = json.loads(await self.line(deadline_s))
+                message: dict[str, Any] = json.loads(await self.line(deadline_s))
                 if key in message:
-                    return message[key]
+                    return message
 
     async def until_bytes(self, least: int, deadline_s: float) -> None:
         """Reads progress until that many bytes have come."""

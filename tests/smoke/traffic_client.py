@@ -2,12 +2,12 @@
 """The client of the smoke tests. Prints JSON lines; commands come on standard input, and its end ends the client.
 
 `traffic_client.py download SERVER PORT SOURCE BYTES` prints {"public"} once connected, {"bytes"} at each percent, and
-at last {"sha256", "bytes"}.
+at last {"sha256", "bytes", "ended"} with the time.
 
 `traffic_client.py converse SERVER PORT CONNECTIONS SOURCE…` opens connections from the sources in turn, each of which
-sends a line, waits for the answer, and so on. It prints {"ready": N} when all had an answer; for each line on
-standard input {"mark": N} when all had another answer since; at the end a summary: {"connections": [{"source",
-"public", "answers", "fault"}]}.
+sends a line, waits for the answer, and so on. The line `publics` is answered by {"publics": [[source, public], …]}.
+It prints {"ready": N} when all had an answer; for each line on standard input {"mark": N} when all had another answer
+since; at the end a summary: {"connections": [{"source", "public", "answers", "fault"}]}.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import asyncio
 import hashlib
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 
 CONNECT_DEADLINE_S = 20.0
@@ -52,7 +53,7 @@ async def download(server: str, port: int, source: str, length: int) -> None:
             told = received * 100 // length
             say(bytes=received)
     writer.close()
-    say(sha256=hashed.hexdigest(), bytes=received)
+    say(sha256=hashed.hexdigest(), bytes=received, ended=time.monotonic())
 
 
 @dataclass
@@ -127,8 +128,11 @@ async def converse(server: str, port: int, connections: int, sources: list[str])
             group.create_task(conversations.hold(conversation, server, port))
         say(ready=await conversations.another_answer())
         reader = await commands()
-        while await reader.readline():
-            say(mark=await conversations.another_answer())
+        while line := await reader.readline():
+            if line == b"publics\n":
+                say(publics=[(conversation.source, conversation.public) for conversation in conversations.all])
+            else:
+                say(mark=await conversations.another_answer())
         conversations.end()
     say(connections=[asdict(conversation) for conversation in conversations.all])
 
