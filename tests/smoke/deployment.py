@@ -18,12 +18,11 @@ SHOAL = str(Path(sys.executable).with_name("shoal"))
 NAT = """\
 network_function:
   name: nat
-  settings: {{ public: "{public}" }}
+  settings: {{ public_addresses: "{public}", inside_prefixes: 16.0.0.0/8 }}
 ports:
   inside: {{ device: "net_af_packet0,iface={inside}" }}
   outside: {{ device: "net_af_packet1,iface={outside}" }}
-instances: {{ count: 1, objects: 16384, packets: 16384 }}
-splitter: {{ packets: 32768 }}
+instances: {{ count: 1 }}
 """
 
 

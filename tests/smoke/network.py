@@ -42,6 +42,10 @@ class Namespace:
         output = _run(self.command("cat", *(f"{folder}/{name}" for name in names)))
         return dict(zip(names, map(int, output.split()), strict=True))
 
+    def sent_bytes(self, link: str) -> int:
+        """Bytes that have left by a link."""
+        return int(_run(self.command("cat", f"/sys/class/net/{link}/statistics/tx_bytes")))
+
 
 def _run(command: Sequence[str], text: str = "") -> str:
     answer = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30)

@@ -2,6 +2,7 @@
 """The instance's gRPC servant: turns the controller's calls into calls of the worker."""
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from shoal import conversion
 from shoal.agent.packets import Packets
-from shoal.agent.peers import Peers
+from shoal.agent.peers import CONNECT_DEADLINE_S, Peers
 from shoal.agent.worker import Worker, WorkerConfig, plan_of
 from shoal.errors import RefusedError, StaleTermError
 from shoal.event_log import EventLog
@@ -18,6 +19,9 @@ from shoal.model import InstanceReport, Peer
 from shoal.process_host import ControlThread
 from shoal.proto import common_pb2, instance_pb2, instance_pb2_grpc
 from shoal.run_directory import ProcessDirectory, make_private
+from shoal_dataplane import DataplaneError, Plan
+
+CONNECT_POLL_S = 0.02
 
 Context = Any
 
@@ -169,8 +173,20 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
             request.expected_objects,
         )
         await peers.connect({peer.member: peer for peer in (*now, *following)}.values())
-        await self._thread.run(worker.instance.learn, plan)
+        await self._learn(worker, plan)
         return await self._stage_reply()
+
+    async def _learn(self, worker: Worker, plan: Plan) -> None:
+        """A channel by TCP comes up while the worker polls; until then it refuses the plan."""
+        until = asyncio.get_running_loop().time() + CONNECT_DEADLINE_S
+        while True:
+            try:
+                await self._thread.run(worker.instance.learn, plan)
+                return
+            except DataplaneError as error:
+                if error.code != errno.ENOTCONN or asyncio.get_running_loop().time() > until:
+                    raise
+            await asyncio.sleep(CONNECT_POLL_S)
 
     async def Abandon(self, request: Any, context: Context) -> Any:
         return await self._stage(request, "abandon")

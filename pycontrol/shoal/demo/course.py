@@ -104,7 +104,9 @@ class Course:
             await asyncio.sleep(min(0.5, max(0.0, until - self._observer.now_s)))
 
     async def _phase(self, instances: int, *, first: bool = False) -> None:
-        name = f"{instances} {'instance' if instances == 1 else 'instances'}{'' if first or instances > 1 else ' again'}"
+        name = (
+            f"{instances} {'instance' if instances == 1 else 'instances'}{'' if first or instances > 1 else ' again'}"
+        )
         if first:
             self._doing = "warming up"
             await asyncio.sleep(WARM_UP_S)
@@ -140,5 +142,3 @@ class Course:
             instances=observed.ledger.instances,
             balance=Balance(traffic.sent, traffic.received, observed.ledger.drops),
         )
-
-

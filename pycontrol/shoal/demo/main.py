@@ -25,7 +25,7 @@ CONFIG: Final = """\
 name: demo
 network_function:
   name: nat
-  settings: {public: "203.0.113.0/28"}
+  settings: {public_addresses: 203.0.113.0/28, inside_prefixes: 16.0.0.0/8}
 ports:
   inside: {device: traffic}
   outside: {device: traffic}

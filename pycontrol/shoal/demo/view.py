@@ -60,6 +60,6 @@ def _instances(observed: Observed) -> RenderableType:
 
 def _events(observed: Observed) -> RenderableType:
     parts = [f"{event.kind} at {event.start_s:.1f} s" for event in observed.timeline.events]
-    return Text(f"objects moved {observed.ledger.objects_moved:,}, parked {observed.ledger.parked:,}; " + ", ".join(parts))
-
-
+    return Text(
+        f"objects moved {observed.ledger.objects_moved:,}, parked {observed.ledger.parked:,}; " + ", ".join(parts)
+    )
