@@ -108,7 +108,7 @@ class Stream:
 
 
 class NativeStream:
-    """A stream in C's memory, with all that its pointers lead to. Hold on to it for as long as C reads the structure."""
+    """A stream in C's memory, with all that its pointers lead to. Hold on to it while C reads the structure."""
 
     def __init__(self, stream: Stream) -> None:
         self._kept: list[Any] = []

@@ -52,8 +52,9 @@ def up(
     """Start a deployment: controller, splitter and instances.
 
     The file is taken as a whole or refused as a whole, each fault with its line, its field and the reason. A controller
-    is started where none runs; it stays, and so do the instances, until `shoal down`. Ctrl-C while it starts takes
-    everything down again.
+    is started where none runs; it stays, and so do the instances, until `shoal down`. A controller that has ended is
+    replaced in the same way: the new one takes the running instances up. Ctrl-C while it starts takes everything down
+    again.
 
     Example: `shoal up nat.yaml`
     """

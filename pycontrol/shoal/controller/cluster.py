@@ -3,7 +3,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,7 +86,7 @@ class Cluster:
         config = parse(text, file)
         nf_path, description = self._described(config, file)
         if self.config is not None:
-            raise RefusedError(f"{self.config.deployment} is deployed already: `shoal down` first")
+            return self.begin(Operation(f"deploy {config.deployment}", self._deployed_already(text)))
         self.config, self.description = config, description
 
         async def work(report: Report) -> OperationUpdate:
@@ -98,6 +98,17 @@ class Cluster:
                 raise
 
         return self.begin(Operation(f"deploy {config.deployment}", work))
+
+    def _deployed_already(self, text: str) -> Callable[[Report], Awaitable[OperationUpdate]]:
+        """The same file again changes nothing; another one is refused."""
+        name, before = self.deployed.deployment, self._store.deployment()
+
+        async def work(_: Report) -> OperationUpdate:
+            if before is None or before.text != text:
+                raise RefusedError(f"{name} is deployed already, and otherwise: `shoal down` first")
+            return OperationUpdate("done", f"{name} is up already: {_count(before.instances_wanted)}", done=True)
+
+        return work
 
     def _described(self, config: Config, file: str) -> tuple[Path, Description]:
         """What only the NF itself can tell of the file: whether it exists, and its ports."""

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from shoal.doctor import directories, machine
+from shoal.doctor.finding import Finding, Severity
+from shoal.run_directory import RunDirectory
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A machine's files, as the checks read them: all well."""
+    for folder in ("proc/self", "sys/class/net/eth0", "dev/hugepages", "usr/lib/x/dpdk/pmds-23.0"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text("HugePages_Free:     1024\nHugepagesize:       2048 kB\n")
+    (tmp_path / "proc/mounts").write_text("none /dev/hugepages hugetlbfs rw 0 0\n")
+    (tmp_path / "proc/self/status").write_text("CapEff:\t000001ffffffffff\n")
+    (tmp_path / "sys/class/net/eth0/operstate").write_text("up\n")
+    (tmp_path / "usr/lib/x/dpdk/pmds-23.0/librte_net_null.so.23").touch()
+    return tmp_path
+
+
+def severities(findings: Iterable[Finding]) -> list[Severity]:
+    return [finding.severity for finding in findings]
+
+
+CHECKS = (machine.hugepages, machine.hugepage_files, machine.dpdk, machine.ports, machine.permissions)
+
+
+def test_a_fit_machine_has_no_fault_and_no_remark(root: Path) -> None:
+    for check in CHECKS:
+        assert set(severities(check(root))) == {Severity.GOOD}, check
+
+
+def test_each_fault_comes_with_its_remedy(root: Path) -> None:
+    (root / "proc/meminfo").write_text("HugePages_Free: 1\nHugepagesize: 2048 kB\n")
+    (root / "proc/mounts").write_text("")
+    (root / "proc/self/status").write_text("CapEff:\t0000000000000000\n")
+    (root / "sys/class/net/eth0/operstate").write_text("down\n")
+    (root / "usr/lib/x/dpdk/pmds-23.0/librte_net_null.so.23").unlink()
+    found = [finding for check in CHECKS for finding in check(root) if finding.severity is not Severity.GOOD]
+    assert [finding.subject for finding in found] == [
+        "hugepages",
+        "hugetlbfs",
+        "DPDK's drivers",
+        "ports",
+        "permissions",
+    ]
+    assert all(finding.remedy for finding in found)
+    assert [finding.subject for finding in found if finding.severity is Severity.FAULT] == ["DPDK's drivers"]
+
+
+def test_a_hugepage_file_that_nobody_maps_is_told(root: Path) -> None:
+    (root / "dev/hugepages/shoalmap_0").touch()
+    assert severities(machine.hugepage_files(root)) == [Severity.REMARK]
+    (root / "proc/7").mkdir()
+    (root / "proc/7/maps").write_text("7f00-7f01 rw-s 0 00:1 1 /dev/hugepages/shoalmap_0\n")
+    assert severities(machine.hugepage_files(root)) == [Severity.GOOD]
+
+
+def test_a_run_directory_open_to_others_is_a_fault(run_directory: RunDirectory) -> None:
+    directory = run_directory
+    assert severities(directories.run_directory(directory)) == [Severity.GOOD]
+    directory.create()
+    assert severities(directories.run_directory(directory)) == [Severity.GOOD]
+    directory.path.chmod(0o755)
+    assert severities(directories.run_directory(directory)) == [Severity.FAULT]
+
+
+def test_what_a_crash_left_is_told(run_directory: RunDirectory) -> None:
+    directory = run_directory
+    directory.create()
+    instance = directory.instance("nat-1")
+    instance.path.mkdir()
+    instance.pid_file.write_text('{"pid": 1, "start_ticks": 1}')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stale:
+        stale.bind(str(instance.socket))
+    assert severities(directories.processes(directory)) == [Severity.REMARK]
+    assert severities(directories.sockets(directory)) == [Severity.REMARK]
+
+
+def test_a_socket_with_a_listener_is_good(run_directory: RunDirectory) -> None:
+    directory = run_directory
+    directory.create()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(directory.controller.peers))
+        listener.listen()
+        assert severities(directories.sockets(directory)) == [Severity.GOOD]

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+import socket
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from shoal.errors import InvalidRequestError, UnreachableError
+from shoal.metrics import Exporter, Sample, split_address
+from shoal_dataplane import Statistic, StatisticKind
+
+ROWS = (
+    Statistic("packets_received_total", "port", "inside", StatisticKind.COUNTER, 7),
+    Statistic("packets_received_total", "port", "outside", StatisticKind.COUNTER, 8),
+    Statistic("parked_packets", "", "", StatisticKind.GAUGE, 3),
+    Statistic("take_seconds", "le", "999", StatisticKind.HISTOGRAM, 2),
+    Statistic("take_seconds", "le", "+Inf", StatisticKind.HISTOGRAM, 5),
+    Statistic("take_seconds", "le", "sum", StatisticKind.HISTOGRAM, 4_000_000_000),
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def scraped(samples: tuple[Sample, ...]) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    address = f"127.0.0.1:{free_port()}"
+    exporter = Exporter(address, lambda: samples)
+    try:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    finally:
+        exporter.close()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_rows_become_metrics_with_the_labels_of_their_component() -> None:
+    found = scraped((Sample({"instance": "nat-1"}, ROWS), Sample({"instance": "nat-2"}, ROWS[:1])))
+    one, two = ("instance", "nat-1"), ("instance", "nat-2")
+    assert found["shoal_packets_received_total", (one, ("port", "outside"))] == 8
+    assert found["shoal_packets_received_total", (two, ("port", "inside"))] == 7
+    assert found["shoal_parked_packets", (one,)] == 3
+
+
+def test_a_histogram_is_told_in_seconds() -> None:
+    found = scraped((Sample({}, ROWS),))
+    assert found["shoal_take_seconds_bucket", (("le", "9.99e-07"),)] == 2
+    assert found["shoal_take_seconds_bucket", (("le", "+Inf"),)] == 5
+    assert found["shoal_take_seconds_count", ()] == 5
+    assert found["shoal_take_seconds_sum", ()] == 4
+
+
+def test_an_address_that_is_taken_is_told() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UnreachableError, match="can't serve metrics"):
+            Exporter(f"127.0.0.1:{taken.getsockname()[1]}", lambda: ())
+
+
+@pytest.mark.parametrize("address", ["", "9464", "host:", ":9464", "host:0", "host:65536", "host:x"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        split_address(address)
