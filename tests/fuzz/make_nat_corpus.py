@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writes the seed corpus of the NAT's fuzz target: the parser's IPv4 frames, each in both directions, with right checksums
-and with those that they came with.
+"""Writes the seed corpus of the NAT's fuzz target: the parser's IPv4 frames, each in both directions, with right
+checksums and with those that they came with.
 
 python3 tests/fuzz/make_nat_corpus.py tests/fuzz/corpus/parse tests/fuzz/corpus/nat
 """

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,10 +18,3 @@ def nat_network(request: pytest.FixtureRequest) -> Iterator[Network]:
         yield made
         if request.session.testsfailed > failed_before:
             print(f"dropped by the links: {made.link_drops()}")
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A short path: a Unix socket's must not exceed 107 characters."""
-    with tempfile.TemporaryDirectory(prefix="shoal-") as made:
-        yield Path(made)

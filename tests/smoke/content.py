@@ -13,7 +13,7 @@ SEED = 20240229
 
 def blocks(length: int) -> Iterator[bytes]:
     """The file's bytes. Each block has its number in it, so that none can stand for another."""
-    filling = random.Random(SEED).randbytes(BLOCK_BYTES - 8)  # noqa: S311 - not for secrets
+    filling = random.Random(SEED).randbytes(BLOCK_BYTES - 8)
     for number in range((length + BLOCK_BYTES - 1) // BLOCK_BYTES):
         yield (number.to_bytes(8, "big") + filling)[: length - number * BLOCK_BYTES]
 

@@ -20,8 +20,8 @@ network_function:
   name: nat
   settings: {{ public_addresses: "{public}", inside_prefixes: 16.0.0.0/8 }}
 ports:
-  inside: {{ device: "net_af_packet0,iface={inside}" }}
-  outside: {{ device: "net_af_packet1,iface={outside}" }}
+  inside: {{ device: "net_af_packet0,iface={inside},framecnt=16384" }}
+  outside: {{ device: "net_af_packet1,iface={outside},framecnt=16384" }}
 instances: {{ count: 1 }}
 """
 

@@ -120,25 +120,30 @@ class Network:
 
 
 @contextlib.contextmanager
-def network(clients: int = 64, public: int = 4) -> Iterator[Network]:
-    """The NAT passes frames on with their MAC addresses as they are, so both ends know each other's by heart: no
-    ARP."""
+def network(clients: int = 64, public: int = 4, *, addressed: bool = True) -> Iterator[Network]:
+    """The NAT passes frames on with their MAC addresses as they are, so both ends know each other's by heart: no ARP.
+    Not addressed: the kernels at both ends have no address, and say nothing of their own."""
     with namespace("client") as client, namespace("nat") as nat, namespace("server") as server:
         made = Network(
             client, nat, server, tuple(addresses("16.0.0.1", clients)), tuple(addresses("203.0.113.1", public))
         )
         link(client, "c0", nat, made.inside)
         link(server, "s0", nat, made.outside)
-        client.ip(
-            f"link set c0 address {CLIENT_MAC}",
-            *(f"address add {address}/32 dev c0" for address in made.client_addresses),
-            f"neighbour add {made.server_address} lladdr {SERVER_MAC} dev c0 nud permanent",
-            f"route add {made.server_address}/32 dev c0 src {made.client_addresses[0]}",
-        )
-        server.ip(
-            f"link set s0 address {SERVER_MAC}",
-            f"address add {made.server_address}/32 dev s0",
-            *(f"neighbour add {address} lladdr {CLIENT_MAC} dev s0 nud permanent" for address in made.public_addresses),
-            *(f"route add {address}/32 dev s0" for address in made.public_addresses),
-        )
+        if addressed:
+            _address(made)
         yield made
+
+
+def _address(made: Network) -> None:
+    made.client.ip(
+        f"link set c0 address {CLIENT_MAC}",
+        *(f"address add {address}/32 dev c0" for address in made.client_addresses),
+        f"neighbour add {made.server_address} lladdr {SERVER_MAC} dev c0 nud permanent",
+        f"route add {made.server_address}/32 dev c0 src {made.client_addresses[0]}",
+    )
+    made.server.ip(
+        f"link set s0 address {SERVER_MAC}",
+        f"address add {made.server_address}/32 dev s0",
+        *(f"neighbour add {address} lladdr {CLIENT_MAC} dev s0 nud permanent" for address in made.public_addresses),
+        *(f"route add {address}/32 dev s0" for address in made.public_addresses),
+    )

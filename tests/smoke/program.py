@@ -24,22 +24,47 @@ class ProgramError(RuntimeError):
 class Program:
     """One running program."""
 
-    def __init__(self, process: asyncio.subprocess.Process, errors: list[str]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._errors = errors
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._errors: list[str] = []
+        self._latest: dict[str, Any] = {}
+
+    async def listen(self) -> None:
+        """Takes what it says until it ends."""
+        stdout, stderr = self._process.stdout, self._process.stderr
+        assert stdout is not None
+        assert stderr is not None
+
+        async def lines() -> None:
+            while line := await stdout.readline():
+                self._lines.put_nowait(line.decode().strip())
+            self._lines.put_nowait(None)
+
+        async def errors() -> None:
+            while line := await stderr.readline():
+                self._errors.append(line.decode(errors="replace"))
+
+        await asyncio.gather(lines(), errors())
 
     async def line(self, deadline_s: float) -> str:
         """Its next line; ProgramError where it ends first or says nothing until the deadline."""
-        stdout = self._process.stdout
-        assert stdout is not None
         try:
             async with asyncio.timeout(deadline_s):
-                line = await stdout.readline()
+                line = await self._lines.get()
         except TimeoutError:
             raise ProgramError(f"said nothing for {deadline_s:.0f} s. {self._said()}") from None
-        if not line:
+        if line is None:
             raise ProgramError(f"ended with status {await self._process.wait()}. {self._said()}")
-        return line.decode().strip()
+        return line
+
+    def latest(self, key: str) -> Any:
+        """The value in the last line that had the key, of all that it has said by now; None: none had."""
+        while not self._lines.empty():
+            line = self._lines.get_nowait()
+            if line is not None:
+                self._latest.update(json.loads(line))
+        return self._latest.get(key)
 
     async def until(self, key: str, deadline_s: float) -> Any:
         """Reads JSON lines up to one that has the key; its value."""
@@ -84,19 +109,13 @@ async def program(where: Namespace, module: str, *arguments: object) -> AsyncIte
         stderr=asyncio.subprocess.PIPE,
         limit=1 << 22,
     )
-    errors: list[str] = []
-    listener = asyncio.create_task(_listen(process, errors), name=f"errors of {module}")
+    made = Program(process)
+    listener = asyncio.create_task(made.listen(), name=f"what {module} says")
     try:
-        yield Program(process, errors)
+        yield made
     finally:
         await _end(process)
         await listener
-
-
-async def _listen(process: asyncio.subprocess.Process, errors: list[str]) -> None:
-    assert process.stderr is not None
-    while line := await process.stderr.readline():
-        errors.append(line.decode(errors="replace"))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

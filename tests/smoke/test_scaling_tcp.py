@@ -31,20 +31,20 @@ EVENTS_AT = (0.15, 0.40, 0.65)
 @pytest.mark.timeout(300)
 async def test_download_survives_scaling(nat_network: Network, directory: Path) -> None:
     net = nat_network
-    serve = "tests.smoke.traffic_server", net.server_address, PORT, DOWNLOAD_RATE
-    talk = "tests.smoke.traffic_client", "converse", net.server_address, PORT, 64, *net.client_addresses
+    serve = (net.server_address, PORT, DOWNLOAD_RATE)
+    talk = ("converse", net.server_address, PORT, 64, *net.client_addresses)
     async with (
         deployed(net.nat, nat_config(net), directory) as deployment,
-        program(net.server, *serve) as server,
-        program(net.client, *talk) as talking,
+        program(net.server, "tests.smoke.traffic_server", *serve) as server,
+        program(net.client, "tests.smoke.traffic_client", *talk) as talking,
     ):
         assert await server.line(20) == "ready"
         assert await talking.until("ready", 60) == 64
         talking.tell("publics")
         publics = await talking.until("publics", 30)
         source = steering.source_that_moves(publics, STEPS)
-        download = "tests.smoke.traffic_client", "download", net.server_address, PORT, source, FILE_BYTES
-        async with program(net.client, *download) as downloading:
+        download = ("download", net.server_address, PORT, source, FILE_BYTES)
+        async with program(net.client, "tests.smoke.traffic_client", *download) as downloading:
             public = await downloading.until("public", 30)
             assert steering.slot_of(public) in steering.moved_at_every_event(STEPS)
             for share, instances in zip(EVENTS_AT, STEPS[1:], strict=True):
@@ -64,12 +64,12 @@ async def test_download_survives_scaling(nat_network: Network, directory: Path) 
 @pytest.mark.timeout(300)
 async def test_two_hundred_connections_survive_scaling(nat_network: Network, directory: Path) -> None:
     net = nat_network
-    serve = "tests.smoke.traffic_server", net.server_address, PORT, DOWNLOAD_RATE
-    talk = "tests.smoke.traffic_client", "converse", net.server_address, PORT, 200, *net.client_addresses
+    serve = (net.server_address, PORT, DOWNLOAD_RATE)
+    talk = ("converse", net.server_address, PORT, 200, *net.client_addresses)
     async with (
         deployed(net.nat, nat_config(net), directory) as deployment,
-        program(net.server, *serve) as server,
-        program(net.client, *talk) as talking,
+        program(net.server, "tests.smoke.traffic_server", *serve) as server,
+        program(net.client, "tests.smoke.traffic_client", *talk) as talking,
     ):
         assert await server.line(20) == "ready"
         assert await talking.until("ready", 60) == 200

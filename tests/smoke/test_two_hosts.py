@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Instances in two namespaces, as if on two hosts: packets come by ring, the state channel is TCP over the link between.
+"""Instances in two namespaces, as if on two hosts: packets come by ring, the state channel is TCP over the link
+between.
 
-┌ client ──────────┐    ┌ nat ───────────────────┐    ┌ server ───┐
-│ 16.0.0.1 … .64   c0 ─ inside  splitter  outside ─ s0   48.0.0.1 │
-└──────────────────┘    └─── rings ║ ─── ║ ──────┘    └───────────┘
-                        ┌ host-a ──╨─┐ ┌─╨ host-b ──┐
-                        │ instances  a0 ── b0  inst. │
-                        └────────────┘ └────────────┘
-                           10.9.0.1       10.9.0.2
+┌ client ──────────┐    ┌ nat ───────────────────┐    ┌ server ───┐ │ 16.0.0.1 … .64   c0 ─ inside  splitter  outside
+─ s0   48.0.0.1 │ └──────────────────┘    └─── rings ║ ─── ║ ──────┘    └───────────┘ ┌ host-a ──╨─┐ ┌─╨ host-b ──┐ │
+instances  a0 ── b0  inst. │ └────────────┘ └────────────┘ 10.9.0.1       10.9.0.2
 """
 
 from __future__ import annotations
@@ -45,12 +42,12 @@ async def test_connections_survive_scaling_over_tcp_channels(
 ) -> None:
     net = nat_network
     config = nat_config(net, HOSTS.format(addresses=ADDRESSES, names=[host.name for host in hosts]))
-    serve = "tests.smoke.traffic_server", net.server_address, PORT, 10**7
-    talk = "tests.smoke.traffic_client", "converse", net.server_address, PORT, 64, *net.client_addresses
+    serve = (net.server_address, PORT, 10**7)
+    talk = ("converse", net.server_address, PORT, 64, *net.client_addresses)
     async with (
         deployed(net.nat, config, directory) as deployment,
-        program(net.server, *serve) as server,
-        program(net.client, *talk) as talking,
+        program(net.server, "tests.smoke.traffic_server", *serve) as server,
+        program(net.client, "tests.smoke.traffic_client", *talk) as talking,
     ):
         assert await server.line(20) == "ready"
         assert await talking.until("ready", 60) == 64

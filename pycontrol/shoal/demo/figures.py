@@ -48,7 +48,8 @@ def instance_figures(component: ComponentStatistics) -> InstanceFigures:
 
 @dataclass
 class Ledger:
-    """The last that each component said, also of those that have ended since. A name may be used again by a later process."""
+    """The last that each component said, also of those that have ended since. A name may be used again by a later
+    process."""
 
     _last: dict[tuple[str, int], ComponentStatistics] = field(default_factory=dict)
 
