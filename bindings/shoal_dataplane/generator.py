@@ -36,6 +36,7 @@ class GeneratorRun:
 
     multiplier: float = 1.0
     duration_s: float = 0.0  # 0: no end but the streams' own
+    warm_up_ms: int = 0
     stamp: bool = True
     check_mappings: bool = False
     flow_idle_ms: int = 10000

@@ -46,6 +46,8 @@ class GroupKind(enum.IntEnum):
     LATENCY = lib.SHOAL_GROUP_LATENCY
 
 
+FRAME_BYTES_MIN: Final[int] = lib.SHOAL_FRAME_BYTES_MIN
+FRAME_BYTES_MAX: Final[int] = lib.SHOAL_FRAME_BYTES_MAX
 STREAM_DUMMY: Final[int] = lib.SHOAL_STREAM_DUMMY
 
 

@@ -17,7 +17,6 @@ class Counters:
     stamped_packets: int
     received_packets: int
     received_bytes: int
-    missing: int
     reordered: int
     duplicated: int
     corrupted: int
@@ -25,6 +24,11 @@ class Counters:
     @classmethod
     def from_native(cls, structure: Any) -> Self:
         return cls(*(getattr(structure, name) for name in cls.__slots__))
+
+    @property
+    def lost(self) -> int:
+        """Stamped packets that have not come (yet)."""
+        return self.stamped_packets - self.received_packets
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Totals:
     flows_started: int
     flows_ended: int
     flows_live: int
+    missing: int
     flows_refused: int
     unstamped_sent: int
     unstamped_arrived: int
@@ -91,6 +96,10 @@ class Totals:
     @classmethod
     def from_native(cls, structure: Any) -> Self:
         return cls(*(_plain(getattr(structure, name)) for name in cls.__slots__))
+
+    @property
+    def mapping_violations(self) -> int:
+        return self.mapping_changed + self.mapping_shared + self.mapping_misled
 
 
 @dataclass(frozen=True, slots=True)

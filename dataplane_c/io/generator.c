@@ -31,6 +31,8 @@ static void begin(struct shoal_generator *generator)
 	generator->starting = false;
 	generator->started_ns = generator->now_ns;
 	generator->origin_ns = generator->now_ns;
+	generator->warm_ns = generator->now_ns + generator->run.warm_up_ms * SHOAL_NS_PER_MS;
+	shoal_packet_groups_warm_up(generator->profile->groups, generator->warm_ns);
 	generator_rows_start(generator);
 }
 

@@ -91,7 +91,8 @@ static void take_latency(struct shoal_generator *generator, const struct shoal_s
 	/* The sink's time is the last poll's: it can be a moment before the packet's own, never half the range. */
 	if (latency_ns > SHOAL_STAMP_TIME_RANGE / 2)
 		latency_ns = 0;
-	shoal_latency_add(&generator->latency, latency_ns);
+	if (generator->now_ns >= generator->warm_ns)
+		shoal_latency_add(&generator->latency, latency_ns);
 	shoal_latency_add(&generator->rows.latency, latency_ns);
 }
 

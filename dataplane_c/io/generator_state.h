@@ -57,6 +57,7 @@ struct shoal_generator {
 	bool answering; /* from start to stop: answers are sent also when the streams have ended */
 	uint64_t now_ns;
 	uint64_t started_ns, ended_ns;
+	uint64_t warm_ns; /* from here on latencies enter the histogram */
 	uint64_t origin_ns; /* where virtual time 0 lies: started_ns and all slips */
 	struct shoal_generator_totals totals;
 	struct shoal_latency latency;

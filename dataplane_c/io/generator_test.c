@@ -270,6 +270,30 @@ static void latency_is_the_wires(void **state)
 	bench_fini(&bench);
 }
 
+static void warming_up_is_left_out(void **state)
+{
+	struct shoal_packet_group group;
+	struct shoal_latency latency;
+	struct bench bench;
+
+	bench_init(&bench, &bench_config);
+	assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE, BENCH_STREAM(bench_udp(40))), 0);
+	assert_int_equal(shoal_generator_add_stream(bench.generator, INSIDE,
+				 BENCH_STREAM(bench_udp(40), .group_kind = SHOAL_GROUP_LATENCY)),
+		0);
+	bench.run.warm_up_ms = 10;
+	bench_start(&bench, 0);
+	bench_pass(&bench, 10, 500000);
+	bench_pass(&bench, 5, 3000);
+	shoal_generator_latency(bench.generator, &latency);
+	assert_int_equal(latency.count, 5);
+	assert_int_equal(latency.max_ns, 3000);
+	assert_int_equal(shoal_generator_packet_group(bench.generator, 0, &group), 0);
+	assert_int_equal(group.latency.count, 5);
+	assert_int_equal(bench_stream(&bench, 0).there.received_packets, 15);
+	bench_fini(&bench);
+}
+
 static void rows_that_nobody_drains_are_counted(void **state)
 {
 	struct shoal_generator_config config = bench_config;
@@ -301,6 +325,7 @@ int main(void)
 		cmocka_unit_test(wrong_mappings_are_seen),
 		cmocka_unit_test(more_flows_than_room),
 		cmocka_unit_test(latency_is_the_wires),
+		cmocka_unit_test(warming_up_is_left_out),
 		cmocka_unit_test(rows_that_nobody_drains_are_counted),
 	};
 

@@ -37,6 +37,7 @@ struct shoal_packet_groups {
 	struct group *by_number[3][SHOAL_GROUPS_MAX]; /* borrows; first index: enum shoal_packet_group_kind */
 	uint32_t counts[3];
 	uint8_t start;
+	uint64_t warm_until_ns;
 };
 
 struct shoal_packet_groups *shoal_packet_groups_create(void)
@@ -158,6 +159,11 @@ void shoal_packet_groups_reset(struct shoal_packet_groups *groups)
 	}
 }
 
+void shoal_packet_groups_warm_up(struct shoal_packet_groups *groups, uint64_t until_ns)
+{
+	groups->warm_until_ns = until_ns;
+}
+
 void shoal_packet_groups_send(struct shoal_packet_groups *groups, const struct shoal_stream *stream, uint8_t nf_port,
 	uint8_t *frame, uint32_t length, uint64_t now_ns)
 {
@@ -214,7 +220,7 @@ static unsigned decade(uint64_t latency_ns)
 	return 45;
 }
 
-static void latency_check(struct group *group, uint64_t latency_ns)
+static void latency_check(struct group *group, uint64_t latency_ns, bool warm)
 {
 	struct shoal_packet_group *counters = &group->counters;
 	int64_t difference = (int64_t)latency_ns - group->last_latency_ns;
@@ -223,9 +229,11 @@ static void latency_check(struct group *group, uint64_t latency_ns)
 	counters->jitter_us += ((double)(difference < 0 ? -difference : difference) / 1000 - counters->jitter_us) / 16;
 	if (latency_ns > group->row_max_ns)
 		group->row_max_ns = latency_ns;
-	counters->decades[decade(latency_ns)]++;
 	group->row_sum_ns += latency_ns;
 	group->row_count++;
+	if (!warm)
+		return;
+	counters->decades[decade(latency_ns)]++;
 	shoal_latency_add(&counters->latency, latency_ns);
 }
 
@@ -245,7 +253,7 @@ static bool latency_receive(
 	group->counters.received_packets[nf_port]++;
 	group->counters.received_bytes[nf_port] += packet->length + SHOAL_FCS_BYTES;
 	sequence_check(group, payload.sequence);
-	latency_check(group, now_ns > payload.time_ns ? now_ns - payload.time_ns : 0);
+	latency_check(group, now_ns > payload.time_ns ? now_ns - payload.time_ns : 0, now_ns >= groups->warm_until_ns);
 	return true;
 }
 

@@ -27,6 +27,8 @@ SHOAL_MUST_USE int shoal_packet_groups_join(struct shoal_packet_groups *groups, 
 
 /* All counters to zero, all sequences to their start. */
 void shoal_packet_groups_reset(struct shoal_packet_groups *groups);
+/* Latencies before this moment do not enter the histograms. */
+void shoal_packet_groups_warm_up(struct shoal_packet_groups *groups, uint64_t until_ns);
 /* The stream's frame is about to be sent; for a latency group writes its payload. */
 void shoal_packet_groups_send(struct shoal_packet_groups *groups, const struct shoal_stream *stream, uint8_t nf_port,
 	uint8_t *frame, uint32_t length, uint64_t now_ns);

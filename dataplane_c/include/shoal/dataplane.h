@@ -361,6 +361,7 @@ struct shoal_generator_config {
 struct shoal_generator_run {
 	double multiplier; /* of all rates but latency streams' */
 	double duration_s; /* 0: no end but the streams' own */
+	uint32_t warm_up_ms; /* latencies of this first time do not enter the histograms; all else counts */
 	int stamp; /* 0: frames are exactly the profile's, and only flow statistics are checked */
 	int check_mappings; /* each source keeps one public address and port while it lives, shared with no other */
 	uint32_t flow_idle_ms; /* must be below the NF's shortest idle time: only live flows' mappings are compared */
