@@ -15,6 +15,7 @@ from tests.smoke.network import Namespace
 
 ROOT = Path(__file__).resolve().parents[2]
 END_DEADLINE_S = 10.0
+READY_DEADLINE_S = 30.0
 
 
 class ProgramError(RuntimeError):
@@ -98,8 +99,10 @@ class Program:
 
 
 @contextlib.asynccontextmanager
-async def program(where: Namespace, module: str, *arguments: object) -> AsyncIterator[Program]:
-    """Runs `python -m MODULE ARGUMENTS` in the namespace."""
+async def program(
+    where: Namespace, module: str, *arguments: object, ready: str | None = None
+) -> AsyncIterator[Program]:
+    """Runs `python -m MODULE ARGUMENTS` in the namespace; begins once it has said the line `ready`, if one is given."""
     command = where.command(sys.executable, "-m", module, *map(str, arguments))
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -112,6 +115,8 @@ async def program(where: Namespace, module: str, *arguments: object) -> AsyncIte
     made = Program(process)
     listener = asyncio.create_task(made.listen(), name=f"what {module} says")
     try:
+        if ready is not None and (line := await made.line(READY_DEADLINE_S)) != ready:
+            raise ProgramError(f"said {line!r}, not {ready!r}")
         yield made
     finally:
         await _end(process)

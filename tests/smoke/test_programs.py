@@ -34,31 +34,34 @@ def wire() -> Iterator[tuple[network.Namespace, network.Namespace]]:
 
 async def test_download_arrives_whole(wire: tuple[network.Namespace, network.Namespace]) -> None:
     client, server = wire
-    async with program(server, "tests.smoke.traffic_server", SERVER, PORT, 10**8) as serving:
-        assert await serving.line(20) == "ready"
-        arguments = "download", SERVER, PORT, CLIENTS[2], LENGTH
-        async with program(client, "tests.smoke.traffic_client", *arguments) as downloading:
-            assert (await downloading.until("public", 20)).startswith(f"{CLIENTS[2]}:")
-            await downloading.until_bytes(LENGTH // 2, 20)
-            assert await downloading.until("sha256", 20) == content.digest(LENGTH)
+    download = ("download", SERVER, PORT, CLIENTS[2], LENGTH)
+    async with (
+        program(server, "tests.smoke.traffic_server", SERVER, PORT, 10**8, ready="ready"),
+        program(client, "tests.smoke.traffic_client", *download) as downloading,
+    ):
+        assert (await downloading.until("public", 20)).startswith(f"{CLIENTS[2]}:")
+        await downloading.until_bytes(LENGTH // 2, 20)
+        assert await downloading.until("sha256", 20) == content.digest(LENGTH)
 
 
 async def test_conversations_go_on_and_see_their_end(wire: tuple[network.Namespace, network.Namespace]) -> None:
     client, server = wire
-    async with program(server, "tests.smoke.traffic_server", SERVER, PORT, 10**8) as serving:
-        assert await serving.line(20) == "ready"
-        async with program(client, "tests.smoke.traffic_client", "converse", SERVER, PORT, 20, *CLIENTS) as talking:
-            assert await talking.until("ready", 30) == 20
-            talking.tell("mark")
-            assert await talking.until("mark", 30) == 20
-            # The server ends, and all connections with it: every one must be missed.
-            serving.no_more()
-            talking.tell("mark")
-            assert await talking.until("mark", 60) == 0
-            talking.no_more()
-            connections = await talking.until("connections", 30)
-            assert len(connections) == 20
-            assert all(connection["fault"] and connection["answers"] >= 2 for connection in connections)
+    talk = ("converse", SERVER, PORT, 20, *CLIENTS)
+    async with (
+        program(server, "tests.smoke.traffic_server", SERVER, PORT, 10**8, ready="ready") as serving,
+        program(client, "tests.smoke.traffic_client", *talk) as talking,
+    ):
+        assert await talking.until("ready", 30) == 20
+        talking.tell("mark")
+        assert await talking.until("mark", 30) == 20
+        # The server ends, and all connections with it: every one must be missed.
+        serving.no_more()
+        talking.tell("mark")
+        assert await talking.until("mark", 60) == 0
+        talking.no_more()
+        connections = await talking.until("connections", 30)
+        assert len(connections) == 20
+        assert all(connection["fault"] and connection["answers"] >= 2 for connection in connections)
 
 
 def test_blocks_differ() -> None:

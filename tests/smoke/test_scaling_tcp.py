@@ -35,10 +35,9 @@ async def test_download_survives_scaling(nat_network: Network, directory: Path) 
     talk = ("converse", net.server_address, PORT, 64, *net.client_addresses)
     async with (
         deployed(net.nat, nat_config(net), directory) as deployment,
-        program(net.server, "tests.smoke.traffic_server", *serve) as server,
+        program(net.server, "tests.smoke.traffic_server", *serve, ready="ready"),
         program(net.client, "tests.smoke.traffic_client", *talk) as talking,
     ):
-        assert await server.line(20) == "ready"
         assert await talking.until("ready", 60) == 64
         talking.tell("publics")
         publics = await talking.until("publics", 30)
@@ -68,10 +67,9 @@ async def test_two_hundred_connections_survive_scaling(nat_network: Network, dir
     talk = ("converse", net.server_address, PORT, 200, *net.client_addresses)
     async with (
         deployed(net.nat, nat_config(net), directory) as deployment,
-        program(net.server, "tests.smoke.traffic_server", *serve) as server,
+        program(net.server, "tests.smoke.traffic_server", *serve, ready="ready"),
         program(net.client, "tests.smoke.traffic_client", *talk) as talking,
     ):
-        assert await server.line(20) == "ready"
         assert await talking.until("ready", 60) == 200
         for instances in STEPS[1:]:
             await deployment.scale(instances)

@@ -46,10 +46,9 @@ async def test_connections_survive_scaling_over_tcp_channels(
     talk = ("converse", net.server_address, PORT, 64, *net.client_addresses)
     async with (
         deployed(net.nat, config, directory) as deployment,
-        program(net.server, "tests.smoke.traffic_server", *serve) as server,
+        program(net.server, "tests.smoke.traffic_server", *serve, ready="ready"),
         program(net.client, "tests.smoke.traffic_client", *talk) as talking,
     ):
-        assert await server.line(20) == "ready"
         assert await talking.until("ready", 60) == 64
         for instances in (2, 3, 1):
             before = hosts[0].sent_bytes("a0")

@@ -17,7 +17,7 @@ class DemoSettings:
 
     phase_s: float = 12.0
     packets_per_second: int = 100_000
-    flows: int = 20_000
+    flows: int = 10_000
     new_flows_per_second: int = 1_000
     json: Path | None = None
     picture: Path | None = Path("demo-report.png")
