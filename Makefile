@@ -2,7 +2,7 @@
 # The two commands for a newcomer: make demo, make test. Both call setup themselves.
 
 .PHONY: help setup demo test lint format bench fuzz sim clean
-SEEDS ?= 2000
+sim: SEEDS ?= 2000
 SECONDS_EACH ?= 30
 
 help:
@@ -33,6 +33,9 @@ bench: setup
 
 fuzz: setup
 	@python3 -m tests.ci.run_fuzz $(SECONDS_EACH)
+
+sim: setup
+	@python3 -m tests.ci.run_sim $(SEEDS) $(FIRST)
 
 format: setup
 	@git ls-files '*.c' '*.h' | xargs -r .venv/bin/clang-format -i

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.ci import build_folder, skips
+from tests.ci.run_sim import simulate
 from tests.ci.steps import Run, Step, run_until_failure
 
 SANITIZER_ENVIRONMENT = {
@@ -18,6 +19,7 @@ SANITIZER_ENVIRONMENT = {
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
+SEEDS = 3000
 CMOCKA_SKIPPED = re.compile(r"\[  SKIPPED \] (\w+)$")
 
 
@@ -74,7 +76,17 @@ def python_tests(run: Run) -> int:
     return run.step(Step("python", command, 1200))
 
 
-PARTS = {"c": c_tests, "sanitizers": sanitized_tests, "threads": thread_tests, "python": python_tests}
+def simulated_clusters(run: Run) -> int:
+    return simulate(1, int(os.environ.get("SEEDS", SEEDS)), run)
+
+
+PARTS = {
+    "c": c_tests,
+    "sanitizers": sanitized_tests,
+    "threads": thread_tests,
+    "simulator": simulated_clusters,
+    "python": python_tests,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

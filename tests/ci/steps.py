@@ -66,22 +66,36 @@ class Run:
 
     def step(self, step: Step) -> int:
         """Exit status of the step; 124 where its deadline has passed."""
-        print(f"\n--- {step.name}: {' '.join(step.command)}", flush=True)
+        return self.together(step.name, [step])
+
+    def together(self, name: str, steps: Sequence[Step]) -> int:
+        """Runs steps at the same time; the exit status of the first, in their order, that failed."""
+        for step in steps:
+            print(f"\n--- {step.name}: {' '.join(step.command)}", flush=True)
         began = time.monotonic()
-        environment = os.environ | {"TMPDIR": str(self.folder), "SHOAL_TEST_RUN": str(os.getpid())} | step.environment
-        process = subprocess.Popen(step.command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        processes = [self._start(step) for step in steps]
         try:
-            status = process.wait(step.deadline_s)
+            statuses = [self._wait(step, process, began) for step, process in zip(steps, processes, strict=True)]
+        except InterruptedRunError:
+            for process in processes:
+                _end_group(process)
+            raise
+        _end_descendants()
+        self.durations.append((name, time.monotonic() - began))
+        return next((status for status in statuses if status), 0)
+
+    def _start(self, step: Step) -> subprocess.Popen[bytes]:
+        environment = os.environ | {"TMPDIR": str(self.folder), "SHOAL_TEST_RUN": str(os.getpid())} | step.environment
+        return subprocess.Popen(step.command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    @staticmethod
+    def _wait(step: Step, process: subprocess.Popen[bytes], began: float) -> int:
+        try:
+            return process.wait(max(0.0, began + step.deadline_s - time.monotonic()))
         except subprocess.TimeoutExpired:
             print(f"--- {step.name}: not finished after {step.deadline_s:.0f} s", flush=True)
             _end_group(process)
-            status = 124
-        except InterruptedRunError:
-            _end_group(process)
-            raise
-        _end_descendants()
-        self.durations.append((step.name, time.monotonic() - began))
-        return status
+            return 124
 
 
 def run_until_failure(steps: Sequence[Callable[[Run], int]]) -> int:

@@ -54,8 +54,8 @@ async def compile_profile(settings: DemoSettings) -> Profile:
     staying = settings.packets_per_second - new * PACKETS_OF_NEW_FLOWS
     if staying < settings.flows:
         raise ShoalError("the rate must leave each flow that stays a packet a second beside the packets of new flows")
-    tunables = ("--flows", str(settings.flows), "--pps", str(staying), "--new-flows", str(new))
-    tunables += ("--packets", str(PACKETS_OF_NEW_FLOWS))
+    wanted = {"flows": settings.flows, "pps": staying, "new-flows": new, "packets": PACKETS_OF_NEW_FLOWS}
+    tunables = [text for name, value in wanted.items() for text in (f"--{name}", str(value))]
     try:
         streams = await compiler.compile_profile(find_profile(PROFILE), tunables=tunables)
     except compiler.CompileError as error:
@@ -115,7 +115,7 @@ class TrafficState:
             lost=shoal["lost"],
             order_violations=shoal["reordered"] + shoal["duplicated"],
             mapping_violations=shoal["mappings"]["violations"] + shoal["corrupted"] + shoal["unknown_flow"],
-            latency=LatencyCounts({bound: count for bound, count in shoal["latency_us"]["buckets"]}),
+            latency=LatencyCounts(dict(shoal["latency_us"]["buckets"])),
             rows=tuple(_row(row) for row in shoal["rows"]),
         )
 
