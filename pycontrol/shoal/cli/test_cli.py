@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line against a controller in a thread of this process; what a verb does to processes is tested in
+tests/integration."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from shoal import controller_conversion as convert
+from shoal import conversion, errors
+from shoal.cli.main import app
+from shoal.cli.state import key_of, text_of
+from shoal.errors import InvalidRequestError
+from shoal.model import (
+    ClusterStatus,
+    Event,
+    Field,
+    InstanceState,
+    InstanceStatus,
+    OperationUpdate,
+    PlanState,
+    PlanStatus,
+    StateObject,
+)
+from shoal.proto import controller_pb2, controller_pb2_grpc
+from shoal.rpc import Server
+from shoal.run_directory import RunDirectory
+
+INSTANCE = InstanceStatus(
+    "nat-1", 0, 1, InstanceState.ACTIVE, 42, "", 256, 16384, 7, 3, "", "/run/x", "127.0.0.1:9466", "normal"
+)
+PLAN = PlanStatus(2, 2, "scale_out", PlanState.COMPLETE, ("nat-2",), (), 8192, 128, 128, 0, 0, 55, 999, 3, 12.5)
+STATUS = ClusterStatus("nat", "nat", 4, 2, 1, (INSTANCE,), PLAN, 1, True, 10, 11, 3.5)
+OBJECT = StateObject(
+    "nat.mapping",
+    "nat-1",
+    "nat-2",
+    "held",
+    2**40,
+    9,
+    15,
+    (Field("address", "10.0.0.1"), Field("port", 1234)),
+    (Field("translation", (Field("port", 2**63),)), Field("taken", (Field("0", 1), Field("1", 2)), array=True)),
+)
+
+
+class Controller(controller_pb2_grpc.ControllerServiceServicer):
+    """Answers with what it was given."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.asked: list[Any] = []
+
+    def _note(self, request: Any) -> None:
+        self.asked.append(request)
+        if self.error is not None:
+            raise self.error
+
+    async def GetStatus(self, request: Any, context: Any) -> Any:
+        self._note(request)
+        status = convert.status_to_proto(STATUS)
+        status.last_event = 1
+        return status
+
+    async def Scale(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self._note(request)
+        yield convert.update_to_proto(OperationUpdate("hand_over", "60 of 128", 60, 128, plan=PLAN))
+        yield convert.update_to_proto(OperationUpdate("done", "2 instances now", done=True, plan=PLAN))
+
+    async def WatchEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self._note(request)
+        yield conversion.event_to_proto(Event(1, 10**18, "plan.completed", "2", "moved", {"kind": "scale_out"}))
+
+    async def GetState(self, request: Any, context: Any) -> Any:
+        self._note(request)
+        return controller_pb2.GetStateReply(objects=[convert.object_to_proto(OBJECT)])
+
+    async def ListState(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        self._note(request)
+        for _ in range(request.limit):
+            yield convert.object_to_proto(OBJECT)
+
+
+class Shell:
+    """Verbs against the controller."""
+
+    def __init__(self, directory: Path, controller: Controller) -> None:
+        self.controller = controller
+        self._directory = directory
+
+    def __call__(self, *words: str, expect: int = 0) -> str:
+        environment = {"SHOAL_RUN_DIRECTORY": str(self._directory), "COLUMNS": "200"}
+        result = CliRunner().invoke(app, list(words), env=environment)
+        assert result.exit_code == expect, result.output
+        return result.output
+
+
+@pytest.fixture
+def shell(run_directory: RunDirectory) -> Iterator[Shell]:
+    run_directory.create()
+    controller = Controller()  # type: ignore[abstract]
+    ready, stop = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        server = Server(
+            run_directory.controller.address,
+            [],
+            lambda made: controller_pb2_grpc.add_ControllerServiceServicer_to_server(controller, made),
+        )
+        await server.start()
+        ready.set()
+        await stop.wait()
+        await server.stop(0)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(10)
+    yield Shell(run_directory.path, controller)
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+    loop.close()
+
+
+def test_status_as_text_and_as_json(shell: Shell) -> None:
+    text = shell("status")
+    assert "nat: 1 instances of nat (1 wanted), epoch 2, term 4, splitter runs" in text
+    assert "plan 2, scale out, complete: 128 of 128 steering slots redirected" in text
+    document = json.loads(shell("status", "--json"))
+    assert document["instances"][0]["name"] == "nat-1"
+    assert document["instances"][0]["state"] == "active"
+    assert document["plan"]["state"] == "complete"
+
+
+def test_scale_tells_its_result_or_all_its_steps(shell: Shell) -> None:
+    text = shell("scale", "nat", "2")
+    assert "2 instances now" in text
+    assert "scale out in 12 ms: 8192 slots and 55 objects moved, at most 3 packets parked" in text
+    steps = [json.loads(line) for line in shell("scale", "nat", "2", "--json").splitlines()]
+    assert [(step["stage"], step["done"]) for step in steps] == [("hand_over", False), ("done", True)]
+    assert (shell.controller.asked[-1].network_function, shell.controller.asked[-1].instances) == ("nat", 2)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ShoalError("no"), 1),
+        (errors.InvalidRequestError("no"), 2),
+        (errors.UnreachableError("no"), 3),
+        (errors.ConfigError([errors.ConfigFault("a", 1, 2, "b", "no")]), 4),
+        (errors.NotFoundError("no"), 5),
+        (errors.RefusedError("no"), 6),
+        (errors.NoRoomError("no"), 6),
+        (errors.DeadlineError("no"), 7),
+    ],
+)
+def test_each_kind_of_failure_has_its_exit_code(shell: Shell, error: Exception, code: int) -> None:
+    shell.controller.error = error
+    assert "no" in shell("status", expect=code)
+    document = json.loads(shell("status", "--json", expect=code))
+    assert document["exit_code"] == code
+
+
+def test_without_a_controller_the_exit_code_says_so(run_directory: RunDirectory) -> None:
+    result = CliRunner().invoke(app, ["-d", str(run_directory.path), "status"])
+    assert result.exit_code == 3
+
+
+def test_events_that_are_kept_are_shown_once(shell: Shell) -> None:
+    assert "plan.completed" in shell("events", "--no-follow")
+    [event] = [json.loads(line) for line in shell("events", "--no-follow", "--json").splitlines()]
+    assert event["fields"] == {"kind": "scale_out"}
+
+
+def test_an_object_is_shown_by_its_fields(shell: Shell) -> None:
+    text = shell("state", "get", "nat.mapping", "10.0.0.1:1234/udp")
+    assert "nat.mapping address=10.0.0.1 port=1234" in text
+    assert f"translation={{port={2**63}}} taken=[0=1 1=2]" in text
+    [document] = json.loads(shell("state", "get", "nat.mapping", "address=10.0.0.1", "port=1234", "--json"))
+    assert document["object"] == {"translation": {"port": 2**63}, "taken": [1, 2]}
+    assert [(each.name, each.value) for each in shell.controller.asked[-1].key] == [
+        ("address", "10.0.0.1"),
+        ("port", "1234"),
+    ]
+
+
+def test_a_list_is_one_object_a_line(shell: Shell) -> None:
+    lines = shell("state", "list", "nat.mapping", "--limit", "3", "--json").splitlines()
+    assert [json.loads(line)["lease"] for line in lines] == [9, 9, 9]
+    assert "the first 3" in shell("state", "list", "nat.mapping", "--limit", "3")
+
+
+def test_keys_in_both_forms() -> None:
+    assert key_of(["10.0.0.1:1/udp"]) == {"": "10.0.0.1:1/udp"}
+    assert key_of(["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
+    for words in (["a=1", "b"], ["=1"], ["a=1", "a=2"]):
+        with pytest.raises(InvalidRequestError):
+            key_of(words)
+
+
+def test_fields_of_every_kind_have_a_text() -> None:
+    fields = (Field("raw", b"\x01\xff"), Field("real", 0.5), Field("true", True), Field("negative", -1))
+    assert text_of(fields) == "raw=01ff real=0.5 true=True negative=-1"
+
+
+def test_fields_survive_the_wire() -> None:
+    fields = (
+        *OBJECT.key,
+        *OBJECT.object,
+        Field("raw", b"\x01"),
+        Field("real", 0.5),
+        Field("true", True),
+        Field("negative", -1),
+        Field("empty", ()),
+    )
+    assert tuple(convert.field_from_proto(convert.field_to_proto(field)) for field in fields) == fields
+
+
+def test_help_has_the_exit_codes_and_every_verb(shell: Shell) -> None:
+    text = shell("--help")
+    assert "130: interrupted" in text
+    for verb in ("up", "status", "scale", "events", "state", "drain", "remove", "down", "doctor", "verify"):
+        assert f" {verb} " in text
+        assert "--help" in shell(verb, "--help")
+
+
+def test_doctor_as_json() -> None:
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert result.exit_code in (0, 1)
+    findings = json.loads(result.output)
+    assert {"subject", "severity", "text", "remedy"} == set(findings[0])
+    assert (result.exit_code == 1) == any(finding["severity"] == "fault" for finding in findings)
