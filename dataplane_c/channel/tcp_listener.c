@@ -88,6 +88,8 @@ free_listener:
 
 void shoal_tcp_listener_destroy(struct shoal_tcp_listener *listener)
 {
+	if (!listener)
+		return;
 	for (unsigned i = 0; i < listener->pending_count; i++)
 		close(listener->pending[i].descriptor);
 	for (unsigned member = 0; member < SHOAL_MEMBERS_MAX; member++)
