@@ -65,26 +65,40 @@ static void *map_anonymous(size_t *bytes, bool touch)
 	return memory;
 }
 
-int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed,
-	const char *directory, bool touch)
+static size_t hot_bytes(const struct shoal_map *map)
 {
-	size_t entries = (size_t)capacity + 1;
-	void *memory;
+	return round_up(((size_t)map->capacity + 1) * map->stride, SHOAL_CACHE_LINE);
+}
 
-	if (!capacity || capacity > UINT32_MAX / 2)
-		return -EINVAL;
+void shoal_map_describe(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed)
+{
 	memset(map, 0, sizeof(*map));
 	map->class = class;
 	map->capacity = capacity;
 	map->seed = seed;
 	map->stride = entry_stride(class, &map->object_offset);
 	map->high_water = 1;
+	map->slab_bytes = hot_bytes(map) + ((size_t)capacity + 1) * sizeof(struct shoal_entry_cold);
+}
+
+struct shoal_entry_cold *shoal_map_cold(const struct shoal_map *map)
+{
+	return (struct shoal_entry_cold *)(map->slab + hot_bytes(map));
+}
+
+int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed,
+	const char *directory, bool touch)
+{
+	void *memory;
+
+	if (!capacity || capacity > UINT32_MAX / 2)
+		return -EINVAL;
+	shoal_map_describe(map, class, capacity, seed);
 	map->buckets_count = (uint32_t)((uint64_t)capacity * 100 / LOAD_PERCENT / SHOAL_BUCKET_WAYS + 2);
 	map->buckets_bytes = (size_t)map->buckets_count * sizeof(struct shoal_bucket);
 	map->buckets = map_anonymous(&map->buckets_bytes, touch);
 	if (map->buckets == MAP_FAILED)
 		return -errno;
-	map->slab_bytes = round_up(entries * map->stride, SHOAL_CACHE_LINE) + entries * sizeof(struct shoal_entry_cold);
 	memory = directory ? map_file(map, directory, &map->slab_bytes, touch) : map_anonymous(&map->slab_bytes, touch);
 	if (memory == MAP_FAILED) {
 		int error = errno;
@@ -93,7 +107,7 @@ int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint3
 		return -error;
 	}
 	map->slab = memory;
-	map->cold = (struct shoal_entry_cold *)(map->slab + round_up(entries * map->stride, SHOAL_CACHE_LINE));
+	map->cold = shoal_map_cold(map);
 	return 0;
 }
 

@@ -41,6 +41,10 @@ struct shoal_map {
  * 4 KiB, which packets would pay for later). 0 or -errno. */
 SHOAL_MUST_USE int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed,
 	const char *directory, bool touch);
+/* The layout alone: strides and sizes of such a map, nothing mapped. Also for a slab that somebody else has made. */
+void shoal_map_describe(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed);
+/* Where the cold parts lie in the slab. */
+struct shoal_entry_cold *shoal_map_cold(const struct shoal_map *map);
 /* Unmaps, and removes the file. */
 void shoal_map_fini(struct shoal_map *map);
 
