@@ -4,24 +4,11 @@
 #include <string.h>
 #include "channel/byte_queue.h"
 #include "channel/channel.h"
+#include "channel/frame.h"
 
-#define FRAME_MAGIC 0x5348
-#define FRAME_VERSION 1
 /* Frames that may be under way, unacknowledged, on a link that is not reliable. */
 #define UNACKNOWLEDGED_FRAMES 256
 #define UNACKNOWLEDGED_BYTES ((size_t)(UNACKNOWLEDGED_FRAMES + 2) * (SHOAL_CHANNEL_FRAME_BYTES_MAX + 16))
-
-/* Head of each frame; messages follow. A frame without messages only acknowledges and bears no number of its own. */
-struct frame {
-	uint16_t magic;
-	uint8_t version;
-	uint8_t from;
-	uint32_t length; /* of the whole frame */
-	uint64_t life; /* of the sender */
-	uint64_t number; /* 1 for a life's first frame; 0: acknowledges only */
-	uint64_t acknowledged; /* highest number received in order from the receiver of this frame */
-	uint8_t messages[];
-};
 
 struct peer {
 	struct shoal_link *link; /* owns */
@@ -30,7 +17,7 @@ struct peer {
 	uint64_t received; /* number of the last frame taken in order */
 	uint64_t acknowledged_to; /* what we last told the peer */
 	uint64_t acknowledged_by; /* what the peer last told us */
-	struct frame *open; /* being filled: in the link's own room, or in `unacknowledged` */
+	struct shoal_frame *open; /* being filled: in the link's own room, or in `unacknowledged` */
 	uint32_t open_length, open_room;
 	struct shoal_byte_queue outbox; /* messages that no frame had room for */
 	struct shoal_byte_queue unacknowledged; /* frames; links that are not reliable only */
@@ -134,7 +121,7 @@ const char *shoal_channel_reason(const struct shoal_channel *channel, uint8_t me
 
 static void close_frame(struct shoal_channel *channel, struct peer *peer)
 {
-	struct frame *frame = peer->open;
+	struct shoal_frame *frame = peer->open;
 
 	if (!frame)
 		return;
@@ -151,7 +138,7 @@ static void close_frame(struct shoal_channel *channel, struct peer *peer)
 /* Room for a message of `length` bytes in the open frame, or in a new one; NULL: none now. */
 static void *frame_room(struct shoal_channel *channel, struct peer *peer, uint32_t length)
 {
-	uint32_t room = (uint32_t)sizeof(struct frame) + length;
+	uint32_t room = (uint32_t)sizeof(struct shoal_frame) + length;
 
 	if (peer->open && peer->open_length + length <= peer->open_room)
 		return (uint8_t *)peer->open + peer->open_length;
@@ -164,12 +151,12 @@ static void *frame_room(struct shoal_channel *channel, struct peer *peer, uint32
 		peer->open = shoal_byte_queue_push(&peer->unacknowledged, room);
 	if (!peer->open)
 		return NULL;
-	*peer->open = (struct frame){ .magic = FRAME_MAGIC,
-		.version = FRAME_VERSION,
+	*peer->open = (struct shoal_frame){ .magic = SHOAL_FRAME_MAGIC,
+		.version = SHOAL_FRAME_VERSION,
 		.from = channel->config.self,
 		.life = channel->config.life,
 		.number = ++peer->sent };
-	peer->open_length = sizeof(struct frame);
+	peer->open_length = sizeof(struct shoal_frame);
 	peer->open_room = room;
 	return peer->open->messages;
 }
@@ -259,7 +246,7 @@ static void send_unacknowledged(struct shoal_channel *channel, struct peer *peer
 	struct shoal_link *link = peer->link;
 	uint64_t offset = 0, next;
 	uint32_t length;
-	const struct frame *frame;
+	const struct shoal_frame *frame;
 
 	if (peer->was_broken || (peer->unacknowledged_frames && now_ns >= peer->resend_at_ns)) {
 		channel->counters.frames_resent += peer->resend_next;
@@ -270,7 +257,7 @@ static void send_unacknowledged(struct shoal_channel *channel, struct peer *peer
 		frame = shoal_byte_queue_at(&peer->unacknowledged, offset, &length, &next);
 		if (i < peer->resend_next)
 			continue;
-		struct frame *room = link->operations->reserve(link, frame->length);
+		struct shoal_frame *room = link->operations->reserve(link, frame->length);
 
 		if (!room)
 			break;
@@ -286,7 +273,7 @@ static void send_unacknowledged(struct shoal_channel *channel, struct peer *peer
 static void acknowledge(struct shoal_channel *channel, struct peer *peer)
 {
 	struct shoal_link *link = peer->link;
-	struct frame *frame;
+	struct shoal_frame *frame;
 
 	if (peer->acknowledged_to == peer->received)
 		return;
@@ -296,8 +283,8 @@ static void acknowledge(struct shoal_channel *channel, struct peer *peer)
 	frame = link->operations->reserve(link, sizeof(*frame));
 	if (!frame)
 		return;
-	*frame = (struct frame){ .magic = FRAME_MAGIC,
-		.version = FRAME_VERSION,
+	*frame = (struct shoal_frame){ .magic = SHOAL_FRAME_MAGIC,
+		.version = SHOAL_FRAME_VERSION,
 		.from = channel->config.self,
 		.length = sizeof(*frame),
 		.life = channel->config.life,
@@ -330,7 +317,7 @@ static void take_acknowledgement(struct peer *peer, uint64_t number)
 {
 	uint32_t length;
 	uint64_t next;
-	const struct frame *frame;
+	const struct shoal_frame *frame;
 
 	if (number <= peer->acknowledged_by || number > peer->sent)
 		return;
@@ -347,12 +334,12 @@ static void take_acknowledgement(struct peer *peer, uint64_t number)
 }
 
 /* Whether the frame is the next one from a live peer. */
-static bool frame_wanted(struct shoal_channel *channel, struct peer *peer, uint8_t from, const struct frame *frame,
-	uint32_t length)
+static bool frame_wanted(struct shoal_channel *channel, struct peer *peer, uint8_t from,
+	const struct shoal_frame *frame, uint32_t length)
 {
 	struct shoal_channel_counters *counters = &channel->counters;
 
-	if (length < sizeof(*frame) || frame->magic != FRAME_MAGIC || frame->version != FRAME_VERSION ||
+	if (length < sizeof(*frame) || frame->magic != SHOAL_FRAME_MAGIC || frame->version != SHOAL_FRAME_VERSION ||
 		frame->length != length || frame->from != from) {
 		counters->frames_malformed++;
 		return false;
@@ -378,7 +365,7 @@ static bool frame_wanted(struct shoal_channel *channel, struct peer *peer, uint8
 	return true;
 }
 
-static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const struct frame *frame,
+static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const struct shoal_frame *frame,
 	shoal_channel_receive receive, void *owner)
 {
 	uint32_t offset = sizeof(*frame);
@@ -401,13 +388,13 @@ static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const
 	return taken;
 }
 
-static unsigned receive_from(struct shoal_channel *channel, uint8_t from, unsigned budget, shoal_channel_receive receive,
-	void *owner)
+static unsigned receive_from(
+	struct shoal_channel *channel, uint8_t from, unsigned budget, shoal_channel_receive receive, void *owner)
 {
 	struct peer *peer = &channel->peers[from];
 	unsigned taken = 0;
 	uint32_t length;
-	const struct frame *frame;
+	const struct shoal_frame *frame;
 
 	while (taken < budget && peer->link && (frame = peer->link->operations->peek(peer->link, &length)) != NULL) {
 		if (frame_wanted(channel, peer, from, frame, length)) {
@@ -419,7 +406,8 @@ static unsigned receive_from(struct shoal_channel *channel, uint8_t from, unsign
 	return taken;
 }
 
-unsigned shoal_channel_receive_all(struct shoal_channel *channel, unsigned budget, shoal_channel_receive receive, void *owner)
+unsigned shoal_channel_receive_all(
+	struct shoal_channel *channel, unsigned budget, shoal_channel_receive receive, void *owner)
 {
 	unsigned taken = 0;
 
@@ -435,6 +423,33 @@ size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member
 	const struct peer *peer = &channel->peers[member];
 
 	return peer->link ? shoal_byte_queue_depth(&peer->outbox) + shoal_byte_queue_depth(&peer->unacknowledged) : 0;
+}
+
+uint64_t shoal_channel_received_up_to(const struct shoal_channel *channel, uint8_t member)
+{
+	return channel->peers[member].received;
+}
+
+void shoal_channel_visit_waiting(
+	const struct shoal_channel *channel, uint8_t member, shoal_channel_visit visit, void *owner)
+{
+	const struct peer *peer = &channel->peers[member];
+	const struct shoal_message *message;
+	const struct shoal_frame *frame;
+	uint64_t offset = 0, next;
+	uint32_t length;
+
+	if (!peer->link)
+		return;
+	for (unsigned i = 0; i < peer->unacknowledged_frames; i++, offset = next) {
+		frame = shoal_byte_queue_at(&peer->unacknowledged, offset, &length, &next);
+		for (uint32_t at = sizeof(*frame); at < frame->length; at += message->length) {
+			message = (const void *)((const uint8_t *)frame + at);
+			visit(owner, frame->number, message);
+		}
+	}
+	for (offset = 0; (message = shoal_byte_queue_at(&peer->outbox, offset, &length, &next)) != NULL; offset = next)
+		visit(owner, 0, message);
 }
 
 bool shoal_channel_idle(const struct shoal_channel *channel)
@@ -462,7 +477,8 @@ void shoal_channel_statistics(const struct shoal_channel *channel, struct shoal_
 		const char *name = shoal_message_kind_name(kind);
 
 		shoal_statistics_counter(statistics, "channel_messages_sent_total", "kind", name, counters->sent[kind]);
-		shoal_statistics_counter(statistics, "channel_messages_received_total", "kind", name, counters->received[kind]);
+		shoal_statistics_counter(
+			statistics, "channel_messages_received_total", "kind", name, counters->received[kind]);
 	}
 	for (unsigned member = 0; member < SHOAL_MEMBERS_MAX; member++)
 		waiting += shoal_channel_waiting(channel, (uint8_t)member);
@@ -470,12 +486,16 @@ void shoal_channel_statistics(const struct shoal_channel *channel, struct shoal_
 	shoal_statistics_gauge(statistics, "channel_outbox_most_bytes", NULL, NULL, counters->outbox_most);
 	shoal_statistics_counter(statistics, "channel_frames_sent_total", NULL, NULL, counters->frames_sent);
 	shoal_statistics_counter(statistics, "channel_frames_received_total", NULL, NULL, counters->frames_received);
-	shoal_statistics_counter(statistics, "channel_frames_refused_total", "reason", "repeated", counters->frames_repeated);
-	shoal_statistics_counter(statistics, "channel_frames_refused_total", "reason", "out_of_order", counters->frames_out_of_order);
-	shoal_statistics_counter(statistics, "channel_frames_refused_total", "reason", "other_life", counters->frames_other_life);
-	shoal_statistics_counter(statistics, "channel_frames_refused_total", "reason", "malformed", counters->frames_malformed);
+	shoal_statistics_counter(
+		statistics, "channel_frames_refused_total", "reason", "repeated", counters->frames_repeated);
+	shoal_statistics_counter(
+		statistics, "channel_frames_refused_total", "reason", "out_of_order", counters->frames_out_of_order);
+	shoal_statistics_counter(
+		statistics, "channel_frames_refused_total", "reason", "other_life", counters->frames_other_life);
+	shoal_statistics_counter(
+		statistics, "channel_frames_refused_total", "reason", "malformed", counters->frames_malformed);
 	shoal_statistics_counter(statistics, "channel_frames_resent_total", NULL, NULL, counters->frames_resent);
-	shoal_statistics_counter(statistics, "channel_messages_refused_total", "reason", "malformed", counters->messages_malformed);
+	shoal_statistics_counter(
+		statistics, "channel_messages_refused_total", "reason", "malformed", counters->messages_malformed);
 	shoal_statistics_counter(statistics, "channel_messages_refused_total", "reason", "no_link", counters->no_link);
 }
-

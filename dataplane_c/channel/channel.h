@@ -28,7 +28,8 @@ struct shoal_channel *shoal_channel_create(const struct shoal_channel_config *co
 void shoal_channel_destroy(struct shoal_channel *channel); /* and its links */
 
 /* Owns the link from here on, also where it fails. -EEXIST: the member has a link already. */
-SHOAL_MUST_USE int shoal_channel_attach(struct shoal_channel *channel, uint8_t member, uint64_t life, struct shoal_link *link);
+SHOAL_MUST_USE int shoal_channel_attach(
+	struct shoal_channel *channel, uint8_t member, uint64_t life, struct shoal_link *link);
 /* Forgets a peer and whatever waits for it. */
 void shoal_channel_detach(struct shoal_channel *channel, uint8_t member);
 /* The link of that life of a member, or NULL; borrowed. */
@@ -47,12 +48,21 @@ void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct sh
 void shoal_channel_forward(struct shoal_channel *channel, uint8_t member, const struct shoal_message *message);
 
 /* Hands up to `budget` messages of each peer to `receive`. Returns how many. */
-unsigned shoal_channel_receive_all(struct shoal_channel *channel, unsigned budget, shoal_channel_receive receive, void *owner);
+unsigned shoal_channel_receive_all(
+	struct shoal_channel *channel, unsigned budget, shoal_channel_receive receive, void *owner);
 /* End of a poll: closes frames, empties outboxes as far as links take them, acknowledges, sends again what is overdue. */
 void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns);
 
 /* Bytes that wait for a peer on this side (outbox, and what is not acknowledged), and the most ever. */
 size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member);
+/* Number of the peer's last frame taken in order. */
+uint64_t shoal_channel_received_up_to(const struct shoal_channel *channel, uint8_t member);
+/* Calls `visit` for each message that lies here for the peer: those of frames that it has not acknowledged (links that are
+ * not reliable), then those that no frame had room for (frame: 0). What the peer has received all the same is told by its
+ * received_up_to. */
+typedef void (*shoal_channel_visit)(void *owner, uint64_t frame, const struct shoal_message *message);
+void shoal_channel_visit_waiting(
+	const struct shoal_channel *channel, uint8_t member, shoal_channel_visit visit, void *owner);
 /* True when nothing at all waits to be taken by any peer. */
 bool shoal_channel_idle(const struct shoal_channel *channel);
 

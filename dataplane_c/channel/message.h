@@ -63,8 +63,10 @@ struct shoal_message {
 	uint8_t holder; /* PASSED: the new one; RECORD: the one of record */
 	uint8_t waiters;
 	uint32_t lease; /* CALL: its number for (caller, slot) */
-	uint32_t request; /* origin's request number; PASSED, RETURN, REMOVE: the one under which it had got the lease */
-	uint32_t granted; /* PASSED: the new holder's request number; GRANT: the old one's; CALL_APPLIED: how many; TOKEN: epoch */
+	uint32_t
+		request; /* origin's request number; PASSED, RETURN, REMOVE: the one under which it had got the lease */
+	uint32_t granted; /* PASSED: the new holder's request number; GRANT: the old one's; CALL, REPLY: the
+			   * caller's place; CALL_APPLIED: how many; TOKEN: epoch */
 	uint32_t age_ms; /* of the object's last use */
 	uint64_t incarnation; /* TOKEN: the last one drawn; FLUSH: the epoch */
 	uint16_t slot; /* TOKEN */
@@ -86,7 +88,7 @@ static inline uint32_t shoal_message_pad(uint32_t bytes)
 static inline uint32_t shoal_message_length(uint32_t key_bytes, uint32_t waiters, uint32_t bytes)
 {
 	return (uint32_t)sizeof(struct shoal_message) + shoal_message_pad(key_bytes) +
-		waiters * (uint32_t)sizeof(struct shoal_waiter) + shoal_message_pad(bytes);
+	       waiters * (uint32_t)sizeof(struct shoal_waiter) + shoal_message_pad(bytes);
 }
 
 static inline const void *shoal_message_key(const struct shoal_message *message)
@@ -106,8 +108,8 @@ static inline const void *shoal_message_bytes(const struct shoal_message *messag
 
 /* Whether a received message is one that a correct peer may have sent: kind, lengths against its class, members, slot.
  * `available` are the bytes that lie there. On false `reason` says why (static text). */
-bool shoal_message_valid(const struct shoal_message *message, uint32_t available, const struct shoal_class *const *classes,
-	unsigned classes_count, const char **reason);
+bool shoal_message_valid(const struct shoal_message *message, uint32_t available,
+	const struct shoal_class *const *classes, unsigned classes_count, const char **reason);
 /* "lease_request" */
 const char *shoal_message_kind_name(unsigned kind);
 

@@ -13,7 +13,8 @@
 
 int shoal_keyspace_init(struct shoal_keyspace *keyspace)
 {
-	void *expected = mmap(NULL, CALLS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *expected =
+		mmap(NULL, CALLS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	memset(keyspace, 0, sizeof(*keyspace));
 	keyspace->call_expected = expected == MAP_FAILED ? NULL : expected;
@@ -53,8 +54,11 @@ uint8_t shoal_keyspace_route(const struct shoal_space *space, uint16_t slot)
 			return keyspace->owner_next[slot];
 		return keyspace->owner[slot] == self ? SHOAL_MEMBER_NONE : keyspace->owner[slot];
 	default:
-		/* Before the first map, and where my own token has not come yet. */
-		return keyspace->owner[slot] == self ? SHOAL_MEMBER_NONE : keyspace->owner[slot];
+		/* Before the first map, and where my own token has not come yet. A joiner asks nobody before it is handed its
+		 * part: the plan may still be abandoned, and what it had taken would go with it. */
+		if (keyspace->owner[slot] == self || !(keyspace->in_now >> self & 1))
+			return SHOAL_MEMBER_NONE;
+		return keyspace->owner[slot];
 	}
 }
 
@@ -92,10 +96,12 @@ unsigned shoal_keyspace_send_tokens(struct shoal_space *space, unsigned budget)
 	uint8_t self = space->config.self;
 	unsigned sent = 0;
 
-	for (; keyspace->tokens_to_send && sent < budget && keyspace->send_cursor < SHOAL_SLOTS; keyspace->send_cursor++) {
+	for (; keyspace->tokens_to_send && sent < budget && keyspace->send_cursor < SHOAL_SLOTS;
+		keyspace->send_cursor++) {
 		uint16_t slot = (uint16_t)keyspace->send_cursor;
 
-		if (keyspace->owner[slot] != self || keyspace->owner_next[slot] == self || !shoal_slot_bit(keyspace->token, slot))
+		if (keyspace->owner[slot] != self || keyspace->owner_next[slot] == self ||
+			!shoal_slot_bit(keyspace->token, slot))
 			continue;
 		send_token(space, slot);
 		sent++;
@@ -164,7 +170,8 @@ static void answer_record_request(struct shoal_space *space, uint8_t from, const
 		.origin = space->config.self,
 		.holder = SHOAL_MEMBER_NONE };
 
-	if (place.entry && place.entry->record != SHOAL_RECORD_NONE && !shoal_slot_bit(space->keyspace.token, place.entry->slot))
+	if (place.entry && place.entry->record != SHOAL_RECORD_NONE &&
+		!shoal_slot_bit(space->keyspace.token, place.entry->slot))
 		shoal_record_hand_over(space, &place, from);
 	else
 		shoal_space_send(space, from, &head, key, NULL, 0, NULL, 0);

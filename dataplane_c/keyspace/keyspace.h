@@ -38,6 +38,7 @@ struct shoal_keyspace {
 	uint32_t *call_last; /* [slot]: number of my own last call; owns */
 	struct shoal_parked **held_back; /* [slot]: calls with a gap before them; owns */
 	uint32_t held_back_count;
+	uint32_t pulling; /* records asked of previous owners, not answered yet */
 	uint32_t tokens; /* held now */
 	uint32_t tokens_to_send, tokens_to_receive, slots_unswept;
 	uint32_t send_cursor; /* slots below have been looked at for sending */
@@ -64,6 +65,12 @@ static inline void shoal_slot_set(uint64_t *bits, uint16_t slot, bool value)
 	uint64_t bit = UINT64_C(1) << slot % 64;
 
 	bits[slot / 64] = value ? bits[slot / 64] | bit : bits[slot / 64] & ~bit;
+}
+
+/* A leaver that has said FLUSH1 holds nothing and has nothing open; it begins nothing any more (timers may still run). */
+static inline bool shoal_keyspace_left(const struct shoal_keyspace *keyspace)
+{
+	return keyspace->leaving && keyspace->flush1_sent;
 }
 
 SHOAL_MUST_USE int shoal_keyspace_init(struct shoal_keyspace *keyspace);

@@ -23,7 +23,8 @@ static int refuse_links(const struct shoal_space *space, const struct shoal_plan
 		if (member == space->config.self || (!plan->in_now[member] && !plan->in_next[member]))
 			continue;
 		if (!shoal_channel_up(space->channel, member))
-			return shoal_error(ENOTCONN, "member %u has no channel to member %u yet (%s)", space->config.self, member,
+			return shoal_error(ENOTCONN, "member %u has no channel to member %u yet (%s)",
+				space->config.self, member,
 				shoal_channel_attached(space->channel, member) ? "connecting" : "not attached");
 	}
 	return 0;
@@ -36,7 +37,8 @@ static int refuse_room(const struct shoal_space *space, const struct shoal_plan 
 		uint32_t room = map->capacity - map->count;
 
 		if (plan->expected_objects[i] > room)
-			return shoal_error(ENOSPC, "member %u has room for %u more objects of class %s, the next map would bring %u",
+			return shoal_error(ENOSPC,
+				"member %u has room for %u more objects of class %s, the next map would bring %u",
 				space->config.self, room, map->class->name, plan->expected_objects[i]);
 	}
 	return 0;
@@ -54,13 +56,15 @@ static int refuse_plan(const struct shoal_space *space, const struct shoal_plan 
 	if (keyspace->stage != SHOAL_STAGE_ALONE && keyspace->stage != SHOAL_STAGE_NORMAL)
 		return shoal_error(EBUSY, "a plan for epoch %lu is active", keyspace->epoch_next);
 	if (keyspace->stage == SHOAL_STAGE_NORMAL && plan->epoch_now != keyspace->epoch)
-		return shoal_error(EINVAL, "the plan starts from epoch %lu, here it is %lu", plan->epoch_now, keyspace->epoch);
+		return shoal_error(
+			EINVAL, "the plan starts from epoch %lu, here it is %lu", plan->epoch_now, keyspace->epoch);
 	if (!plan->in_now[self] && !plan->in_next[self])
 		return shoal_error(EINVAL, "member %u is in neither map", self);
 	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++) {
 		if (plan->owner_next[slot] >= SHOAL_MEMBERS_MAX || !plan->in_next[plan->owner_next[slot]])
 			return shoal_error(EINVAL, "slot %u has no owner in the next map", slot);
-		if (plan->epoch_now && (plan->owner_now[slot] >= SHOAL_MEMBERS_MAX || !plan->in_now[plan->owner_now[slot]]))
+		if (plan->epoch_now &&
+			(plan->owner_now[slot] >= SHOAL_MEMBERS_MAX || !plan->in_now[plan->owner_now[slot]]))
 			return shoal_error(EINVAL, "slot %u has no owner in the present map", slot);
 	}
 	return 0;
@@ -134,7 +138,8 @@ static int refuse_command(struct shoal_keyspace *keyspace, uint64_t term, uint64
 	if (term < keyspace->term)
 		return shoal_error(ESTALE, "term %lu is older than %lu", term, keyspace->term);
 	if (!epoch || epoch != keyspace->epoch_next)
-		return shoal_error(EBUSY, "the plan for epoch %lu is not known here (known: %lu)", epoch, keyspace->epoch_next);
+		return shoal_error(
+			EBUSY, "the plan for epoch %lu is not known here (known: %lu)", epoch, keyspace->epoch_next);
 	keyspace->term = term;
 	return 0;
 }
@@ -190,9 +195,25 @@ int shoal_keyspace_markers_back(struct shoal_space *space, uint64_t term, uint64
 {
 	int error = refuse_command(&space->keyspace, term, epoch);
 
-	if (!error)
-		space->keyspace.markers_back = true;
-	return error;
+	if (error)
+		return error;
+	if (space->keyspace.stage == SHOAL_STAGE_LEARNT)
+		return shoal_error(EBUSY, "epoch %lu is not being handed over yet", epoch);
+	space->keyspace.markers_back = true;
+	return 0;
+}
+
+/* All calls of those who leave have been applied. Should one of them come back, in another life, its numbers begin anew. */
+static void forget_callers(struct shoal_keyspace *keyspace, uint64_t leavers)
+{
+	for (; leavers; leavers &= leavers - 1) {
+		uint32_t *received = &keyspace->call_expected[__builtin_ctzll(leavers)];
+
+		for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
+			if (shoal_slot_bit(keyspace->token, (uint16_t)slot) &&
+				received[(size_t)slot * SHOAL_MEMBERS_MAX])
+				received[(size_t)slot * SHOAL_MEMBERS_MAX] = 0;
+	}
 }
 
 /* A later life under a leaver's number begins its calls at one again. */
@@ -228,6 +249,7 @@ int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epo
 	}
 	forget_calls_of(keyspace, keyspace->in_now & ~keyspace->in_next);
 	memcpy(keyspace->owner, keyspace->owner_next, SHOAL_SLOTS);
+	forget_callers(keyspace, keyspace->in_now & ~keyspace->in_next);
 	keyspace->in_now = keyspace->in_next;
 	keyspace->epoch = epoch;
 	keyspace->epoch_next = 0;
@@ -338,7 +360,8 @@ void shoal_keyspace_progress(const struct shoal_space *space, struct shoal_progr
 	memset(progress, 0, sizeof(*progress));
 	progress->stage = keyspace->stage;
 	progress->term = keyspace->term;
-	progress->epoch = keyspace->stage >= SHOAL_STAGE_LEARNT && keyspace->epoch_next ? keyspace->epoch_next : keyspace->epoch;
+	progress->epoch =
+		keyspace->stage >= SHOAL_STAGE_LEARNT && keyspace->epoch_next ? keyspace->epoch_next : keyspace->epoch;
 	progress->tokens = keyspace->tokens;
 	progress->tokens_to_send = keyspace->tokens_to_send;
 	progress->tokens_to_receive = keyspace->tokens_to_receive;

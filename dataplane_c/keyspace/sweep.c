@@ -23,9 +23,9 @@ static void say_swept(struct shoal_space *space)
 	keyspace->sweeping = false;
 	keyspace->swept = true;
 	for (; receivers; receivers &= receivers - 1) {
-		struct shoal_message head = { .kind = SHOAL_SWEPT,
-			.origin = space->config.self,
-			.holder = SHOAL_MEMBER_NONE };
+		struct shoal_message head = {
+			.kind = SHOAL_SWEPT, .origin = space->config.self, .holder = SHOAL_MEMBER_NONE
+		};
 
 		shoal_space_send(space, (uint8_t)__builtin_ctzll(receivers), &head, NULL, NULL, 0, NULL, 0);
 	}

@@ -83,10 +83,13 @@ static int outcome_of_wait(struct shoal_space *space, struct shoal_request *requ
 	}
 }
 
-static int wait_for(struct shoal_space *space, struct shoal_request *request, struct shoal_place *place)
+static int wait_for(
+	struct shoal_space *space, struct shoal_request *request, struct shoal_place *place, uint64_t since_ns)
 {
 	struct shoal_contention *contention = shoal_place_contention(space, place);
-	struct shoal_wait wait = { .class = place->class, .entry = place->index, .create = request->create };
+	struct shoal_wait wait = {
+		.class = place->class, .entry = place->index, .create = request->create, .since_ns = since_ns
+	};
 
 	if (contention->local_last)
 		contention->local_last->next = &wait;
@@ -104,49 +107,88 @@ static bool owner_here(struct shoal_space *space, uint8_t class, const void *key
 	return shoal_slot_bit(space->keyspace.token, slot) && shoal_record_here(space, class, key, hash, slot);
 }
 
-static int take_one(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash)
+/* One call of shoal_take, of which an object is a part. */
+struct take {
+	uint64_t since_ns; /* its deadline counts from here */
+	bool holding; /* has got references already */
+};
+
+/* The key owner is to be asked by message, and there is room in the window for it. 0 or -ENOSPC. */
+static int ask(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash,
+	struct shoal_place *place)
 {
-	bool remote = false;
-	int error;
-
-	for (;;) {
-		struct shoal_place place = shoal_place_find(space, class, request->key, hash);
-
-		if (usable(space, &place)) {
-			space->counters.takes_local += !remote;
-			place.entry->references++;
-			return use(space, request, &place);
-		}
-		if (!place.entry || place.entry->handle == SHOAL_HANDLE_ABSENT) {
-			if (owner_here(space, class, request->key, hash)) {
-				error = take_as_owner(space, request, class, hash);
-				if (error) {
-					space->counters.takes_local += !remote;
-					return error > 0 ? 0 : error;
-				}
-			}
-			if (shoal_space_owner_ended(space, shoal_map_slot(&space->maps[class], request->key, hash))) {
-				space->counters.owner_ended++;
-				return -ETIMEDOUT;
-			}
-			if (!shoal_window_open(space)) {
-				if (!shoal_window_wait(space))
-					return -ETIMEDOUT;
-				continue;
-			}
-			place = shoal_place_make(space, class, request->key, hash);
-			if (!place.entry) {
-				space->counters.takes_no_room++;
-				return -ENOSPC;
-			}
-			space->counters.takes_remote += !remote;
-			remote = true;
-			shoal_holder_request(space, &place, request->create);
-		}
-		error = wait_for(space, request, &place);
-		if (error != -EAGAIN)
-			return error;
+	*place = shoal_place_make(space, class, request->key, hash);
+	if (!place->entry) {
+		space->counters.takes_no_room++;
+		return -ENOSPC;
 	}
+	shoal_holder_request(space, place, request->create);
+	return 0;
+}
+
+/* What can be answered here and now. 1: answered; 0: not here; else -errno. */
+static int take_here(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash,
+	struct shoal_place *place)
+{
+	*place = shoal_place_find(space, class, request->key, hash);
+	if (usable(space, place)) {
+		place->entry->references++;
+		use(space, request, place);
+		return 1;
+	}
+	if ((!place->entry || place->entry->handle == SHOAL_HANDLE_ABSENT) &&
+		owner_here(space, class, request->key, hash))
+		return take_as_owner(space, request, class, hash);
+	return 0;
+}
+
+/* Whatever it waited for, it looks again. */
+static int take_one(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash,
+	const struct take *whole)
+{
+	bool in_window = false, remote = false;
+	struct shoal_place place;
+	int answer;
+
+	while ((answer = take_here(space, request, class, hash, &place)) == 0) {
+		space->counters.takes_remote += !remote;
+		remote = true;
+		if (place.entry && place.entry->handle != SHOAL_HANDLE_ABSENT) {
+			answer = wait_for(space, request, &place, whole->since_ns);
+		} else if (shoal_space_owner_ended(space, shoal_map_slot(&space->maps[class], request->key, hash))) {
+			space->counters.owner_ended++;
+			answer = -ETIMEDOUT;
+		} else if (!in_window) {
+			in_window = shoal_window_enter(space, whole->since_ns, whole->holding);
+			answer = in_window ? -EAGAIN : -ETIMEDOUT;
+		} else if ((answer = ask(space, request, class, hash, &place)) == 0) {
+			in_window = false; /* what was sent leaves it with its answer */
+			answer = -EAGAIN;
+		}
+		if (answer != -EAGAIN)
+			break;
+	}
+	space->counters.takes_local += answer > 0 && !remote;
+	if (in_window)
+		shoal_window_leave(space);
+	return answer > 0 ? 0 : answer;
+}
+
+/* The same object asked for twice in one take: the second reference comes with the first. It must not wait for those who
+ * wait for the first to be given back. */
+static bool take_again(
+	struct shoal_space *space, struct shoal_request *request, const struct shoal_request *before, uint8_t class)
+{
+	struct shoal_place place;
+
+	if (!before || !before->object || before->class != request->class ||
+		memcmp(before->key, request->key, request->class->key_bytes) != 0)
+		return false;
+	place = shoal_place_at(space, class, before->entry);
+	place.entry->references++;
+	space->counters.takes_local++;
+	use(space, request, &place);
+	return true;
 }
 
 static void release_one(struct shoal_space *space, struct shoal_request *request, uint8_t class)
@@ -174,14 +216,15 @@ void shoal_space_release(struct shoal_context *context, struct shoal_request *re
 
 /* The order in which all microthreads of all workers take: by class, then hash. With it no two can wait for each
  * other [m 12]. */
-static void sort(struct shoal_space *space, struct shoal_request *requests, unsigned n, uint8_t *order, uint8_t *classes,
-	uint64_t *hashes)
+static void sort(struct shoal_space *space, struct shoal_request *requests, unsigned n, uint8_t *order,
+	uint8_t *classes, uint64_t *hashes)
 {
 	for (unsigned i = 0; i < n; i++) {
 		unsigned at = i;
 
 		classes[i] = shoal_space_class_index(space, requests[i].class);
-		hashes[i] = classes[i] < SHOAL_CLASSES_MAX ? shoal_map_hash(&space->maps[classes[i]], requests[i].key) : 0;
+		hashes[i] =
+			classes[i] < SHOAL_CLASSES_MAX ? shoal_map_hash(&space->maps[classes[i]], requests[i].key) : 0;
 		while (at && !SHOAL_PLANT(7) &&
 			(classes[order[at - 1]] > classes[i] ||
 				(classes[order[at - 1]] == classes[i] && hashes[order[at - 1]] > hashes[i]))) {
@@ -198,6 +241,7 @@ int shoal_space_take(struct shoal_context *context, struct shoal_request *reques
 	uintptr_t *held = holding(space);
 	uint8_t order[SHOAL_TAKE_MAX], classes[SHOAL_TAKE_MAX];
 	uint64_t hashes[SHOAL_TAKE_MAX];
+	struct take whole = { .since_ns = space->now_ns };
 	int error = 0;
 
 	if (!held || !n || n > SHOAL_TAKE_MAX)
@@ -206,6 +250,8 @@ int shoal_space_take(struct shoal_context *context, struct shoal_request *reques
 		space->counters.takes_refused_deadlock++;
 		return -EDEADLK;
 	}
+	if (SHOAL_UNLIKELY(shoal_keyspace_left(&space->keyspace)))
+		return -ESHUTDOWN;
 	sort(space, requests, n, order, classes, hashes);
 	for (unsigned i = 0; i < n; i++) {
 		if (classes[i] == SHOAL_CLASSES_MAX || requests[i].class->pattern != SHOAL_SINGLE_WRITER)
@@ -214,8 +260,13 @@ int shoal_space_take(struct shoal_context *context, struct shoal_request *reques
 		requests[i].created = false;
 	}
 	space->counters.takes += n;
-	for (unsigned i = 0; i < n && !error; i++)
-		error = take_one(space, &requests[order[i]], classes[order[i]], hashes[order[i]]);
+	for (unsigned i = 0; i < n && !error; i++) {
+		struct shoal_request *request = &requests[order[i]], *before = i ? &requests[order[i - 1]] : NULL;
+
+		if (!take_again(space, request, before, classes[order[i]]))
+			error = take_one(space, request, classes[order[i]], hashes[order[i]], &whole);
+		whole.holding |= request->object != NULL;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		if (error && requests[i].object)
 			release_one(space, &requests[i], classes[i]);
@@ -227,11 +278,11 @@ int shoal_space_take(struct shoal_context *context, struct shoal_request *reques
 int shoal_space_remove(struct shoal_context *context, struct shoal_request *request)
 {
 	struct shoal_space *space = space_of(context);
-	struct shoal_place place = shoal_place_at(space, shoal_space_class_index(space, request->class), request->entry);
-	struct shoal_message head = { .kind = SHOAL_REMOVE,
-		.class = place.class,
-		.origin = space->config.self,
-		.holder = SHOAL_MEMBER_NONE };
+	struct shoal_place place =
+		shoal_place_at(space, shoal_space_class_index(space, request->class), request->entry);
+	struct shoal_message head = {
+		.kind = SHOAL_REMOVE, .class = place.class, .origin = space->config.self, .holder = SHOAL_MEMBER_NONE
+	};
 
 	if (!request->object)
 		return -EINVAL;

@@ -8,31 +8,30 @@
 #include "object/map_inline.h"
 #include "object/space.h"
 
-/* Exact calls under way. A number is index | generation << 16: an answer that comes after its caller gave up finds
- * another generation. */
+/* Exact calls under way, at most one of each microthread. CALL and REPLY carry the place and the request number: an answer
+ * that comes after its caller gave up finds another number there. */
 struct pending_call {
 	struct shoal_wait *wait; /* NULL: free */
-	uint16_t generation;
-	uint16_t free_next;
+	uint32_t request;
+	uint32_t free_next;
 };
 
 struct shoal_call_table {
 	uint32_t room;
-	uint16_t free_first; /* index + 1 */
+	uint32_t free_first; /* index + 1 */
 	struct pending_call calls[];
 };
 
-struct shoal_call_table *shoal_call_table_create(uint32_t window)
+struct shoal_call_table *shoal_call_table_create(uint32_t microthreads)
 {
-	uint32_t room = window < 60000 ? window + 1 : 60000;
-	struct shoal_call_table *table = calloc(1, sizeof(*table) + room * sizeof(table->calls[0]));
+	struct shoal_call_table *table = calloc(1, sizeof(*table) + microthreads * sizeof(table->calls[0]));
 
 	if (!table)
 		return NULL;
-	table->room = room;
-	for (uint32_t i = room; i; i--) {
+	table->room = microthreads;
+	for (uint32_t i = microthreads; i; i--) {
 		table->calls[i - 1].free_next = table->free_first;
-		table->free_first = (uint16_t)i;
+		table->free_first = i;
 	}
 	return table;
 }
@@ -42,23 +41,21 @@ void shoal_call_table_destroy(struct shoal_call_table *table)
 	free(table);
 }
 
-static uint32_t pending_add(struct shoal_call_table *table, struct shoal_wait *wait)
+static uint32_t pending_add(struct shoal_call_table *table, struct shoal_wait *wait, uint32_t request)
 {
-	uint16_t index = (uint16_t)(table->free_first - 1);
+	uint32_t index = table->free_first - 1;
 
 	table->free_first = table->calls[index].free_next;
 	table->calls[index].wait = wait;
-	return index | (uint32_t)table->calls[index].generation << 16;
+	table->calls[index].request = request;
+	return index;
 }
 
-static void pending_remove(struct shoal_call_table *table, uint32_t number)
+static void pending_remove(struct shoal_call_table *table, uint32_t index)
 {
-	struct pending_call *call = &table->calls[number & 0xffff];
-
-	call->wait = NULL;
-	call->generation++;
-	call->free_next = table->free_first;
-	table->free_first = (uint16_t)((number & 0xffff) + 1);
+	table->calls[index].wait = NULL;
+	table->calls[index].free_next = table->free_first;
+	table->free_first = index + 1;
 }
 
 /* --- At the owner --- */
@@ -86,7 +83,8 @@ static int apply(struct shoal_space *space, uint8_t class, const void *key, uint
 	if (place.entry->record == SHOAL_RECORD_NONE)
 		shoal_call_make_object(space, &place);
 	place.entry->used_ms = space->now_ms;
-	place.map->class->methods[method].apply(&space->context->context, key, shoal_place_object(&place), argument, result);
+	place.map->class->methods[method].apply(
+		&space->context->context, key, shoal_place_object(&place), argument, result);
 	return 0;
 }
 
@@ -99,9 +97,10 @@ void shoal_call_apply(struct shoal_space *space, const struct shoal_message *mes
 		.class = message->class,
 		.origin = space->config.self,
 		.holder = SHOAL_MEMBER_NONE,
-		.request = message->request };
-	int error = apply(space, message->class, key, shoal_map_hash(&space->maps[message->class], key), message->method,
-		shoal_message_waiters(message), result);
+		.request = message->request,
+		.granted = message->granted };
+	int error = apply(space, message->class, key, shoal_map_hash(&space->maps[message->class], key),
+		message->method, shoal_message_waiters(message), result);
 
 	if (method->untethered) {
 		space->applied[message->origin]++;
@@ -198,7 +197,7 @@ void shoal_call_forward_held_back(struct shoal_space *space, uint16_t slot, uint
 void shoal_call_answered(struct shoal_space *space, const struct shoal_message *message)
 {
 	struct shoal_call_table *table = space->calls;
-	uint32_t index = message->request & 0xffff;
+	uint32_t index = message->granted;
 	struct shoal_wait *wait;
 
 	if (message->kind == SHOAL_CALL_APPLIED) {
@@ -207,7 +206,7 @@ void shoal_call_answered(struct shoal_space *space, const struct shoal_message *
 		return;
 	}
 	shoal_window_leave(space);
-	wait = index < table->room && table->calls[index].generation == message->request >> 16 ? table->calls[index].wait : NULL;
+	wait = index < table->room && table->calls[index].request == message->request ? table->calls[index].wait : NULL;
 	if (!wait || wait->outcome != SHOAL_WAIT_PENDING) {
 		space->counters.late_answers++;
 		return;
@@ -217,12 +216,13 @@ void shoal_call_answered(struct shoal_space *space, const struct shoal_message *
 	shoal_wait_end(space, wait, message->flags & SHOAL_MESSAGE_NO_ROOM ? SHOAL_WAIT_NO_ROOM : SHOAL_WAIT_GRANTED);
 }
 
+/* The caller has entered the window. */
 static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, const void *key, unsigned method,
-	const void *argument, void *result)
+	const void *argument, void *result, uint64_t since_ns)
 {
 	const struct shoal_method *called = &space->config.classes[class]->methods[method];
 	uint8_t answer[SHOAL_METHOD_BYTES_MAX];
-	struct shoal_wait wait = { .class = class, .result = answer };
+	struct shoal_wait wait = { .class = class, .result = answer, .since_ns = since_ns };
 	enum shoal_wait_outcome outcome;
 	struct shoal_message head = { .kind = SHOAL_CALL,
 		.class = class,
@@ -232,18 +232,27 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 		.lease = ++space->keyspace.call_last[slot],
 		.method = (uint16_t)method };
 
-	if (!called->untethered)
-		head.request = pending_add(space->calls, &wait);
-	space->outstanding++;
+	if (!called->untethered) {
+		head.request = shoal_space_next_request(space);
+		head.granted = pending_add(space->calls, &wait, head.request);
+	}
 	space->counters.calls_remote++;
 	shoal_space_send_to_owner(space, slot, &head, key, argument, called->argument_bytes);
 	if (called->untethered)
 		return 0;
 	outcome = shoal_wait(space, &wait);
-	pending_remove(space->calls, head.request);
+	pending_remove(space->calls, head.granted);
 	if (outcome == SHOAL_WAIT_GRANTED)
 		memcpy(result, answer, called->result_bytes);
 	return outcome == SHOAL_WAIT_GRANTED ? 0 : outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
+}
+
+/* The object is here, and nothing of mine to this slot is still under way. */
+static bool at_home(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot)
+{
+	return shoal_slot_bit(space->keyspace.token, slot) &&
+	       *expected(space, slot, space->config.self) == space->keyspace.call_last[slot] &&
+	       shoal_record_here(space, class, key, hash, slot);
 }
 
 int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
@@ -252,37 +261,40 @@ int shoal_space_call(struct shoal_context *context, const struct shoal_class *cl
 	struct shoal_space *space = ((struct shoal_space_context *)context)->space;
 	struct shoal_microthread *microthread = shoal_microthread_current(space->scheduler);
 	uint8_t index = shoal_space_class_index(space, class);
-	uint64_t hash;
+	uint64_t hash, since_ns = space->now_ns;
+	bool in_window = false;
 	uint16_t slot;
+	int error = 0;
 
-	if (!microthread || index == SHOAL_CLASSES_MAX || class->pattern != SHOAL_MULTI_WRITER || method >= class->methods_count)
+	if (!microthread || index == SHOAL_CLASSES_MAX || class->pattern != SHOAL_MULTI_WRITER ||
+		method >= class->methods_count)
 		return -EINVAL;
 	if (*shoal_microthread_local(microthread)) {
 		space->counters.takes_refused_deadlock++;
 		return -EDEADLK;
 	}
+	if (SHOAL_UNLIKELY(shoal_keyspace_left(&space->keyspace)))
+		return -ESHUTDOWN;
 	hash = shoal_map_hash(&space->maps[index], key);
 	slot = shoal_map_slot(&space->maps[index], key, hash);
 	space->counters.calls++;
-	for (;;) {
-		uint32_t *last = expected(space, slot, space->config.self);
-
-		/* At home, and nothing of mine to this slot is still under way. */
-		if (shoal_slot_bit(space->keyspace.token, slot) && *last == space->keyspace.call_last[slot] &&
-			shoal_record_here(space, index, key, hash, slot)) {
-			int error = apply(space, index, key, hash, method, argument, result);
-
-			if (!error)
-				*last = ++space->keyspace.call_last[slot];
-			return error;
-		}
+	while (!at_home(space, index, key, hash, slot)) {
 		if (shoal_space_owner_ended(space, slot)) {
 			space->counters.owner_ended++;
-			return -ETIMEDOUT;
+			error = -ETIMEDOUT;
+			break;
 		}
-		if (shoal_window_open(space))
-			return call_remote(space, index, slot, key, method, argument, result);
-		if (!shoal_window_wait(space))
+		if (in_window)
+			return call_remote(space, index, slot, key, method, argument, result, since_ns);
+		in_window = shoal_window_enter(space, since_ns, false);
+		if (!in_window)
 			return -ETIMEDOUT;
 	}
+	if (in_window)
+		shoal_window_leave(space);
+	if (!error)
+		error = apply(space, index, key, hash, method, argument, result);
+	if (!error)
+		*expected(space, slot, space->config.self) = ++space->keyspace.call_last[slot];
+	return error;
 }

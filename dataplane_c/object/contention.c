@@ -20,8 +20,8 @@ static void *reserve(size_t bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-int shoal_contention_init(struct shoal_contention_pool *pool, uint32_t contentions, uint32_t nodes, uint32_t blocks,
-	size_t message_bytes)
+int shoal_contention_init(
+	struct shoal_contention_pool *pool, uint32_t contentions, uint32_t nodes, uint32_t blocks, size_t message_bytes)
 {
 	*pool = (struct shoal_contention_pool){ .contentions_count = contentions + 1,
 		.nodes_count = nodes + 1,
@@ -73,8 +73,8 @@ void shoal_contention_put(struct shoal_contention_pool *pool, uint32_t index)
 
 bool shoal_contention_empty(const struct shoal_contention *contention)
 {
-	return !contention->local_first && !contention->successors && !contention->waiters && !contention->parked_first &&
-		!contention->recall_lease;
+	return !contention->local_first && !contention->successors && !contention->waiters &&
+	       !contention->parked_first && !contention->recall_lease && !contention->missing;
 }
 
 static uint32_t node_get(struct shoal_contention_pool *pool)
@@ -102,16 +102,19 @@ void shoal_waiters_add(struct shoal_contention_pool *pool, uint32_t *list, struc
 {
 	uint32_t *link = list;
 
-	for (; *link; link = &pool->nodes[*link].next) {
-		struct shoal_waiter *present = &pool->nodes[*link].waiter;
+	while (*link) {
+		uint32_t index = *link;
+		const struct shoal_waiter *present = &pool->nodes[index].waiter;
 
-		if (present->member != waiter.member)
+		if (present->member != waiter.member) {
+			link = &pool->nodes[index].next;
 			continue;
-		if ((int32_t)(waiter.request - present->request) >= 0) {
-			present->request = waiter.request;
-			present->flags = (uint8_t)((present->flags & SHOAL_WAITER_TOLD) | waiter.flags);
 		}
-		return;
+		if ((int32_t)(waiter.request - present->request) <= 0)
+			return;
+		/* It asks again, so the earlier request has been answered. */
+		*link = pool->nodes[index].next;
+		node_put(pool, index);
 	}
 	*link = node_get(pool);
 	pool->nodes[*link] = (struct shoal_waiter_node){ .waiter = waiter };
@@ -146,7 +149,8 @@ bool shoal_waiters_pop(struct shoal_contention_pool *pool, uint32_t *list, struc
 	return true;
 }
 
-unsigned shoal_waiters_copy(const struct shoal_contention_pool *pool, uint32_t list, struct shoal_waiter *array, unsigned room)
+unsigned shoal_waiters_copy(
+	const struct shoal_contention_pool *pool, uint32_t list, struct shoal_waiter *array, unsigned room)
 {
 	unsigned count = 0;
 

@@ -9,11 +9,6 @@
  * contenders do not ping-pong for each packet. */
 #define KEEP_FOR_QUEUED 16
 
-static struct shoal_contention *contention_of(struct shoal_space *space, const struct shoal_place *place)
-{
-	return place->cold->contention ? &space->contention.contentions[place->cold->contention] : NULL;
-}
-
 void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, bool create)
 {
 	struct shoal_message head = { .kind = SHOAL_LEASE_REQUEST,
@@ -25,14 +20,14 @@ void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, 
 	space->waiting += place->entry->handle == SHOAL_HANDLE_ABSENT;
 	place->entry->handle = SHOAL_HANDLE_WAITING;
 	head.request = place->cold->request = shoal_space_next_request(space);
-	space->outstanding++;
+	shoal_place_contention(space, place)->asked_ns = space->now_ns;
 	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
 }
 
 /* Every microthread that waits here gets its reference now, so that none is overtaken by a RECALL. */
 static void grant_to_waiting(struct shoal_space *space, struct shoal_place *place, bool created)
 {
-	struct shoal_contention *contention = contention_of(space, place);
+	struct shoal_contention *contention = shoal_place_contended(space, place);
 
 	while (contention && contention->local_first) {
 		struct shoal_wait *wait = contention->local_first;
@@ -47,8 +42,8 @@ static void grant_to_waiting(struct shoal_space *space, struct shoal_place *plac
 	}
 }
 
-void shoal_holder_install(struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease,
-	bool construct)
+void shoal_holder_install(
+	struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease, bool construct)
 {
 	struct shoal_entry *entry = place->entry;
 	const struct shoal_class *class = place->map->class;
@@ -70,14 +65,16 @@ void shoal_holder_install(struct shoal_space *space, struct shoal_place *place, 
 	shoal_idle_arm(space, place, 0);
 }
 
-static void wake_waiting(struct shoal_space *space, struct shoal_contention *contention, bool creating,
-	enum shoal_wait_outcome outcome)
+/* Ends the waits of all, or else of those that only want to find the object and began before it was asked for: to one that
+ * began later, an answer that there is none may be out of date. */
+static void wake_waiting(
+	struct shoal_space *space, struct shoal_contention *contention, bool all, enum shoal_wait_outcome outcome)
 {
 	struct shoal_wait *kept_first = NULL, *kept_last = NULL, *next;
 
 	for (struct shoal_wait *wait = contention->local_first; wait; wait = next) {
 		next = wait->next;
-		if (creating || !wait->create) {
+		if (all || (!wait->create && wait->since_ns <= contention->asked_ns)) {
 			shoal_wait_end(space, wait, outcome);
 			continue;
 		}
@@ -94,7 +91,7 @@ static void wake_waiting(struct shoal_space *space, struct shoal_contention *con
 
 void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place)
 {
-	struct shoal_contention *contention = contention_of(space, place);
+	struct shoal_contention *contention = shoal_place_contended(space, place);
 	bool create = false;
 
 	space->held -= place->entry->handle == SHOAL_HANDLE_HELD;
@@ -109,6 +106,11 @@ void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place)
 		shoal_idle_disarm(space, place);
 	if (!contention || !contention->local_first)
 		return;
+	/* Where the window is closed, those who wait here queue for it themselves. */
+	if (!shoal_window_try(space)) {
+		wake_waiting(space, contention, true, SHOAL_WAIT_AGAIN);
+		return;
+	}
 	for (struct shoal_wait *wait = contention->local_first; wait; wait = wait->next)
 		create |= wait->create;
 	shoal_holder_request(space, place, create);
@@ -116,7 +118,8 @@ void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place)
 
 /* --- Passing on --- */
 
-static void send_passed(struct shoal_space *space, struct shoal_place *place, uint32_t lease, const struct shoal_waiter *next)
+static void send_passed(
+	struct shoal_space *space, struct shoal_place *place, uint32_t lease, const struct shoal_waiter *next)
 {
 	struct shoal_message head = { .kind = SHOAL_PASSED,
 		.class = place->class,
@@ -146,7 +149,8 @@ static void pass_on(struct shoal_space *space, struct shoal_place *place, const 
 		.age_ms = space->now_ms - place->entry->used_ms,
 		.incarnation = place->cold->incarnation };
 	/* What the key owner grants itself needs no second message. */
-	bool owner = shoal_keyspace_route(space, place->entry->slot) == next->member && next->member != space->config.self;
+	bool owner =
+		shoal_keyspace_route(space, place->entry->slot) == next->member && next->member != space->config.self;
 
 	if (owner)
 		head.flags = SHOAL_MESSAGE_PASSED_TOO;
@@ -165,7 +169,7 @@ static void pass_on(struct shoal_space *space, struct shoal_place *place, const 
 /* Passes the object on if somebody waits for it and nobody here uses it. */
 static void settle(struct shoal_space *space, struct shoal_place *place)
 {
-	struct shoal_contention *contention = contention_of(space, place);
+	struct shoal_contention *contention = shoal_place_contended(space, place);
 	struct shoal_entry *entry = place->entry;
 	struct shoal_waiter next;
 
@@ -246,8 +250,8 @@ static void handle_recall(struct shoal_space *space, struct shoal_place *place, 
 {
 	struct shoal_contention *contention;
 
-	if (place->entry && place->entry->handle == SHOAL_HANDLE_HELD && place->cold->incarnation == message->incarnation &&
-		place->cold->lease == message->lease) {
+	if (place->entry && place->entry->handle == SHOAL_HANDLE_HELD &&
+		place->cold->incarnation == message->incarnation && place->cold->lease == message->lease) {
 		add_successors(space, place, message);
 		recalled(space, place);
 	} else if (place->entry && place->entry->handle == SHOAL_HANDLE_WAITING && !SHOAL_PLANT(4)) {
@@ -287,13 +291,15 @@ static void handle_grant(struct shoal_space *space, struct shoal_place *place, c
 {
 	struct shoal_contention *contention;
 	bool kept_recall, construct = message->flags & SHOAL_MESSAGE_CONSTRUCT;
+	uint32_t lease_before = place->cold->lease;
 
 	if (!place->entry || place->entry->handle != SHOAL_HANDLE_WAITING) {
 		space->counters.stale_messages++;
 		return;
 	}
 	contention = shoal_place_contention(space, place);
-	kept_recall = contention->recall_lease == message->lease && contention->recall_incarnation == message->incarnation;
+	kept_recall =
+		contention->recall_lease == message->lease && contention->recall_incarnation == message->incarnation;
 	contention->recall_lease = 0;
 	if (!kept_recall)
 		shoal_waiters_clear(&space->contention, &contention->successors);
@@ -308,7 +314,7 @@ static void handle_grant(struct shoal_space *space, struct shoal_place *place, c
 	if (kept_recall || message->waiters)
 		recalled(space, place);
 	if (place->entry->record == SHOAL_RECORD_LEASED || place->entry->record == SHOAL_RECORD_RECALLED)
-		shoal_record_adopt_own_lease(space, place, message->origin, message->granted);
+		shoal_record_adopt_own_lease(space, place, lease_before, message->flags & SHOAL_MESSAGE_PASSED_TOO);
 	else if (message->flags & SHOAL_MESSAGE_PASSED_TOO)
 		passed_too(space, message);
 	shoal_place_tidy(space, place);
@@ -325,7 +331,7 @@ static void handle_absent(struct shoal_space *space, struct shoal_place *place, 
 	}
 	shoal_window_leave(space);
 	contention = shoal_place_contention(space, place);
-	/* Microthreads that joined the wait later may want it made: let_go asks again for them. */
+	/* Others may want it made, or have joined too late for this answer: let_go asks again for them. */
 	wake_waiting(space, contention, no_room, no_room ? SHOAL_WAIT_NO_ROOM : SHOAL_WAIT_GONE);
 	shoal_holder_let_go(space, place);
 	shoal_place_tidy(space, place);
@@ -333,7 +339,8 @@ static void handle_absent(struct shoal_space *space, struct shoal_place *place, 
 
 static void handle_removed(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
 {
-	if (!place->entry || place->entry->handle != SHOAL_HANDLE_REMOVING || place->cold->incarnation != message->incarnation) {
+	if (!place->entry || place->entry->handle != SHOAL_HANDLE_REMOVING ||
+		place->cold->incarnation != message->incarnation) {
 		space->counters.stale_messages++;
 		return;
 	}

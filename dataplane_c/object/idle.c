@@ -111,7 +111,7 @@ unsigned shoal_idle_poll(struct shoal_space *space, unsigned budget)
 {
 	unsigned looked = 0;
 
-	for (uint8_t class = 0; class < space->config.classes_count; class++)
+	for (uint8_t class = 0; class < space->config.classes_count; class ++)
 		if (space->config.classes[class]->idle_ms)
 			looked += poll_wheel(space, class, budget);
 	return looked;

@@ -22,17 +22,19 @@ static uint32_t message_bytes_max(const struct shoal_space_config *config)
 static int init_pools(struct shoal_space *space)
 {
 	const struct shoal_space_config *config = &space->config;
-	uint32_t under_way = config->members_max * config->window;
+	uint32_t under_way = config->members_max * (config->window + config->microthreads_max);
 
-	return shoal_contention_init(&space->contention, 2 * under_way + config->microthreads_max, 4 * under_way,
-		2 * under_way + 1024, message_bytes_max(config));
+	return shoal_contention_init(
+		&space->contention, 2 * under_way, 4 * under_way, 2 * under_way + 1024, message_bytes_max(config));
 }
 
 static int init_channel(struct shoal_space *space)
 {
 	const struct shoal_space_config *config = &space->config;
 	/* Answers to all windows, a sweep's bound, and a reorganisation's tokens. */
-	size_t outbox = (size_t)config->members_max * config->window * (message_bytes_max(config) + 8) + ((size_t)8 << 20);
+	size_t outbox = (size_t)config->members_max * (config->window + config->microthreads_max) *
+	                        (message_bytes_max(config) + 8) +
+	                ((size_t)8 << 20);
 	const struct shoal_channel_config channel = { .self = config->self,
 		.life = config->life,
 		.classes = config->classes,
@@ -58,7 +60,7 @@ int shoal_space_init(struct shoal_space *space, struct shoal_space_context *cont
 		error = init_channel(space);
 	if (!error)
 		error = shoal_keyspace_init(&space->keyspace);
-	space->calls = error ? NULL : shoal_call_table_create(config->window);
+	space->calls = error ? NULL : shoal_call_table_create(config->microthreads_max);
 	if (!error && !space->calls)
 		error = -ENOMEM;
 	for (unsigned i = 0; i < config->classes_count && !error; i++)
@@ -288,7 +290,8 @@ void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place)
 
 	if (!entry)
 		return;
-	if (place->cold->contention && shoal_contention_empty(&space->contention.contentions[place->cold->contention])) {
+	if (place->cold->contention &&
+		shoal_contention_empty(&space->contention.contentions[place->cold->contention])) {
 		shoal_contention_put(&space->contention, place->cold->contention);
 		place->cold->contention = 0;
 	}

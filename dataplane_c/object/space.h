@@ -16,16 +16,8 @@
 #include "object/contention.h"
 #include "object/idle.h"
 #include "object/map.h"
+#include "object/plant.h"
 #include "sched/microthread.h"
-
-#ifndef SHOAL_PLANT
-/* Test builds break one rule of the protocol to see whether the checkers notice (tests/sim). */
-#define SHOAL_PLANT(property) false
-#else
-extern unsigned shoal_planted_bug;
-#undef SHOAL_PLANT
-#define SHOAL_PLANT(property) (shoal_planted_bug == (property))
-#endif
 
 struct shoal_space;
 
@@ -42,7 +34,7 @@ struct shoal_space_config {
 	const struct shoal_class *const *classes; /* borrows */
 	unsigned classes_count;
 	uint32_t objects_max; /* of each class */
-	uint32_t window; /* origin messages under way */
+	uint32_t window; /* origin messages under way; and one of each microthread that holds references already */
 	uint32_t microthreads_max;
 	uint32_t members_max; /* members that the cluster may have; sizes what is reserved for their messages */
 	uint64_t deadline_ns; /* of a take or an exact call */
@@ -184,6 +176,11 @@ struct shoal_place shoal_place_at(struct shoal_space *space, uint8_t class, uint
 /* Forgets the entry if nothing keeps it. */
 void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place);
 struct shoal_contention *shoal_place_contention(struct shoal_space *space, struct shoal_place *place); /* makes it */
+/* NULL: nobody waits for anything there. */
+static inline struct shoal_contention *shoal_place_contended(struct shoal_space *space, const struct shoal_place *place)
+{
+	return place->cold->contention ? &space->contention.contentions[place->cold->contention] : NULL;
+}
 static inline void *shoal_place_object(const struct shoal_place *place)
 {
 	return (uint8_t *)place->entry + place->map->object_offset;
@@ -196,13 +193,13 @@ static inline const void *shoal_place_key(const struct shoal_place *place)
 /* holder.c */
 void shoal_holder_handle(struct shoal_space *space, const struct shoal_message *message);
 /* The lease is mine now, granted without a message: construct, or keep the bytes that lie here. */
-void shoal_holder_install(struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease,
-	bool construct);
+void shoal_holder_install(
+	struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease, bool construct);
 /* Called when references became zero, or a RECALL came: has the object passed on at the end of the poll if somebody waits for
  * it. */
 void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *place);
 void shoal_holder_settle_all(struct shoal_space *space);
-/* Asks the key owner for the lease: handle → WAITING. */
+/* Asks the key owner for the lease: handle → WAITING. The caller has entered the window. */
 void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, bool create);
 /* Gives the object back to its key owner (a leaver). References must be zero. */
 void shoal_holder_return(struct shoal_space *space, struct shoal_place *place);
@@ -213,9 +210,11 @@ void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place);
 void shoal_record_handle(struct shoal_space *space, const struct shoal_message *message);
 /* True: the record is here to be used, or it is certain that there is none. False: it is being pulled. */
 bool shoal_record_here(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot);
-/* A lease came to me whose record is here: the GRANT proves what a PASSED would say. `before` is the member that had it until
- * now, under which request number. An entry that is both handle and record thus has one incarnation and one lease. */
-void shoal_record_adopt_own_lease(struct shoal_space *space, struct shoal_place *place, uint8_t before, uint32_t before_request);
+/* The lease that my handle has by now is newer than what the record here knew (lease_before): the GRANT proves what its
+ * PASSED would say; whether that comes too, or the GRANT was both. An entry that is both handle and record thus has one
+ * incarnation and one lease. */
+void shoal_record_adopt_own_lease(
+	struct shoal_space *space, struct shoal_place *place, uint32_t lease_before, bool passed_too);
 /* At the key owner, for a request of its own: grants at once what is free, or makes it. False: somebody else has it, or
  * there is none and create is unset. */
 bool shoal_record_grant_here(struct shoal_space *space, struct shoal_place *place, bool create);
@@ -227,7 +226,7 @@ void shoal_record_absent(struct shoal_space *space, const struct shoal_message *
 void shoal_record_hand_over(struct shoal_space *space, struct shoal_place *place, uint8_t member);
 
 /* call.c */
-struct shoal_call_table *shoal_call_table_create(uint32_t window);
+struct shoal_call_table *shoal_call_table_create(uint32_t microthreads);
 void shoal_call_table_destroy(struct shoal_call_table *table);
 void shoal_call_handle(struct shoal_space *space, const struct shoal_message *message); /* at the owner */
 /* Applies a call whose number is in order and whose object, if there is one, is here. */
@@ -239,8 +238,14 @@ void shoal_call_forward_held_back(struct shoal_space *space, uint16_t slot, uint
 bool shoal_call_make_object(struct shoal_space *space, struct shoal_place *place);
 
 /* wait.c */
-enum shoal_wait_outcome { SHOAL_WAIT_PENDING, SHOAL_WAIT_GRANTED, SHOAL_WAIT_GONE, SHOAL_WAIT_NO_ROOM, SHOAL_WAIT_AGAIN,
-	SHOAL_WAIT_TIMED_OUT };
+enum shoal_wait_outcome {
+	SHOAL_WAIT_PENDING,
+	SHOAL_WAIT_GRANTED,
+	SHOAL_WAIT_GONE,
+	SHOAL_WAIT_NO_ROOM,
+	SHOAL_WAIT_AGAIN,
+	SHOAL_WAIT_TIMED_OUT
+};
 
 /* A microthread that waits; lies on its stack. */
 struct shoal_wait {
@@ -256,16 +261,18 @@ struct shoal_wait {
 	uint32_t entry; /* 0: waits for something else */
 	void *result; /* of a call */
 };
-/* Suspends until somebody ends the wait. */
+/* Suspends until somebody ends the wait; its deadline counts from since_ns, which the caller sets. */
 enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait *wait) SHOAL_MAY_SUSPEND;
 void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome);
 void shoal_wait_expire(struct shoal_space *space);
+/* The window of origin messages. Whoever has entered sends one, or leaves again; for one that was sent, the answer leaves. */
 static inline bool shoal_window_open(const struct shoal_space *space)
 {
-	return space->outstanding < space->config.window;
+	return space->outstanding < space->config.window && !space->window_first;
 }
-/* Waits until somebody leaves the window; the caller looks again. False: timed out. */
-bool shoal_window_wait(struct shoal_space *space) SHOAL_MAY_SUSPEND;
+bool shoal_window_try(struct shoal_space *space);
+/* `holding`: the caller has references already, and must not wait for a place. False: timed out. */
+bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holding) SHOAL_MAY_SUSPEND;
 void shoal_window_leave(struct shoal_space *space);
 
 #endif

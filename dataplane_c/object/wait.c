@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Microthreads that wait: for an object, an answer, or the window. All share one deadline, so the oldest is always the
- * first to be given up. */
+/* Microthreads that wait: for an object, an answer, or the window. All share one length of deadline, so those that wait
+ * longest are the first to be given up. */
 #include "object/space.h"
 
-static void deadline_append(struct shoal_space *space, struct shoal_wait *wait)
+static void deadline_insert(struct shoal_space *space, struct shoal_wait *wait)
 {
-	wait->deadline_next = NULL;
-	wait->deadline_previous = space->deadline_last;
-	if (space->deadline_last)
-		space->deadline_last->deadline_next = wait;
+	struct shoal_wait *before = space->deadline_last;
+
+	/* One that waits again counts from its first wait; there are few younger ones. */
+	while (before && before->since_ns > wait->since_ns)
+		before = before->deadline_previous;
+	wait->deadline_previous = before;
+	wait->deadline_next = before ? before->deadline_next : space->deadline_first;
+	if (wait->deadline_next)
+		wait->deadline_next->deadline_previous = wait;
+	else
+		space->deadline_last = wait;
+	if (before)
+		before->deadline_next = wait;
 	else
 		space->deadline_first = wait;
-	space->deadline_last = wait;
 }
 
 static void deadline_remove(struct shoal_space *space, struct shoal_wait *wait)
@@ -28,15 +36,16 @@ static void deadline_remove(struct shoal_space *space, struct shoal_wait *wait)
 
 enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait *wait)
 {
+	uint64_t began_ns = space->now_ns;
+
 	wait->microthread = shoal_microthread_current(space->scheduler);
-	wait->since_ns = space->now_ns;
 	wait->outcome = SHOAL_WAIT_PENDING;
-	deadline_append(space, wait);
+	deadline_insert(space, wait);
 	if (space->suspending)
 		space->suspending(space->context);
 	while (wait->outcome == SHOAL_WAIT_PENDING)
 		shoal_microthread_suspend(space->scheduler, wait->since_ns);
-	uint64_t waited = space->now_ns - wait->since_ns;
+	uint64_t waited = space->now_ns - began_ns;
 
 	if (waited > space->counters.waited_ns_most)
 		space->counters.waited_ns_most = waited;
@@ -91,10 +100,26 @@ void shoal_wait_expire(struct shoal_space *space)
 	}
 }
 
-bool shoal_window_wait(struct shoal_space *space)
+bool shoal_window_try(struct shoal_space *space)
 {
-	struct shoal_wait wait = { .in_window = true };
+	if (!shoal_window_open(space))
+		return false;
+	space->outstanding++;
+	return true;
+}
 
+bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holding)
+{
+	struct shoal_wait wait = { .in_window = true, .since_ns = since_ns };
+
+	if (shoal_window_try(space))
+		return true;
+	/* Places in the window have no order among objects: one who waited for a place while holding an object could wait for
+	 * somebody who waits for that object. There is room for one more request of each microthread. */
+	if (holding && space->outstanding < space->config.window + space->config.microthreads_max) {
+		space->outstanding++;
+		return true;
+	}
 	if (space->window_last)
 		space->window_last->next = &wait;
 	else
@@ -111,9 +136,11 @@ void shoal_window_leave(struct shoal_space *space)
 		space->counters.stale_messages++; /* an answer that nobody has asked for */
 		return;
 	}
-	space->outstanding--;
-	if (!wait)
+	if (!wait) {
+		space->outstanding--;
 		return;
+	}
+	/* The place goes to the first who waits: nobody who comes later can take it. */
 	space->window_first = wait->next;
 	if (!space->window_first)
 		space->window_last = NULL;

@@ -170,9 +170,12 @@ async def call(method: Callable[..., Awaitable[Any]], request: Any, deadline_s: 
         raise from_rpc_error(error, where) from None
 
 
-async def stream(method: Callable[..., Any], request: Any, deadline_s: float, where: str) -> AsyncIterator[Any]:
-    """A streamed answer with a deadline for the whole of it. Leaving the loop ends the call."""
-    answers = method(request, timeout=deadline_s)
+async def stream(
+    method: Callable[..., Any], request: Any, deadline_s: float, where: str, *, wait: bool = False
+) -> AsyncIterator[Any]:
+    """A streamed answer with a deadline for the whole of it. Leaving the loop ends the call. `wait`: for somebody to
+    listen first."""
+    answers = method(request, timeout=deadline_s, wait_for_ready=wait)
     try:
         async for answer in answers:
             yield answer

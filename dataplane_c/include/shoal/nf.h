@@ -96,7 +96,8 @@ struct shoal_runtime {
 /* Takes writable references on n single-writer objects, all in one call: a microthread that holds one already is refused.
  * 0: each request's object is set (NULL for an absent one with create unset). On any error nothing is held.
  * -EDEADLK: the microthread already holds references. -ENOSPC: the table is full. -EINVAL: a class is not single-writer,
- * or n is 0 or above SHOAL_TAKE_MAX. -ETIMEDOUT: the reference did not come within the space's deadline. */
+ * or n is 0 or above SHOAL_TAKE_MAX. -ETIMEDOUT: the reference did not come within the space's deadline. -ESHUTDOWN: this
+ * worker leaves the space and has given everything back. */
 SHOAL_MUST_USE static inline int shoal_take(struct shoal_context *context, struct shoal_request *requests, unsigned n)
 {
 	return context->runtime->take(context, requests, n);
@@ -117,7 +118,7 @@ SHOAL_MUST_USE static inline int shoal_remove(struct shoal_context *context, str
 
 /* Applies a method at the key owner of `key`; makes the object if there is none. Exact methods wait for the result,
  * untethered ones return at once (result NULL). -EDEADLK: called while holding references. -ENOSPC: no room there.
- * -ETIMEDOUT as above. */
+ * -ETIMEDOUT, -ESHUTDOWN as above. */
 SHOAL_MUST_USE static inline int shoal_call(struct shoal_context *context, const struct shoal_class *class, const void *key,
 	unsigned method, const void *argument, void *result)
 {

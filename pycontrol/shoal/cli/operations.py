@@ -18,7 +18,7 @@ from shoal.controller.launcher import log_tail
 from shoal.errors import DeadlineError, RefusedError, ShoalError, UnreachableError
 from shoal.model import OperationUpdate
 from shoal.process_host import cancelled
-from shoal.run_directory import RunDirectory, read_pid_file
+from shoal.run_directory import ProcessIdentity, RunDirectory, read_pid_file
 
 REACHABLE_S: Final = 20.0
 GONE_S: Final = 5.0
@@ -70,13 +70,16 @@ def up(
 async def _up(where: Target, file: str, text: str, *, as_json: bool) -> OperationUpdate:
     started = await _ensure_controller(where)
     async with connected(where.address) as client:
+        fresh = not (await client.status()).name
         try:
             return await follow(client.deploy(file, text), as_json=as_json)
         except BaseException as error:
-            # A controller that we started for nothing goes again; one that runs something stays.
-            if started or isinstance(error, asyncio.CancelledError):
+            # A controller that we started for nothing goes again; one that runs something else stays.
+            if fresh and (started or isinstance(error, asyncio.CancelledError)):
+                controller = read_pid_file(where.run_directory.controller.pid_file)
                 with contextlib.suppress(ShoalError):
-                    await asyncio.shield(_take_down(client))
+                    await _take_down(client)
+                await _until_gone(controller)
             raise
 
 
@@ -177,13 +180,18 @@ async def _down(where: Target, *, as_json: bool) -> OperationUpdate:
             result = OperationUpdate("done", f"no controller answered: {ended} processes ended", done=True)
             if as_json:
                 print_json(result, line=True)
+    await _until_gone(controller)
+    return result
+
+
+async def _until_gone(controller: ProcessIdentity | None) -> None:
+    """Waits for a controller that was told to end."""
     try:
         async with asyncio.timeout(GONE_S):
             while controller is not None and controller.lives:
                 await asyncio.sleep(GONE_POLL_S)
     except TimeoutError:
         raise DeadlineError(f"the controller (process {controller and controller.pid}) does not end") from None
-    return result
 
 
 async def end_processes(run_directory: RunDirectory) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from shoal.controller.config import Config, parse
+from shoal.controller.config import Config, parse, place
 from shoal.controller.fleet import Fleet, Running
 from shoal.controller.launcher import Launcher
 from shoal.controller.operation import Operation, Report
@@ -84,7 +84,7 @@ class Cluster:
 
     def deploy(self, file: str, text: str) -> Operation:
         config = parse(text, file)
-        nf_path, description = self._described(config, file)
+        nf_path, description = described(config, file, text)
         if self.config is not None:
             return self.begin(Operation(f"deploy {config.deployment}", self._deployed_already(text)))
         self.config, self.description = config, description
@@ -109,25 +109,6 @@ class Cluster:
             return OperationUpdate("done", f"{name} is up already: {_count(before.instances_wanted)}", done=True)
 
         return work
-
-    def _described(self, config: Config, file: str) -> tuple[Path, Description]:
-        """What only the NF itself can tell of the file: whether it exists, and its ports."""
-        try:
-            nf_path = find(config.network_function.name, config.network_function.path)
-            description = describe(nf_path)
-        except ShoalError as error:
-            raise ConfigError([ConfigFault(file, 0, 0, "network_function", str(error))]) from error
-        faults = []
-        for name in config.ports:
-            if name not in description.ports:
-                reason = f"{description.name} has no such port: {', '.join(description.ports)}"
-                faults.append(ConfigFault(file, 0, 0, f"ports.{name}", reason))
-        missing = [name for name in description.ports if name not in config.ports]
-        if missing:
-            faults.append(ConfigFault(file, 0, 0, "ports", f"port {', '.join(missing)} is missing"))
-        if faults:
-            raise ConfigError(faults)
-        return nf_path, description
 
     async def _deploy(
         self, config: Config, description: Description, nf_path: Path, source: tuple[str, str], report: Report
@@ -369,6 +350,29 @@ class Cluster:
         await self.fleet.close()
         if self.splitter is not None:
             await self.splitter.close()
+
+
+def described(config: Config, file: str, text: str) -> tuple[Path, Description]:
+    """The NF; ConfigError with what only the NF itself can tell of the file: whether it exists, and its ports."""
+
+    def fault(reason: str, *path: str) -> ConfigFault:
+        return ConfigFault(file, *place(text, *path), ".".join(path), reason)
+
+    try:
+        nf_path = find(config.network_function.name, config.network_function.path)
+        description = describe(nf_path)
+    except ShoalError as error:
+        raise ConfigError([fault(str(error), "network_function", "name")]) from error
+    known = ", ".join(description.ports)
+    faults = [
+        fault(f"{description.name} has no such port: {known}", "ports", name)
+        for name in config.ports
+        if name not in description.ports
+    ]
+    faults += [fault(f"port {name} is missing", "ports") for name in description.ports if name not in config.ports]
+    if faults:
+        raise ConfigError(faults)
+    return nf_path, description
 
 
 def _count(number: int) -> str:

@@ -176,6 +176,11 @@ def parse(text: str, file: str) -> Config:
         raise ConfigError([_fault(dict(found), document, file) for found in error.errors()]) from None
 
 
+def place(text: str, *path: int | str) -> tuple[int, int]:
+    """Line and column of a field in a file that has been parsed."""
+    return _place(_load(text, ""), list(path))
+
+
 def _load(text: str, file: str) -> Any:
     try:
         return YAML(typ="rt", pure=True).load(text)

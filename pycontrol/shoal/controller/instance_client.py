@@ -152,7 +152,7 @@ class InstanceClient:
 
     async def events(self) -> AsyncIterator[Event]:
         request = common_pb2.WatchEventsRequest()
-        async for event in rpc.stream(self._stub.WatchEvents, request, EVENTS_DEADLINE_S, self.name):
+        async for event in rpc.stream(self._stub.WatchEvents, request, EVENTS_DEADLINE_S, self.name, wait=True):
             yield conversion.event_from_proto(event)
 
     async def stop(self) -> None:

@@ -100,7 +100,7 @@ class SplitterClient:
 
     async def events(self) -> AsyncIterator[Event]:
         request = common_pb2.WatchEventsRequest()
-        async for event in rpc.stream(self._stub.WatchEvents, request, EVENTS_DEADLINE_S, NAME):
+        async for event in rpc.stream(self._stub.WatchEvents, request, EVENTS_DEADLINE_S, NAME, wait=True):
             yield conversion.event_from_proto(event)
 
     async def stop(self) -> None:

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A deployment from the command line: real controller, splitter and instances; packets come from a pcap file.
+
+pcap file → inside [splitter] ⇄ rings ⇄ instances … [splitter] outside → pcap file
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess, run
+from typing import Any
+
+import pytest
+
+from shoal.run_directory import RunDirectory
+
+SHOAL = str(Path(sys.executable).with_name("shoal"))
+HOSTS, FLOWS = 64, 512
+CONFIG = """\
+network_function:
+  name: nat
+  settings: {{ public_addresses: 192.0.2.1-192.0.2.4, inside_prefixes: 10.0.0.0/8 }}
+ports:
+  inside: {{ device: "net_pcap0,rx_pcap={folder}/in.pcap,infinite_rx=1,tx_pcap=/dev/null" }}
+  outside: {{ device: "net_pcap1,rx_pcap={folder}/none.pcap,tx_pcap=/dev/null" }}
+instances: {{ count: 1, objects: 65536, packets: 24576, parked: 8192 }}
+splitter: {{ packets: 24576, parked: 8192 }}
+"""
+
+
+def checksum(data: bytes) -> int:
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def frame(flow: int) -> bytes:
+    source = bytes([10, 0, 0, 1 + flow % HOSTS])
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 46, 0, 0, 64, 17, 0, source, bytes([198, 51, 100, 1]))
+    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+    return bytes(12) + b"\x08\x00" + header + struct.pack("!HHHH", 2000 + flow // HOSTS, 53, 26, 0) + bytes(18)
+
+
+def write_pcap(path: Path, frames: list[bytes]) -> None:
+    """Classic pcap, Ethernet."""
+    records = (struct.pack("<IIII", 0, 0, len(each), len(each)) + each for each in frames)
+    path.write_bytes(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + b"".join(records))
+
+
+class Shell:
+    """Commands to one deployment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.directory = folder / "run"
+        self.file = folder / "nat.yaml"
+        write_pcap(folder / "in.pcap", [frame(flow) for flow in range(FLOWS)])
+        write_pcap(folder / "none.pcap", [])
+        self.file.write_text(CONFIG.format(folder=folder))
+
+    def command(self, *words: str) -> CompletedProcess[str]:
+        environment = os.environ | {"SHOAL_RUN_DIRECTORY": str(self.directory), "NO_COLOR": "1", "COLUMNS": "160"}
+        return run([SHOAL, *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    def good(self, *words: str) -> str:
+        result = self.command(*words)
+        assert result.returncode == 0, f"{' '.join(words)}: {result.stdout}{result.stderr}{self.logs()}"
+        return result.stdout
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.good("status", "--json"))
+        return found
+
+    def instances(self) -> dict[str, dict[str, Any]]:
+        return {instance["name"]: instance for instance in self.status()["instances"]}
+
+    def objects(self, class_name: str) -> list[dict[str, Any]]:
+        return [
+            json.loads(line) for line in self.good("state", "list", class_name, "--limit", "0", "--json").splitlines()
+        ]
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.good("events", "--no-follow", "--json").splitlines()]
+
+    def slabs(self) -> list[Path]:
+        """Where the instances' slabs lie."""
+        return [RunDirectory(self.directory).instance(f"nat-{number}").slabs for number in range(1, 4)]
+
+    def logs(self) -> str:
+        return "".join(f"\n--- {path}\n{path.read_text()[-2000:]}" for path in sorted(self.directory.rglob("log")))
+
+
+def until(true: Callable[[], object], what: str) -> None:
+    """Waits for an observation, with a deadline."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, f"not within 20 s: {what}"
+
+
+def processes_naming(folder: Path) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command:
+            found.append(command)
+    return found
+
+
+@pytest.fixture
+def shell() -> Iterator[Shell]:
+    """A deployment that is up, and down afterwards, whatever the test did to it."""
+    folder = Path(tempfile.mkdtemp(prefix="shoal-"))
+    made = Shell(folder)
+    try:
+        made.good("up", str(made.file))
+        yield made
+    finally:
+        made.good("down")
+        left = processes_naming(folder)
+        there = [path for path in (made.directory, *made.slabs()) if path.exists()]
+        shutil.rmtree(folder)
+    assert not left
+    assert not there
+
+
+@pytest.mark.timeout(180)
+def test_slots_and_state_move_with_each_scaling_and_nothing_is_lost(shell: Shell) -> None:
+    until(lambda: len(shell.objects("nat.mapping")) == FLOWS, "a mapping for each flow")
+    before = {json.dumps(each["key"]): each["object"]["translation"] for each in shell.objects("nat.mapping")}
+
+    shell.good("scale", "nat", "3")
+    slots = [instance["steering_slots"] for instance in shell.instances().values()]
+    assert sorted(slots) == [85, 85, 86]
+    assert sum(instance["tokens"] for instance in shell.instances().values()) == 16384
+
+    shell.good("remove", "nat-1")
+    assert set(shell.instances()) == {"nat-2", "nat-3"}
+    after = {json.dumps(each["key"]): each["object"]["translation"] for each in shell.objects("nat.mapping")}
+    assert after == before
+    assert {each["told_by"] for each in shell.objects("nat.mapping")} <= {"nat-2", "nat-3"}
+
+    [known] = json.loads(shell.good("state", "get", "nat.mapping", "10.0.0.1:2000/udp", "--json"))[:1]
+    assert known["key"] == {"address": "10.0.0.1", "port": 2000, "protocol": "udp"}
+
+    plans = [event for event in shell.events() if event["kind"] == "plan.completed"]
+    assert [event["fields"]["kind"] for event in plans] == ["first", "scale_out", "scale_in"]
+    assert int(plans[2]["fields"]["objects_moved"]) >= FLOWS
+
+
+@pytest.mark.timeout(180)
+def test_a_drained_instance_holds_nothing_and_stays_until_removed(shell: Shell) -> None:
+    until(lambda: len(shell.objects("nat.mapping")) == FLOWS, "a mapping for each flow")
+    shell.good("scale", "nat", "2")
+    shell.good("drain", "nat-1")
+    drained = shell.instances()["nat-1"]
+    assert (drained["state"], drained["steering_slots"], drained["tokens"]) == ("drained", 0, 0)
+    assert len(shell.objects("nat.mapping")) == FLOWS
+    refused = shell.command("drain", "nat-2")
+    assert refused.returncode == 6
+    assert "the last one" in refused.stderr
+    shell.good("remove", "nat-1")
+    assert set(shell.instances()) == {"nat-2"}
+
+
+@pytest.mark.timeout(180)
+def test_a_killed_controller_is_replaced_and_takes_the_instances_up(shell: Shell) -> None:
+    before = shell.status()
+    os.kill(before["process"], signal.SIGKILL)
+    until(lambda: shell.command("status").returncode == 3, "no controller answers")
+    assert ProcessState(before["instances"][0]["process"]).lives
+    assert "already" in shell.good("up", str(shell.file))
+    after = shell.status()
+    assert after["term"] == before["term"] + 1
+    assert after["instances"][0]["process"] == before["instances"][0]["process"]
+    assert after["instances"][0]["life"] == before["instances"][0]["life"]
+    shell.good("scale", "nat", "2")
+    assert {instance["life"] for instance in shell.instances().values()} == {1, 2}
+
+
+class ProcessState:
+    def __init__(self, pid: int) -> None:
+        self._stat = Path(f"/proc/{pid}/stat")
+
+    @property
+    def lives(self) -> bool:
+        return self._stat.exists() and self._stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+@pytest.mark.timeout(180)
+def test_an_instances_death_is_told_with_its_reason_and_the_others_go_on(shell: Shell) -> None:
+    shell.good("scale", "nat", "3")
+    killed, *others = shell.status()["instances"]
+    os.kill(killed["process"], signal.SIGKILL)
+    until(lambda: shell.instances()["nat-1"]["state"] == "ended", "the controller notices")
+    assert "SIGKILL" in shell.instances()["nat-1"]["reason"]
+    until(lambda: sum(event["kind"] == "peer.ended" for event in shell.events()) == 2, "both peers notice")
+    assert sum(event["kind"] == "member.ended" for event in shell.events()) == 1
+    assert all(ProcessState(each["process"]).lives for each in others)
+    refused = shell.command("scale", "nat", "2")
+    assert refused.returncode == 6
+    assert "nat-1 has ended" in refused.stderr
+
+
+@pytest.mark.timeout(180)
+def test_without_controller_down_ends_what_the_pid_files_name(shell: Shell) -> None:
+    status = shell.status()
+    os.kill(status["process"], signal.SIGKILL)
+    until(lambda: not ProcessState(status["process"]).lives, "the controller ends")
+    assert "2 processes ended" in shell.good("down")
+    assert not processes_naming(shell.directory)
+
+
+def test_a_bad_file_is_refused_with_all_its_faults_and_leaves_nothing() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="shoal-"))
+    try:
+        made = Shell(folder)
+        made.file.write_text(made.file.read_text().replace("count: 1", "count: 0").replace("inside:", "middle:", 1))
+        result = made.command("up", str(made.file))
+        assert result.returncode == 4
+        assert f"{made.file}:7: instances.count: " in result.stderr
+        made.file.write_text(CONFIG.format(folder=folder).replace("  inside:", "  middle:"))
+        result = made.command("up", str(made.file), "--json")
+        assert result.returncode == 4
+        faults = json.loads(result.stdout)["faults"]
+        assert [(fault["line"], fault["field"]) for fault in faults] == [(5, "ports.middle"), (4, "ports")]
+        assert not made.directory.exists()
+    finally:
+        shutil.rmtree(folder)
+
+
+async def test_ctrl_c_while_it_starts_leaves_nothing() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="shoal-"))
+    try:
+        made = Shell(folder)
+        environment = os.environ | {"SHOAL_RUN_DIRECTORY": str(made.directory)}
+        process = await asyncio.create_subprocess_exec(SHOAL, "up", str(made.file), env=environment)
+        async with asyncio.timeout(30):
+            while not (made.directory / "splitter" / "pid").exists():
+                await asyncio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+        assert not processes_naming(made.directory)
+        assert not made.directory.exists()
+    finally:
+        shutil.rmtree(folder)

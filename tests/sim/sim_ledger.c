@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sim_world.h"
+
+void sim_ledger_compare(struct sim_world *world, uint8_t member, unsigned class, const struct sim_object *object)
+{
+	const struct sim_single *single = &world->ledger.single[class][object->key % SIM_KEYS_MAX];
+
+	if (!single->alive)
+		sim_fail(world, 3, "member %u has class %u key %u, which was removed", member, class, object->key);
+	else if (single->life != object->life || single->updates != object->updates)
+		sim_fail(world, 3,
+			"member %u: class %u key %u is in life %u with %lu updates, accepted were life %u, %lu updates",
+			member, class, object->key, object->life, object->updates, single->life, single->updates);
+	else if (!sim_object_filled(class, object))
+		sim_fail(world, 3, "member %u: class %u key %u is torn", member, class, object->key);
+}
+
+void sim_ledger_update(struct sim_world *world, unsigned class, struct sim_object *object)
+{
+	object->updates++;
+	world->ledger.single[class][object->key % SIM_KEYS_MAX].updates++;
+	world->ledger.updates++;
+	sim_object_fill(class, object);
+}
+
+void sim_ledger_end(struct sim_world *world, unsigned class, unsigned key)
+{
+	struct sim_single *single = &world->ledger.single[class][key];
+
+	single->alive = false;
+	single->absent_last_step = world->steps;
+	world->ledger.ends++;
+	sim_note(world, "  class %ld key %ld removed", class, key);
+}
+
+void sim_ledger_absent(struct sim_world *world, uint8_t member, unsigned class, unsigned key, uint64_t since_step)
+{
+	const struct sim_single *single = &world->ledger.single[class][key];
+
+	if (single->alive && single->absent_last_step < since_step)
+		sim_fail(world, 3,
+			"member %u was told that class %u key %u is absent, but it has been there since step %lu",
+			member, class, key, single->absent_last_step);
+}
+
+void sim_ledger_construct(struct sim_world *world, uint8_t member, unsigned class, struct sim_object *object)
+{
+	struct sim_single *single = &world->ledger.single[class][object->key];
+
+	if (single->alive)
+		sim_fail(world, 1, "member %u makes class %u key %u, which lives (life %u, %lu updates)", member, class,
+			object->key, single->life, single->updates);
+	single->alive = true;
+	single->absent_last_step = world->steps;
+	single->updates = 0;
+	object->life = ++single->life;
+	world->ledger.lives++;
+	sim_object_fill(class, object);
+	sim_note(world, "  member %ld makes class %ld key %ld life %ld", member, class, object->key, object->life);
+}
+
+void sim_ledger_apply(
+	struct sim_world *world, uint8_t member, unsigned key, struct sim_counter *counter, const struct sim_add *add)
+{
+	struct sim_shared *shared = &world->ledger.shared[key];
+	uint32_t *seen = &shared->seen[add->member][add->strand];
+
+	if (counter->sum != shared->applied || counter->applications != shared->applications)
+		sim_fail(world, 3, "member %u: counter %u has %lu after %lu calls, applied were %lu in %u", member, key,
+			counter->sum, counter->applications, shared->applied, shared->applications);
+	if (add->sequence <= *seen)
+		sim_fail(world, 3, "member %u applies call %u of member %u strand %u on counter %u again (last %u)",
+			member, add->sequence, add->member, add->strand, key, *seen);
+	else if (add->sequence != *seen + 1)
+		sim_fail(world, 9, "member %u applies call %u of member %u strand %u on counter %u before call %u",
+			member, add->sequence, add->member, add->strand, key, *seen + 1);
+	*seen = add->sequence;
+	shared->applied += add->amount;
+	shared->applications++;
+}

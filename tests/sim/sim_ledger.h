@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the world was told was done: against this the objects' contents are compared, at every access and at rest. */
+#ifndef SIM_LEDGER_H
+#define SIM_LEDGER_H
+
+#include "sim_classes.h"
+
+#define SIM_STRANDS_MAX 16
+
+/* One key of a single-writer class. */
+struct sim_single {
+	bool alive;
+	uint32_t life; /* counts constructions */
+	uint64_t updates; /* accepted, in this life */
+	uint64_t absent_last_step; /* last step in which there was none */
+	uint8_t holder; /* member whose handle was HELD when it was last looked at */
+};
+
+/* One key of the multi-writer class. */
+struct sim_shared {
+	uint64_t accepted; /* sum of what calls that were accepted carried */
+	uint64_t applied; /* sum of what has been applied */
+	uint32_t applications;
+	/* Of each strand: last sequence number given out, last one applied. */
+	uint32_t issued[SHOAL_MEMBERS_MAX][SIM_STRANDS_MAX];
+	uint32_t seen[SHOAL_MEMBERS_MAX][SIM_STRANDS_MAX];
+};
+
+struct sim_ledger {
+	struct sim_single single[SIM_SINGLE_CLASSES][SIM_KEYS_MAX];
+	struct sim_shared shared[SIM_KEYS_MAX];
+	uint64_t updates, calls, lives, ends;
+};
+
+/* An object is taken: is it what the ledger says? Fails the world if not. */
+void sim_ledger_compare(struct sim_world *world, uint8_t member, unsigned class, const struct sim_object *object);
+/* Changes the object, and notes it. */
+void sim_ledger_update(struct sim_world *world, unsigned class, struct sim_object *object);
+/* The object was removed. */
+void sim_ledger_end(struct sim_world *world, unsigned class, unsigned key);
+/* A take that began in that step was told that there is none. */
+void sim_ledger_absent(struct sim_world *world, uint8_t member, unsigned class, unsigned key, uint64_t since_step);
+/* From the classes' own functions. */
+void sim_ledger_construct(struct sim_world *world, uint8_t member, unsigned class, struct sim_object *object);
+void sim_ledger_apply(
+	struct sim_world *world, uint8_t member, unsigned key, struct sim_counter *counter, const struct sim_add *add);
+
+#endif

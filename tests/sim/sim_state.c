@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Writes what each member knows of objects that somebody waits for, when a property is broken. */
+#include "sim_world.h"
+#include <stdio.h>
+
+static void write_waiters(const struct shoal_space *space, const char *what, uint32_t list)
+{
+	for (; list; list = space->contention.nodes[list].next) {
+		const struct shoal_waiter *waiter = &space->contention.nodes[list].waiter;
+
+		fprintf(stderr, " %s %u(request %u%s%s)", what, waiter->member, waiter->request,
+			waiter->flags & SHOAL_WAITER_TOLD ? " told" : "",
+			waiter->flags & SHOAL_WAITER_CREATE ? " create" : "");
+	}
+}
+
+static void write_contention(const struct shoal_space *space, const struct shoal_contention *contention)
+{
+	unsigned local = 0, parked = 0;
+
+	for (const struct shoal_wait *wait = contention->local_first; wait; wait = wait->next)
+		local++;
+	for (const struct shoal_parked *at = contention->parked_first; at; at = at->next)
+		parked++;
+	fprintf(stderr, " local %u parked %u keep %u kept recall %lu/%u", local, parked, contention->keep,
+		contention->recall_incarnation, contention->recall_lease);
+	write_waiters(space, "successor", contention->successors);
+	write_waiters(space, "waiter", contention->waiters);
+}
+
+static void write_entries(struct sim_member *member, uint8_t class)
+{
+	static const char *const handles[] = { "ABSENT", "WAITING", "HELD", "REMOVING" };
+	static const char *const records[] = { "NONE", "FREE", "LEASED", "RECALLED", "PULLING", "SHARED" };
+	struct shoal_space *space = member->space;
+
+	for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
+		struct shoal_place place = shoal_place_at(space, class, index);
+
+		if ((place.entry->handle == SHOAL_HANDLE_ABSENT && place.entry->record == SHOAL_RECORD_NONE) ||
+			(!place.cold->contention && place.entry->handle != SHOAL_HANDLE_WAITING &&
+				place.entry->handle != SHOAL_HANDLE_REMOVING))
+			continue;
+		fprintf(stderr,
+			"  class %u key %u slot %u%s: %s%s references %u request %u, record %s holder %u, %lu/%u",
+			class, sim_key_number(place.entry->bytes), place.entry->slot,
+			shoal_slot_bit(space->keyspace.token, place.entry->slot) ? " (token)" : "",
+			handles[place.entry->handle], place.entry->flags & SHOAL_ENTRY_RECALLED ? " recalled" : "",
+			place.entry->references, place.cold->request, records[place.entry->record], place.entry->holder,
+			place.cold->incarnation, place.cold->lease);
+		if (place.cold->contention)
+			write_contention(space, &space->contention.contentions[place.cold->contention]);
+		fputc('\n', stderr);
+	}
+}
+
+void sim_state_write(struct sim_world *world)
+{
+	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++) {
+		struct sim_member *member = world->members[number];
+		struct shoal_progress progress;
+
+		if (!member)
+			continue;
+		shoal_keyspace_progress(member->space, &progress);
+		fprintf(stderr,
+			" member %u stage %d epoch %lu, tokens %u -%u +%u, unswept %u, held %u, outstanding %u, "
+		        "waiting for: %s\n",
+			number, progress.stage, progress.epoch, progress.tokens, progress.tokens_to_send,
+			progress.tokens_to_receive, progress.slots_unswept, progress.objects_held,
+			member->space->outstanding, progress.waiting_for);
+		for (uint8_t class = 0; class < SIM_CLASSES; class ++)
+			write_entries(member, class);
+	}
+}
