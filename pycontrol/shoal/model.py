@@ -4,10 +4,12 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from shoal_dataplane import ClassInformation, Progress, RedirectProgress, Stage, StatePlace, StateRow, Statistic
 
 __all__ = [
+    "TRAFFIC_DEVICE",
     "ClassInformation",
     "ClusterStatus",
     "ComponentStatistics",
@@ -35,6 +37,10 @@ __all__ = [
     "TaskAnswer",
     "TrafficReport",
 ]
+
+
+# A port with this device is fed by the built-in traffic generator.
+TRAFFIC_DEVICE: Final = "traffic"
 
 
 @dataclass(frozen=True, slots=True)

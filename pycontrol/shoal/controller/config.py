@@ -19,8 +19,6 @@ from shoal_dataplane import MEMBERS_MAX, NF_PORTS_MAX
 
 NAME: Final = r"^[a-z][a-z0-9_-]{0,15}$"
 _SIZES: Final = InstanceSizes()
-# A port with this device is fed by the built-in traffic generator.
-TRAFFIC_DEVICE: Final = "traffic"
 
 
 def _power_of_two(value: int) -> int:

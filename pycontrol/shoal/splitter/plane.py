@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The splitter's data plane in this process: EAL, a runner, and the C splitter. Every method runs in the control
-thread."""
+"""The splitter's data plane in this process: EAL, a runner, the C splitter, and the built-in generator where a port is
+fed by it. Every method runs in the control thread."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from shoal.eal_arguments import arguments as eal_arguments
-from shoal.model import Port, RunnerSettings
+from shoal.errors import RefusedError
+from shoal.model import TRAFFIC_DEVICE, Port, RunnerSettings
 from shoal.run_settings import runner_config
-from shoal_dataplane import Eal, Runner, Splitter, SplitterConfig
+from shoal.traffic.builtin import BuiltinBackend
+from shoal.traffic.session import TrafficSession
+from shoal_dataplane import Eal, Generator, GeneratorConfig, Runner, Splitter, SplitterConfig
+
+GENERATOR_PACKETS: Final = 32768
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +43,13 @@ class Plane:
         self.config = config
         self._running = False
         prefix = f"shoal-{config.cluster:x}-{config.name}-{os.getpid()}"
-        devices = [port.device for port in config.ports]
-        self._eal = Eal(eal_arguments(prefix, config.packets, devices, config.eal))
+        devices = [port.device for port in config.ports if port.device != TRAFFIC_DEVICE]
+        packets = config.packets + (GENERATOR_PACKETS if len(devices) < len(config.ports) else 0)
+        self._eal = Eal(eal_arguments(prefix, packets, devices, config.eal))
         self._runner: Runner | None = None
         self._splitter: Splitter | None = None
+        self._generator: Generator | None = None
+        self._session: TrafficSession | None = None
         try:
             self._start()
         except BaseException:
@@ -64,10 +73,25 @@ class Plane:
             self._splitter.set(name, value)
         self._splitter.init_nf()
         for port in config.ports:
-            self._splitter.attach_port(port.number, port.device)
+            if port.device == TRAFFIC_DEVICE:
+                self._splitter.attach_generator(port.number, self._ensure_generator())
+            else:
+                self._splitter.attach_port(port.number, port.device)
         self._splitter.run_on(self._runner)
         self._runner.start()
         self._running = True
+
+    def _ensure_generator(self) -> Generator:
+        if self._generator is None:
+            self._generator = Generator(GeneratorConfig("traffic", packets=GENERATOR_PACKETS))
+            self._session = TrafficSession(BuiltinBackend(self._generator))
+        return self._generator
+
+    @property
+    def traffic(self) -> TrafficSession:
+        if self._session is None:
+            raise RefusedError(f"no port has the device {TRAFFIC_DEVICE!r}: there is no built-in generator")
+        return self._session
 
     @property
     def splitter(self) -> Splitter:
@@ -79,6 +103,6 @@ class Plane:
         if self._runner is not None and self._running:
             self._runner.stop()
             self._running = False
-        for handle in (self._splitter, self._runner, self._eal):
+        for handle in (self._splitter, self._generator, self._runner, self._eal):
             if handle is not None:
                 handle.close()

@@ -4,19 +4,24 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from shoal import conversion
-from shoal.errors import RefusedError, StaleTermError
+from shoal.errors import InvalidRequestError, RefusedError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.metrics import Exporter, Sample
-from shoal.model import SplitterReport
+from shoal.model import SplitterReport, TrafficReport
 from shoal.process_host import ControlThread
 from shoal.proto import common_pb2, splitter_pb2, splitter_pb2_grpc
 from shoal.run_directory import ProcessDirectory
 from shoal.splitter.members import Members
 from shoal.splitter.plane import Plane, PlaneConfig
+from shoal.traffic.fields import StreamsError
+from shoal.traffic.options import OptionError
+from shoal.traffic.session import SETTLE_S, NotStartedError, Reading
 from shoal_dataplane.plan import bits_of
+
+SETTLE_POLL_S: Final = 0.05
 
 Context = Any
 
@@ -150,14 +155,37 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
         rows = await self._thread.run(self._started.splitter.statistics)
         return common_pb2.StatisticsReply(statistics=[conversion.statistic_to_proto(row) for row in rows])
 
+    # --- traffic
+
     async def StartTraffic(self, request: Any, context: Context) -> Any:
-        raise RefusedError("this splitter has no traffic generator")
+        traffic = self._started.traffic
+        try:
+            await self._thread.run(traffic.start, request.name, request.streams, dict(request.options))
+        except (StreamsError, OptionError) as error:
+            raise InvalidRequestError(str(error)) from error
+        return await self._traffic()
 
     async def StopTraffic(self, request: Any, context: Context) -> Any:
-        raise RefusedError("this splitter has no traffic generator")
+        """Answers once nothing is missing any more, or the time for it is over."""
+        await self._thread.run(self._started.traffic.stop)
+        until = asyncio.get_running_loop().time() + SETTLE_S
+        while not (await self._reading()).settled and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(SETTLE_POLL_S)
+        return await self._traffic()
 
     async def GetTraffic(self, request: Any, context: Context) -> Any:
-        raise RefusedError("this splitter has no traffic generator")
+        return await self._traffic()
+
+    async def _reading(self) -> Reading:
+        try:
+            return await self._thread.run(self._started.traffic.read)
+        except NotStartedError as error:
+            raise RefusedError(str(error)) from error
+
+    async def _traffic(self) -> splitter_pb2.TrafficReport:
+        reading = await self._reading()
+        report = TrafficReport(reading.running, reading.name, reading.document.to_json())
+        return conversion.traffic_to_proto(report)
 
     async def WatchEvents(self, request: Any, context: Context) -> AsyncIterator[Any]:
         async for event in self._events.watch(request.after):
