@@ -47,15 +47,16 @@ def document(found: StateObject) -> dict[str, Any]:
 
 
 def text_of(fields: Iterable[Field]) -> str:
-    """ "address=10.0.0.1 port=1234", structures in braces."""
-    parts = []
-    for field in fields:
-        if isinstance(field.value, tuple):
-            inner = text_of(field.value)
-            parts.append(f"{field.name}=[{inner}]" if field.array else f"{field.name}={{{inner}}}")
-        else:
-            parts.append(f"{field.name}={_value(field)}")
-    return " ".join(parts)
+    """ "address=10.0.0.1 port=1234", structures in braces, arrays in brackets."""
+    return " ".join(f"{field.name}={_value_text(field)}" for field in fields)
+
+
+def _value_text(field: Field) -> str:
+    if not isinstance(field.value, tuple):
+        return str(_value(field))
+    if field.array:
+        return f"[{' '.join(_value_text(each) for each in field.value)}]"
+    return f"{{{text_of(field.value)}}}"
 
 
 def key_of(words: list[str]) -> dict[str, str]:
