@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shoal.controller.config import Config, parse
+from shoal.controller.config import Config, Host, Instances, Metrics, NetworkFunction, Runner, Splitter, parse
 from shoal.errors import ConfigError
 
 GOOD = """\
@@ -107,3 +108,20 @@ def test_any_text_is_a_config_or_faults(text: str) -> None:
 )
 def test_any_document_is_a_config_or_faults(document: object) -> None:
     taken_or_refused(json.dumps(document))
+
+
+SOURCE = Path(__file__).parents[3]
+
+
+def test_every_field_is_documented_with_its_default() -> None:
+    text = (SOURCE / "docs" / "configuration.md").read_text()
+    for section in (Instances, Splitter, Runner, Host, Metrics, NetworkFunction):
+        for name, field in section.model_fields.items():
+            assert f"{name}`" in text, f"{section.__name__}.{name}"
+            if isinstance(field.default, int):
+                assert f"| `{name}` | {field.default} |" in text, f"{section.__name__}.{name}"
+
+
+def test_the_examples_are_good() -> None:
+    examples = sorted((SOURCE / "deploy" / "examples").glob("*.yaml"))
+    assert [parse(path.read_text(), path.name).deployment for path in examples] == ["nat", "nat"]
