@@ -33,7 +33,7 @@ class Scenario:
 
     def __post_init__(self) -> None:
         self.frames = {name: [] for name in ("inside-in", "inside-out", "outside-in", "outside-out")}
-        self.random = random.Random(self.seed)  # noqa: S311
+        self.random = random.Random(self.seed)
 
     def public(self, protocol: str, address: str, port: int) -> tuple[str, int]:
         """The public endpoint, allocated at random; the address is that of the inside host's other mappings."""
@@ -185,7 +185,7 @@ def scenario() -> Callable[[int], Scenario]:
 @functools.cache
 def _made(seed: int) -> Scenario:
     made = Scenario(seed)
-    order = random.Random(7)  # noqa: S311
+    order = random.Random(7)
     for number in range(12):
         for client in order.sample(range(1, 9), 8):
             made.outbound(udp(client, number))

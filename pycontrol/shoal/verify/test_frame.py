@@ -47,7 +47,7 @@ def test_cut_frames_are_refused(cut: int) -> None:
 
 
 def test_random_bytes_are_parsed_or_refused() -> None:
-    source = random.Random(5)  # noqa: S311
+    source = random.Random(5)
     valid = [bytes(udp(1, 1)), bytes(tcp(1, 1)), bytes(echo(1, 1)), bytes(unreachable(1, 1))]
     for _ in range(4000):
         data = bytearray(source.choice(valid))
