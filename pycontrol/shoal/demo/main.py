@@ -16,6 +16,7 @@ from shoal.demo.deployment import deployed
 from shoal.demo.observer import Observed
 from shoal.demo.settings import STEPS, DemoSettings
 from shoal.demo.traffic import compile_profile
+from shoal.errors import ShoalError
 from shoal.report import picture, verdict
 from shoal.report.document import Document
 
@@ -35,18 +36,31 @@ instances: {count: 1}
 
 async def demo(settings: DemoSettings, console: Console) -> int:
     """Exit status: 1 where anything was lost, out of order or mapped wrongly. ShoalError where it could not be run."""
-    profile = await compile_profile(settings)
-    async with deployed(CONFIG, settings.directory) as client:
-        with Live(console=console, refresh_per_second=4, transient=False) as live:
-            course = Course(client, settings, _tell(live))
-            document = await course.run(profile)
-        observed = course.observed
+    try:
+        document, observed = await _run(settings, console)
+    except* ShoalError as group:
+        raise _first(group) from None
     _write(document, observed, settings)
     console.print(verdict.show(document))
     for name, path in (("picture", settings.picture), ("figures", settings.json)):
         if path is not None:
             console.print(f"{name}: {path}", highlight=False)
     return STATUS_BAD if document.faults() else STATUS_GOOD
+
+
+async def _run(settings: DemoSettings, console: Console) -> tuple[Document, Observed]:
+    profile = await compile_profile(settings)
+    async with deployed(CONFIG, settings.directory) as client:
+        with Live(console=console, refresh_per_second=4, transient=True) as live:
+            course = Course(client, settings, _tell(live))
+            document = await course.run(profile)
+        return document, course.observed
+
+
+def _first(group: BaseExceptionGroup[ShoalError]) -> BaseException:
+    """What went wrong first; the rest followed from it."""
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _tell(live: Live) -> Callable[[Observed, str], None]:

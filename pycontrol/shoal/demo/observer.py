@@ -16,6 +16,7 @@ from shoal.model import ClusterStatus, InstanceState
 from shoal.report.timeline import ClusterSample, Span, Timeline
 
 PERIOD_S: Final = 0.5
+CLOSE_PERIOD_S: Final = 0.05
 SERVING: Final = (InstanceState.ACTIVE, InstanceState.LEAVING)
 
 
@@ -59,13 +60,23 @@ class Observer:
         report = await self._client.traffic()
         observed.traffic = TrafficState.parse(report.document)
         observed.timeline.traffic[:] = observed.traffic.rows
-        observed.status = await self._client.status()
+        await self._sample_cluster()
+        self._tell(observed)
+
+    async def _sample_cluster(self) -> None:
+        observed = self.observed
+        status = observed.status = await self._client.status()
         observed.ledger.enter(await self._client.statistics())
-        serving = [each for each in observed.status.instances if each.state in SERVING]
+        serving = [each for each in status.instances if each.state in SERVING]
         observed.timeline.cluster.append(
             ClusterSample(self.now_s, len(serving), observed.ledger.objects_moved, observed.ledger.parked)
         )
-        self._tell(observed)
+
+    async def watch_closely(self) -> None:
+        """Statistics alone, many times a second: the last ones of an instance that is about to end."""
+        while True:
+            await self._sample_cluster()
+            await asyncio.sleep(CLOSE_PERIOD_S)
 
     def event(self, kind: str, start_s: float) -> None:
         """An event has ended now."""

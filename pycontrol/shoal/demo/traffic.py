@@ -99,6 +99,8 @@ class TrafficState:
     received: int
     lost: int
     """Sent, and not come back so far; final once the run has settled."""
+    slipped_s: float
+    """By how much the generator's schedule was shifted, because it was too late to catch up."""
     order_violations: int
     mapping_violations: int
     latency: LatencyCounts
@@ -113,6 +115,7 @@ class TrafficState:
             sent=shoal["sent"],
             received=shoal["received"],
             lost=shoal["lost"],
+            slipped_s=shoal["late"]["slipped_ms"] / 1000,
             order_violations=shoal["reordered"] + shoal["duplicated"],
             mapping_violations=shoal["mappings"]["violations"] + shoal["corrupted"] + shoal["unknown_flow"],
             latency=LatencyCounts(dict(shoal["latency_us"]["buckets"])),

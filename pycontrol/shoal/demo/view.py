@@ -10,7 +10,7 @@ from rich.text import Text
 from shoal.demo.observer import Observed
 from shoal.report.timeline import TrafficRow
 
-BAR_CELLS = 30
+BAR_CELLS = 16
 
 
 def show(observed: Observed, doing: str) -> RenderableType:
@@ -25,9 +25,9 @@ def _traffic(observed: Observed) -> RenderableType:
     row = traffic.rows[-1]
     wrong = traffic.lost + traffic.order_violations + traffic.mapping_violations
     table = Table(box=None, pad_edge=False)
-    headings = ("packets/s sent", "received", "p50 µs", "p99 µs", "max µs", "flows", "missing or wrong so far")
+    headings = ("packets/s sent", "received", "p50 µs", "p99 µs", "max µs", "flows", "missing, wrong")
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_row(*_cells(row), Text(f"{wrong:,}", style="red" if wrong else "green"))
     return table
 
@@ -41,8 +41,8 @@ def _instances(observed: Observed) -> RenderableType:
     if observed.status is None:
         return Text("")
     table = Table(box=None, pad_edge=False)
-    for heading in ("instance", "state", "steering slots", "objects", "packets", "leases moved", "remote accesses"):
-        table.add_column(heading, justify="left" if heading in ("instance", "state") else "right")
+    for heading in ("instance", "state", "steering slots", "objects", "packets", "moved", "remote"):
+        table.add_column(heading, justify="left" if heading in ("instance", "state") else "right", no_wrap=True)
     figures = {(each.name, each.pid): each for each in observed.ledger.instances}
     for instance in observed.status.instances:
         known = figures.get((instance.name, instance.process))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -28,23 +29,22 @@ def verdict(document: Document) -> Text:
 
 
 def _phases(document: Document) -> Table:
-    table = Table(title="phases", title_justify="left")
-    for heading in ("phase", "instances", "offered pps", "achieved pps", "p50 µs", "p99 µs", "p99.9 µs", "max µs"):
-        table.add_column(heading, justify="left" if heading == "phase" else "right")
+    table = Table(title="phases", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("phase", "offered/s", "achieved/s", "p50 µs", "p99 µs", "p99.9 µs", "max µs"):
+        table.add_column(heading, justify="left" if heading == "phase" else "right", no_wrap=True)
     for phase in document.phases:
         latency = phase.latency_us
         table.add_row(
             phase.name,
-            str(phase.instances),
             f"{phase.offered_pps:,.0f}",
             f"{phase.achieved_pps:,.0f}",
-            *(f"{value:,.1f}" for value in (latency.p50, latency.p99, latency.p999, latency.max)),
+            *(f"{value:,.0f}" for value in (latency.p50, latency.p99, latency.p999, latency.max)),
         )
     return table
 
 
 def _events(document: Document) -> Table:
-    table = Table(title="events", title_justify="left")
+    table = Table(title="events", title_justify="left", box=SIMPLE_HEAD)
     for heading in ("event", "ms", "slots moved", "objects moved", "most parked"):
         table.add_column(heading, justify="left" if heading == "event" else "right")
     for event in document.events:
@@ -54,7 +54,7 @@ def _events(document: Document) -> Table:
 
 
 def _instances(document: Document) -> Table:
-    table = Table(title="instances", title_justify="left")
+    table = Table(title="instances", title_justify="left", box=SIMPLE_HEAD)
     for heading in ("instance", "pid", "packets", "messages", "leases moved", "remote accesses"):
         table.add_column(heading, justify="left" if heading == "instance" else "right")
     for instance in document.instances:
