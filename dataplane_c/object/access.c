@@ -24,30 +24,30 @@ static bool usable(struct shoal_space *space, const struct shoal_place *place)
 
 	if (!entry || entry->handle != SHOAL_HANDLE_HELD)
 		return false;
-	if (SHOAL_LIKELY(!(entry->flags & SHOAL_ENTRY_RECALLED)))
+	if (SHOAL_LIKELY(!(entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH))))
 		return true;
-	if (!place->cold->contention)
+	if (entry->flags & SHOAL_ENTRY_FRESH || !place->cold->contention)
 		return false;
 	struct shoal_contention *contention = &space->contention.contentions[place->cold->contention];
 
 	return contention->keep && contention->keep--;
 }
 
-static int use(struct shoal_space *space, struct shoal_request *request, const struct shoal_place *place)
+static void use(struct shoal_space *space, struct shoal_request *request, const struct shoal_place *place)
 {
+	place->entry->references++;
 	place->entry->used_ms = space->now_ms;
 	request->object = shoal_place_object(place);
+	request->created = place->entry->flags & SHOAL_ENTRY_FRESH;
 	request->entry = place->index;
-	return 0;
 }
 
 /* Here the key owner is asked without a message. 1: the answer is in the request; 0: somebody else has the object. */
 static int take_as_owner(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash)
 {
 	struct shoal_place place = shoal_place_find(space, class, request->key, hash);
-	bool absent = !place.entry || place.entry->record == SHOAL_RECORD_NONE;
 
-	if (absent && !request->create)
+	if ((!place.entry || place.entry->record == SHOAL_RECORD_NONE) && !request->create)
 		return 1;
 	if (!place.entry)
 		place = shoal_place_make(space, class, request->key, hash);
@@ -57,8 +57,6 @@ static int take_as_owner(struct shoal_space *space, struct shoal_request *reques
 	}
 	if (!shoal_record_grant_here(space, &place, request->create))
 		return 0;
-	request->created = absent;
-	place.entry->references++;
 	use(space, request, &place);
 	return 1;
 }
@@ -69,8 +67,9 @@ static int outcome_of_wait(struct shoal_space *space, struct shoal_request *requ
 
 	switch (wait->outcome) {
 	case SHOAL_WAIT_GRANTED:
-		request->created = wait->created;
-		return use(space, request, &place);
+		place.entry->references--; /* kept for it until now */
+		use(space, request, &place);
+		return 0;
 	case SHOAL_WAIT_GONE:
 		return 0;
 	case SHOAL_WAIT_NO_ROOM:
@@ -132,10 +131,13 @@ static int take_here(struct shoal_space *space, struct shoal_request *request, u
 {
 	*place = shoal_place_find(space, class, request->key, hash);
 	if (usable(space, place)) {
-		place->entry->references++;
 		use(space, request, place);
 		return 1;
 	}
+	/* Its maker has not got it yet: for those who only look for it there is none. */
+	if (place->entry && place->entry->handle == SHOAL_HANDLE_HELD && place->entry->flags & SHOAL_ENTRY_FRESH &&
+		!request->create)
+		return 1;
 	if ((!place->entry || place->entry->handle == SHOAL_HANDLE_ABSENT) &&
 		owner_here(space, class, request->key, hash))
 		return take_as_owner(space, request, class, hash);
@@ -185,9 +187,9 @@ static bool take_again(
 		memcmp(before->key, request->key, request->class->key_bytes) != 0)
 		return false;
 	place = shoal_place_at(space, class, before->entry);
-	place.entry->references++;
 	space->counters.takes_local++;
 	use(space, request, &place);
+	request->created = false;
 	return true;
 }
 
@@ -197,8 +199,18 @@ static void release_one(struct shoal_space *space, struct shoal_request *request
 
 	request->object = NULL;
 	place.entry->references--;
-	if (SHOAL_UNLIKELY(place.entry->flags & SHOAL_ENTRY_RECALLED))
+	if (SHOAL_UNLIKELY(place.entry->flags & SHOAL_ENTRY_FRESH))
+		shoal_holder_unmade(space, &place);
+	else if (SHOAL_UNLIKELY(place.entry->flags & SHOAL_ENTRY_RECALLED))
 		shoal_holder_settle_later(space, &place);
+}
+
+/* The take has all that it asked for: what it made is there for others from now on. */
+static void show_made(struct shoal_space *space, const struct shoal_request *request, uint8_t class)
+{
+	struct shoal_place place = shoal_place_at(space, class, request->entry);
+
+	shoal_holder_made(space, &place);
 }
 
 void shoal_space_release(struct shoal_context *context, struct shoal_request *requests, unsigned n)
@@ -270,6 +282,8 @@ int shoal_space_take(struct shoal_context *context, struct shoal_request *reques
 	for (unsigned i = 0; i < n; i++) {
 		if (error && requests[i].object)
 			release_one(space, &requests[i], classes[i]);
+		else if (SHOAL_UNLIKELY(requests[i].created))
+			show_made(space, &requests[i], classes[i]);
 		*held += requests[i].object != NULL;
 	}
 	return error;
@@ -280,9 +294,6 @@ int shoal_space_remove(struct shoal_context *context, struct shoal_request *requ
 	struct shoal_space *space = space_of(context);
 	struct shoal_place place =
 		shoal_place_at(space, shoal_space_class_index(space, request->class), request->entry);
-	struct shoal_message head = {
-		.kind = SHOAL_REMOVE, .class = place.class, .origin = space->config.self, .holder = SHOAL_MEMBER_NONE
-	};
 
 	if (!request->object)
 		return -EINVAL;
@@ -292,23 +303,6 @@ int shoal_space_remove(struct shoal_context *context, struct shoal_request *requ
 	(*holding(space))--;
 	place.entry->references = 0;
 	space->counters.removes++;
-	shoal_idle_disarm(space, &place);
-	if (shoal_slot_bit(space->keyspace.token, place.entry->slot) && place.entry->record == SHOAL_RECORD_LEASED &&
-		place.entry->holder == space->config.self && !place.cold->contention) {
-		place.entry->record = SHOAL_RECORD_NONE;
-		shoal_holder_let_go(space, &place);
-		shoal_place_tidy(space, &place);
-		return 0;
-	}
-	head.lease = place.cold->lease;
-	head.request = place.cold->request;
-	head.incarnation = place.cold->incarnation;
-	space->held--;
-	space->waiting++;
-	place.entry->handle = SHOAL_HANDLE_REMOVING;
-	place.entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
-	if (place.cold->contention)
-		shoal_waiters_clear(&space->contention, &shoal_place_contention(space, &place)->successors);
-	shoal_space_send_to_owner(space, place.entry->slot, &head, shoal_place_key(&place), NULL, 0);
+	shoal_holder_remove(space, &place);
 	return 0;
 }

@@ -34,7 +34,7 @@ enum shoal_record {
 
 enum shoal_entry_flag {
 	SHOAL_ENTRY_RECALLED = 1 << 0, /* somebody waits for this object: pass it on when references are zero */
-	SHOAL_ENTRY_IDLE_TASK = 1 << 1, /* its on_idle task is queued or runs; does not leave the fast path */
+	SHOAL_ENTRY_FRESH = 1 << 1, /* made, but its maker has not all that it asked for yet; for others there is none */
 };
 
 /* writer: worker. The slab outlives the process: no pointers. */

@@ -24,57 +24,22 @@ void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, 
 	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
 }
 
-/* Every microthread that waits here gets its reference now, so that none is overtaken by a RECALL. */
-static void grant_to_waiting(struct shoal_space *space, struct shoal_place *place, bool created)
+/* Whose waits end. To one that began after the object had been asked for, an answer that there is none may be out of date. */
+enum ended { ALL, FINDERS, FINDERS_IN_TIME };
+
+static bool ends(const struct shoal_wait *wait, const struct shoal_contention *contention, enum ended who)
 {
-	struct shoal_contention *contention = shoal_place_contended(space, place);
-
-	while (contention && contention->local_first) {
-		struct shoal_wait *wait = contention->local_first;
-
-		contention->local_first = wait->next;
-		if (!contention->local_first)
-			contention->local_last = NULL;
-		wait->created = created;
-		created = false;
-		place->entry->references++;
-		shoal_wait_end(space, wait, SHOAL_WAIT_GRANTED);
-	}
+	return who == ALL || (!wait->create && (who == FINDERS || wait->since_ns <= contention->asked_ns));
 }
 
-void shoal_holder_install(
-	struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease, bool construct)
-{
-	struct shoal_entry *entry = place->entry;
-	const struct shoal_class *class = place->map->class;
-
-	if (construct) {
-		memset(shoal_place_object(place), 0, class->object_bytes);
-		if (class->construct)
-			class->construct(&space->context->context, shoal_place_key(place), shoal_place_object(place));
-		entry->used_ms = space->now_ms;
-	}
-	if (entry->handle == SHOAL_HANDLE_WAITING)
-		space->waiting--;
-	entry->handle = SHOAL_HANDLE_HELD;
-	entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
-	place->cold->incarnation = incarnation;
-	place->cold->lease = lease;
-	space->held++;
-	grant_to_waiting(space, place, construct);
-	shoal_idle_arm(space, place, 0);
-}
-
-/* Ends the waits of all, or else of those that only want to find the object and began before it was asked for: to one that
- * began later, an answer that there is none may be out of date. */
 static void wake_waiting(
-	struct shoal_space *space, struct shoal_contention *contention, bool all, enum shoal_wait_outcome outcome)
+	struct shoal_space *space, struct shoal_contention *contention, enum ended who, enum shoal_wait_outcome outcome)
 {
 	struct shoal_wait *kept_first = NULL, *kept_last = NULL, *next;
 
 	for (struct shoal_wait *wait = contention->local_first; wait; wait = next) {
 		next = wait->next;
-		if (all || (!wait->create && wait->since_ns <= contention->asked_ns)) {
+		if (ends(wait, contention, who)) {
 			shoal_wait_end(space, wait, outcome);
 			continue;
 		}
@@ -87,6 +52,68 @@ static void wake_waiting(
 	}
 	contention->local_first = kept_first;
 	contention->local_last = kept_last;
+}
+
+/* Every microthread that waits here gets its reference now, so that none is overtaken by a RECALL. */
+static void grant_to_waiting(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_contention *contention = shoal_place_contended(space, place);
+
+	while (contention && contention->local_first) {
+		struct shoal_wait *wait = contention->local_first;
+
+		contention->local_first = wait->next;
+		if (!contention->local_first)
+			contention->local_last = NULL;
+		place->entry->references++;
+		shoal_wait_end(space, wait, SHOAL_WAIT_GRANTED);
+		/* A new object goes to its maker alone, until the maker's take has all that it asked for. */
+		if (place->entry->flags & SHOAL_ENTRY_FRESH)
+			return;
+	}
+}
+
+void shoal_holder_made(struct shoal_space *space, struct shoal_place *place)
+{
+	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_FRESH;
+	grant_to_waiting(space, place);
+	shoal_place_tidy(space, place);
+}
+
+void shoal_holder_unmade(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_contention *contention = shoal_place_contended(space, place);
+
+	if (place->entry->references)
+		return;
+	if (contention && contention->local_first && !(place->entry->flags & SHOAL_ENTRY_RECALLED))
+		grant_to_waiting(space, place);
+	else
+		shoal_holder_remove(space, place);
+}
+
+void shoal_holder_install(
+	struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease, bool construct)
+{
+	struct shoal_entry *entry = place->entry;
+	const struct shoal_class *class = place->map->class;
+
+	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH);
+	if (construct) {
+		entry->flags |= SHOAL_ENTRY_FRESH;
+		memset(shoal_place_object(place), 0, class->object_bytes);
+		if (class->construct)
+			class->construct(&space->context->context, shoal_place_key(place), shoal_place_object(place));
+		entry->used_ms = space->now_ms;
+	}
+	if (entry->handle == SHOAL_HANDLE_WAITING)
+		space->waiting--;
+	entry->handle = SHOAL_HANDLE_HELD;
+	place->cold->incarnation = incarnation;
+	place->cold->lease = lease;
+	space->held++;
+	grant_to_waiting(space, place);
+	shoal_idle_arm(space, place, 0);
 }
 
 void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place)
@@ -108,7 +135,7 @@ void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place)
 		return;
 	/* Where the window is closed, those who wait here queue for it themselves. */
 	if (!shoal_window_try(space)) {
-		wake_waiting(space, contention, true, SHOAL_WAIT_AGAIN);
+		wake_waiting(space, contention, ALL, SHOAL_WAIT_AGAIN);
 		return;
 	}
 	for (struct shoal_wait *wait = contention->local_first; wait; wait = wait->next)
@@ -183,7 +210,7 @@ static void settle(struct shoal_space *space, struct shoal_place *place)
 		return;
 	}
 	entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
-	grant_to_waiting(space, place, false);
+	grant_to_waiting(space, place);
 	shoal_place_tidy(space, place);
 }
 
@@ -226,6 +253,41 @@ void shoal_holder_return(struct shoal_space *space, struct shoal_place *place)
 	space->counters.bytes_out += place->map->class->object_bytes;
 	shoal_holder_let_go(space, place);
 	shoal_place_tidy(space, place);
+}
+
+/* HELD or WAITING → REMOVING. */
+static void send_remove(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_message head = { .kind = SHOAL_REMOVE,
+		.class = place->class,
+		.origin = space->config.self,
+		.holder = SHOAL_MEMBER_NONE,
+		.lease = place->cold->lease,
+		.request = place->cold->request,
+		.incarnation = place->cold->incarnation };
+
+	space->held -= place->entry->handle == SHOAL_HANDLE_HELD;
+	space->waiting += place->entry->handle == SHOAL_HANDLE_HELD;
+	place->entry->handle = SHOAL_HANDLE_REMOVING;
+	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
+	if (place->cold->contention)
+		shoal_waiters_clear(&space->contention, &shoal_place_contention(space, place)->successors);
+	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
+}
+
+void shoal_holder_remove(struct shoal_space *space, struct shoal_place *place)
+{
+	const struct shoal_entry *entry = place->entry;
+
+	shoal_idle_disarm(space, place);
+	if (shoal_slot_bit(space->keyspace.token, entry->slot) && entry->record == SHOAL_RECORD_LEASED &&
+		entry->holder == space->config.self && !place->cold->contention) {
+		place->entry->record = SHOAL_RECORD_NONE;
+		shoal_holder_let_go(space, place);
+		shoal_place_tidy(space, place);
+	} else {
+		send_remove(space, place);
+	}
 }
 
 /* --- Messages --- */
@@ -287,6 +349,22 @@ static void passed_too(struct shoal_space *space, const struct shoal_message *me
 	shoal_parked_put(&space->contention, parked);
 }
 
+/* Those who only wanted to find it learn that there was none. Whether somebody is left for whom to make it. */
+static bool wanted(struct shoal_space *space, struct shoal_contention *contention)
+{
+	wake_waiting(space, contention, FINDERS, SHOAL_WAIT_GONE);
+	return contention->local_first != NULL;
+}
+
+/* All who wanted the object made have given up. It is not made, and its life ends before anybody has seen it: who found it
+ * later would find what its maker has not filled in. */
+static void decline(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	place->cold->incarnation = message->incarnation;
+	place->cold->lease = message->lease;
+	send_remove(space, place);
+}
+
 static void handle_grant(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
 {
 	struct shoal_contention *contention;
@@ -298,6 +376,11 @@ static void handle_grant(struct shoal_space *space, struct shoal_place *place, c
 		return;
 	}
 	contention = shoal_place_contention(space, place);
+	shoal_window_leave(space);
+	if (construct && !wanted(space, contention)) {
+		decline(space, place, message);
+		return;
+	}
 	kept_recall =
 		contention->recall_lease == message->lease && contention->recall_incarnation == message->incarnation;
 	contention->recall_lease = 0;
@@ -310,7 +393,6 @@ static void handle_grant(struct shoal_space *space, struct shoal_place *place, c
 	add_successors(space, place, message);
 	shoal_holder_install(space, place, message->incarnation, message->lease, construct);
 	space->counters.leases_in += message->origin != space->config.self;
-	shoal_window_leave(space);
 	if (kept_recall || message->waiters)
 		recalled(space, place);
 	if (place->entry->record == SHOAL_RECORD_LEASED || place->entry->record == SHOAL_RECORD_RECALLED)
@@ -332,7 +414,8 @@ static void handle_absent(struct shoal_space *space, struct shoal_place *place, 
 	shoal_window_leave(space);
 	contention = shoal_place_contention(space, place);
 	/* Others may want it made, or have joined too late for this answer: let_go asks again for them. */
-	wake_waiting(space, contention, no_room, no_room ? SHOAL_WAIT_NO_ROOM : SHOAL_WAIT_GONE);
+	wake_waiting(
+		space, contention, no_room ? ALL : FINDERS_IN_TIME, no_room ? SHOAL_WAIT_NO_ROOM : SHOAL_WAIT_GONE);
 	shoal_holder_let_go(space, place);
 	shoal_place_tidy(space, place);
 }

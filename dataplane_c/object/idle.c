@@ -125,6 +125,19 @@ bool shoal_space_idle_task(struct shoal_space *space, struct shoal_idle_task *ta
 	return true;
 }
 
+/* Held, and nobody waits for it; or free at me, its key owner. */
+static bool lies_here(const struct shoal_space *space, const struct shoal_place *place)
+{
+	const struct shoal_entry *entry = place->entry;
+
+	if (!entry)
+		return false;
+	if (entry->handle == SHOAL_HANDLE_HELD)
+		return !(entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH));
+	return entry->handle == SHOAL_HANDLE_ABSENT && entry->record == SHOAL_RECORD_FREE &&
+		shoal_slot_bit(space->keyspace.token, entry->slot);
+}
+
 void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idle_task *task)
 {
 	const struct shoal_class *class = space->config.classes[task->class];
@@ -138,8 +151,8 @@ void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idl
 		return;
 	}
 	place = shoal_place_find(space, task->class, task->key, shoal_map_hash(&space->maps[task->class], task->key));
-	/* Used again meanwhile, or gone elsewhere: then it is not mine to end. */
-	if (!place.entry || space->now_ms - place.entry->used_ms < idle_ms(space, &place) ||
+	/* Used again meanwhile, or gone elsewhere: then it is not mine to end. What lies here is taken without a wait. */
+	if (!lies_here(space, &place) || space->now_ms - place.entry->used_ms < idle_ms(space, &place) ||
 		shoal_space_take(context, &request, 1) || !request.object)
 		return;
 	if (shoal_space_remove(context, &request))

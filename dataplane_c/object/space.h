@@ -203,6 +203,11 @@ void shoal_holder_settle_all(struct shoal_space *space);
 void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, bool create);
 /* Gives the object back to its key owner (a leaver). References must be zero. */
 void shoal_holder_return(struct shoal_space *space, struct shoal_place *place);
+/* Ends the life of an object that is held without references. */
+void shoal_holder_remove(struct shoal_space *space, struct shoal_place *place);
+/* The maker of a FRESH object has all that it asked for; or has given its references back before that. */
+void shoal_holder_made(struct shoal_space *space, struct shoal_place *place);
+void shoal_holder_unmade(struct shoal_space *space, struct shoal_place *place);
 /* Handle → ABSENT, or → WAITING anew if microthreads here wait. */
 void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place);
 
@@ -256,7 +261,6 @@ struct shoal_wait {
 	enum shoal_wait_outcome outcome;
 	uint8_t class;
 	bool create;
-	bool created; /* out: the object was made for this wait */
 	bool in_window; /* waits for the window, not for an object */
 	uint32_t entry; /* 0: waits for something else */
 	void *result; /* of a call */

@@ -76,7 +76,7 @@ static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct 
 		if (!index)
 			continue;
 		entry = shoal_map_entry(map, index);
-		if (entry->handle != SHOAL_HANDLE_HELD || entry->flags & SHOAL_ENTRY_RECALLED || flow_busy(worker, packet))
+		if (entry->handle != SHOAL_HANDLE_HELD || entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH) || flow_busy(worker, packet))
 			continue;
 		entry->used_ms = now_ms;
 		burst->local |= 1u << i;

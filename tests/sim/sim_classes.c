@@ -114,7 +114,8 @@ static const struct shoal_class session_class = { .name = "sim.session",
 	.key_bytes = offsetof(struct sim_session_key, zero) + 3,
 	.object_bytes = SIM_SESSION_BYTES,
 	.steering = session_steering,
-	.construct = session_construct };
+	.construct = session_construct,
+	.idle_ms = idle_ms };
 
 static const struct shoal_class counter_class = { .name = "sim.counter",
 	.pattern = SHOAL_MULTI_WRITER,

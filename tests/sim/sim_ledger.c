@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "sim_world.h"
+#include <stdlib.h>
 
 void sim_ledger_compare(struct sim_world *world, uint8_t member, unsigned class, const struct sim_object *object)
 {
@@ -13,6 +14,20 @@ void sim_ledger_compare(struct sim_world *world, uint8_t member, unsigned class,
 			member, class, object->key, object->life, object->updates, single->life, single->updates);
 	else if (!sim_object_filled(class, object))
 		sim_fail(world, 3, "member %u: class %u key %u is torn", member, class, object->key);
+}
+
+void sim_ledger_announce(struct sim_world *world, uint8_t member, unsigned class, const struct sim_object *object)
+{
+	struct sim_single *single = &world->ledger.single[class][object->key];
+
+	if (single->alive)
+		sim_fail(world, 1, "member %u is told that it made class %u key %u, which lives", member, class,
+			object->key);
+	single->alive = true;
+	single->life = object->life;
+	single->updates = 0;
+	single->absent_last_step = world->steps;
+	world->ledger.lives++;
 }
 
 void sim_ledger_update(struct sim_world *world, unsigned class, struct sim_object *object)
@@ -50,13 +65,31 @@ void sim_ledger_construct(struct sim_world *world, uint8_t member, unsigned clas
 	if (single->alive)
 		sim_fail(world, 1, "member %u makes class %u key %u, which lives (life %u, %lu updates)", member, class,
 			object->key, single->life, single->updates);
-	single->alive = true;
-	single->absent_last_step = world->steps;
-	single->updates = 0;
-	object->life = ++single->life;
-	world->ledger.lives++;
+	object->life = ++single->constructions;
 	sim_object_fill(class, object);
 	sim_note(world, "  member %ld makes class %ld key %ld life %ld", member, class, object->key, object->life);
+}
+
+void sim_ledger_doubt(struct sim_world *world, struct sim_doubt doubt)
+{
+	if (world->ledger.doubts_count == SIM_DOUBTS_MAX)
+		abort();
+	world->ledger.doubts[world->ledger.doubts_count++] = doubt;
+}
+
+bool sim_ledger_give_up(struct sim_world *world, struct sim_doubt doubt)
+{
+	for (unsigned i = 0; i < world->ledger.doubts_count; i++) {
+		const struct sim_doubt *at = &world->ledger.doubts[i];
+
+		if (at->sequence != doubt.sequence || at->key != doubt.key || at->member != doubt.member ||
+			at->strand != doubt.strand)
+			continue;
+		world->ledger.shared[doubt.key].accepted -= sim_amount(doubt.sequence);
+		world->ledger.doubts[i] = world->ledger.doubts[--world->ledger.doubts_count];
+		return true;
+	}
+	return false;
 }
 
 void sim_ledger_apply(
@@ -68,12 +101,16 @@ void sim_ledger_apply(
 	if (counter->sum != shared->applied || counter->applications != shared->applications)
 		sim_fail(world, 3, "member %u: counter %u has %lu after %lu calls, applied were %lu in %u", member, key,
 			counter->sum, counter->applications, shared->applied, shared->applications);
-	if (add->sequence <= *seen)
+	if (add->sequence <= *seen) {
 		sim_fail(world, 3, "member %u applies call %u of member %u strand %u on counter %u again (last %u)",
 			member, add->sequence, add->member, add->strand, key, *seen);
-	else if (add->sequence != *seen + 1)
-		sim_fail(world, 9, "member %u applies call %u of member %u strand %u on counter %u before call %u",
-			member, add->sequence, add->member, add->strand, key, *seen + 1);
+		return;
+	}
+	for (uint32_t skipped = *seen + 1; skipped < add->sequence; skipped++)
+		if (!sim_ledger_give_up(world, (struct sim_doubt){ skipped, (uint16_t)key, add->member, add->strand }))
+			sim_fail(world, 9,
+				"member %u applies call %u of member %u strand %u on counter %u before call %u", member,
+				add->sequence, add->member, add->strand, key, skipped);
 	*seen = add->sequence;
 	shared->applied += add->amount;
 	shared->applications++;

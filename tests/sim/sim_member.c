@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A bare member: its object space and microthreads are the product's; what a worker's poll does around them is done here. */
+#include "object/map_inline.h"
 #include "sim_world.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -156,7 +157,7 @@ static void finish(struct sim_member *member, const struct sim_strand *strand, i
 	member->ended++;
 	if (error == -ETIMEDOUT)
 		member->timed_out++;
-	if (error && error != -ENOSPC)
+	if (error && !(error == -ENOSPC && world->settings.fills) && !(error == -ETIMEDOUT && world->settings.gives_up))
 		sim_fail(world, 4, "member %u: an operation of %.3f ms answered %d", member->number,
 			(double)(world->now_ns - strand->since_ns) / 1e6, error);
 }
@@ -186,6 +187,30 @@ static void run_asked(struct sim_member *member)
 	member->asked_answer = sim_operation_run(member, SIM_STRANDS_MAX - 1, operation);
 }
 
+static bool lies_here(struct sim_member *member, const struct shoal_idle_task *task)
+{
+	struct shoal_map *map = &member->space->maps[task->class];
+	uint32_t index = shoal_map_find(map, task->key, shoal_map_hash(map, task->key));
+	const struct shoal_entry *entry = index ? shoal_map_entry(map, index) : NULL;
+
+	return entry && (entry->handle == SHOAL_HANDLE_HELD || entry->record == SHOAL_RECORD_FREE);
+}
+
+/* Sessions have no on_idle: the space removes them by itself, and only its doing tells. */
+static void run_idle(struct sim_member *member, const struct shoal_idle_task *task)
+{
+	bool here = lies_here(member, task);
+	uint64_t step_number = member->world->steps;
+
+	shoal_space_run_idle_task(member->space, task);
+	if (task->class != SIM_SESSION || !here || lies_here(member, task))
+		return;
+	if (member->world->steps != step_number)
+		sim_fail(member->world, 10, "member %u waited for the end of an object that lay here", member->number);
+	member->idle_ended++;
+	sim_ledger_end(member->world, SIM_SESSION, sim_key_number(task->key));
+}
+
 /* One thing to do, in a microthread of its own. */
 static bool step(void *argument)
 {
@@ -200,7 +225,7 @@ static bool step(void *argument)
 	}
 	if (member->space->idle_tasks_head != member->space->idle_tasks_tail && shoal_window_open(member->space) &&
 		shoal_space_idle_task(member->space, &task)) {
-		shoal_space_run_idle_task(member->space, &task);
+		run_idle(member, &task);
 		return true;
 	}
 	for (uint8_t i = 0; i < member->world->settings.strands && member->open && !member->world->drained; i++) {

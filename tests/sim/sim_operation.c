@@ -17,7 +17,6 @@ void sim_operation_draw(
 	operation->is_call = sim_random_chance(random, mix->call_percent);
 	operation->untethered = sim_random_chance(random, mix->untethered_percent);
 	operation->removes = sim_random_chance(random, mix->remove_percent);
-	operation->amount = sim_random_between(random, 1, 1000);
 	if (sim_random_chance(random, mix->several_percent))
 		operation->count = (uint8_t)sim_random_between(random, 2, SIM_TAKES_MAX);
 	for (unsigned i = 0; i < operation->count; i++) {
@@ -39,7 +38,7 @@ static bool all_local(
 		struct shoal_place place = shoal_place_find(member->space, class, requests[i].key, hash);
 
 		if (!place.entry || place.entry->handle != SHOAL_HANDLE_HELD ||
-			place.entry->flags & SHOAL_ENTRY_RECALLED)
+			place.entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH))
 			return false;
 	}
 	return true;
@@ -71,6 +70,8 @@ static void look_at(struct sim_member *member, struct shoal_request *requests, c
 					member->world, member->number, class, operation->objects[i].key, since_step);
 			continue;
 		}
+		if (update && requests[i].created)
+			sim_ledger_announce(member->world, member->number, class, requests[i].object);
 		sim_ledger_compare(member->world, member->number, class, requests[i].object);
 		if (((struct sim_object *)requests[i].object)->key != operation->objects[i].key)
 			sim_fail(member->world, 3, "member %u was given another object", member->number);
@@ -95,11 +96,25 @@ static void remove_first(
 	}
 }
 
+/* P4's formula (dso.md): what one reference may take at most, where nothing else is asked of the protocol. */
+static void check_time(struct sim_member *member, uint64_t began_ns)
+{
+	const struct sim_world *world = member->world;
+	const struct sim_settings *settings = &world->settings;
+	uint64_t poll = settings->poll_most_ns * 3 / 2, d = settings->delay_most_ns + poll,
+		 h = settings->mix.hold_ns + poll;
+	uint64_t most = 7 * d + (settings->members - 1) * (h + 3 * d), took = world->now_ns - began_ns;
+
+	if (began_ns >= world->formula_from_ns && took > most)
+		sim_fail(member->world, 4, "member %u waited %.3f ms, the formula allows %.3f", member->number,
+			(double)took / 1e6, (double)most / 1e6);
+}
+
 static int take(struct sim_member *member, uint8_t strand, const struct sim_operation *operation)
 {
 	struct shoal_request requests[SIM_TAKES_MAX];
 	uint8_t keys[SIM_TAKES_MAX][SHOAL_KEY_BYTES_MAX];
-	uint64_t step = member->world->steps, sent = messages_of(member);
+	uint64_t step = member->world->steps, sent = messages_of(member), began_ns = member->world->now_ns;
 	bool local;
 	int error;
 
@@ -119,6 +134,8 @@ static int take(struct sim_member *member, uint8_t strand, const struct sim_oper
 		sim_fail(member->world, 10, "member %u: a take of what lies here cost a message or a wait",
 			member->number);
 	sim_note(member->world, "  member %ld strand %ld has them: %ld", member->number, strand, error);
+	if (member->world->settings.formula)
+		check_time(member, began_ns);
 	if (error)
 		return error;
 	look_at(member, requests, operation, true, step);
@@ -137,19 +154,22 @@ static int call_once(struct sim_member *member, uint8_t strand, const struct sim
 {
 	unsigned key = operation->objects[0].key;
 	struct sim_shared *shared = &member->world->ledger.shared[key];
-	struct sim_add add = { .member = member->number,
-		.strand = strand,
-		.sequence = ++shared->issued[member->number][strand],
-		.amount = operation->amount };
+	struct sim_add add = {
+		.member = member->number, .strand = strand, .sequence = ++shared->issued[member->number][strand]
+	};
 	struct sim_sum sum = { 0 };
 	uint8_t bytes[SHOAL_KEY_BYTES_MAX];
 	int error;
 
 	sim_key_write(SIM_COUNTER, key, bytes);
+	add.amount = sim_amount(add.sequence);
 	shared->accepted += add.amount;
 	member->world->ledger.calls++;
 	error = shoal_call(&member->context->context, sim_classes[SIM_COUNTER], bytes,
 		untethered ? SIM_ADD_UNTETHERED : SIM_ADD_EXACT, &add, untethered ? NULL : &sum);
+	if (error)
+		sim_ledger_doubt(
+			member->world, (struct sim_doubt){ add.sequence, (uint16_t)key, add.member, add.strand });
 	if (!error && !untethered && (sum.sequence != add.sequence || sum.sum < add.amount))
 		sim_fail(member->world, 3, "member %u: the answer to call %u was that to call %u", member->number,
 			add.sequence, sum.sequence);

@@ -33,7 +33,6 @@ struct sim_operation {
 		uint16_t key;
 	} objects[SIM_TAKES_MAX];
 	uint64_t hold_ns;
-	uint64_t amount; /* of a call */
 };
 
 /* Operations of one strand never overlap, as packets of one flow. */

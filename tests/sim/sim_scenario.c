@@ -21,6 +21,40 @@ static struct sim_mix draw_mix(struct sim_random *random)
 	return mix;
 }
 
+/* Most runs are of no special kind. */
+static void draw_kind(struct sim_random *random, struct sim_settings *settings)
+{
+	switch (sim_random_below(random, 8)) {
+	case 0: /* one reference each, and nothing else: P4's formula */
+		settings->formula = true;
+		settings->plans = 0;
+		settings->strands = 1;
+		settings->window = 64;
+		settings->stall_permille = 0;
+		settings->lossy = false;
+		settings->link_bytes = 1 << 20;
+		settings->members = (unsigned)sim_random_between(random, 1, 8);
+		settings->members_most = settings->members;
+		settings->mix.several_percent = settings->mix.find_percent = settings->mix.remove_percent = 0;
+		settings->mix.idle = false;
+		break;
+	case 1: /* callers give up */
+		settings->gives_up = true;
+		settings->steady = false;
+		settings->deadline_ns = sim_random_between(random, 5, 60) * MS;
+		break;
+	case 2: /* tables are too small; calls to full ones are refused, so there are none */
+		settings->fills = true;
+		settings->objects_max = (uint32_t)sim_random_between(random, 4, 40);
+		settings->plans = 0;
+		settings->mix.call_percent = 0;
+		settings->steady = false;
+		break;
+	default:
+		break;
+	}
+}
+
 void sim_scenario_draw(uint64_t seed, struct sim_settings *settings)
 {
 	struct sim_random random = { .state = seed * 2654435761u };
@@ -48,6 +82,8 @@ void sim_scenario_draw(uint64_t seed, struct sim_settings *settings)
 	settings->lossy = sim_random_chance(&random, 25);
 	settings->link_bytes = links[sim_random_below(&random, 3)];
 	settings->deadline_ns = 60 * SHOAL_NS_PER_S;
+	settings->steady = sim_random_chance(&random, 25);
+	draw_kind(&random, settings);
 }
 
 void sim_scenario_run(struct sim_world *world)
@@ -56,5 +92,9 @@ void sim_scenario_run(struct sim_world *world)
 	for (uint8_t number = 0; number < world->settings.members; number++)
 		sim_member_start(world, number);
 	sim_controller_begin_first(world);
+	world->formula_from_ns = UINT64_MAX;
+	while (world->settings.formula && !world->failed && !sim_controller_at_rest(world))
+		sim_world_step(world);
+	world->formula_from_ns = world->now_ns;
 	sim_world_run(world);
 }

@@ -135,7 +135,7 @@ static bool work_done(const struct sim_world *world)
 	return true;
 }
 
-void sim_world_run(struct sim_world *world)
+static void run_until_rest(struct sim_world *world)
 {
 	uint64_t rest_ns;
 
@@ -150,4 +150,33 @@ void sim_world_run(struct sim_world *world)
 	}
 	if (!world->failed)
 		sim_check_at_rest(world);
+	world->drained = false;
+}
+
+/* Every member works on objects that no other asks for; once it holds them that costs no message (P10). */
+static void run_steady(struct sim_world *world)
+{
+	const struct sim_mix own = { .keys = world->settings.mix.keys, .home_percent = 100, .several_percent = 30 };
+	uint64_t messages = 0;
+
+	world->settings.mix = own;
+	sim_idle_ms = 0;
+	for (unsigned round = 0; round < 2 && !world->failed; round++) {
+		messages = world->network.messages;
+		sim_note(world, "steady round %ld", round);
+		for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++)
+			if (world->members[number])
+				world->members[number]->operations_left = 60;
+		run_until_rest(world);
+	}
+	if (!world->failed && world->network.messages != messages)
+		sim_fail(world, 10, "%lu messages were sent while every member used what it holds",
+			world->network.messages - messages);
+}
+
+void sim_world_run(struct sim_world *world)
+{
+	run_until_rest(world);
+	if (!world->failed && world->settings.steady)
+		run_steady(world);
 }

@@ -32,7 +32,10 @@ struct sim_settings {
 	bool lossy;
 	uint64_t link_bytes;
 	uint64_t deadline_ns; /* of a take or a call */
+	bool gives_up; /* the deadline may pass */
+	bool fills; /* the table may be full */
 	bool formula; /* P4's formula holds: one reference each, no plan, no stall */
+	bool steady; /* ends with every member working on what it holds: no message (P10) */
 };
 
 struct sim_sleeper {
@@ -72,6 +75,7 @@ struct sim_world {
 	struct sim_ledger ledger;
 	struct sim_trace trace;
 	uint64_t life_last;
+	uint64_t formula_from_ns;
 	unsigned failed; /* number of the property that was broken; 0: none */
 	char failure[512];
 	bool drained; /* no new operations */
