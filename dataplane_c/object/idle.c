@@ -46,11 +46,12 @@ void shoal_idle_arm(struct shoal_space *space, struct shoal_place *place, uint32
 		after_ms = idle > used ? idle - used : 0;
 	}
 	shoal_idle_disarm(space, place);
-	/* Beyond the wheel's turn it is looked at earlier, and armed again. */
-	ticks = after_ms / SHOAL_IDLE_TICK_MS + 1;
+	/* Beyond the wheel's turn it is looked at earlier, and armed again. The wheel may be behind the time: counted from where it
+	 * stands, or an object could come back to the bucket that is just being emptied, for ever. */
+	ticks = space->now_ms / SHOAL_IDLE_TICK_MS - wheel->tick + after_ms / SHOAL_IDLE_TICK_MS + 1;
 	if (ticks > SHOAL_IDLE_BUCKETS - 1)
 		ticks = SHOAL_IDLE_BUCKETS - 1;
-	bucket = (space->now_ms / SHOAL_IDLE_TICK_MS + ticks) % SHOAL_IDLE_BUCKETS;
+	bucket = (wheel->tick + ticks) % SHOAL_IDLE_BUCKETS;
 	cold->timer_next = wheel->heads[bucket];
 	if (cold->timer_next)
 		place->map->cold[cold->timer_next].timer_previous = place->index;

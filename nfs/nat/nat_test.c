@@ -188,6 +188,21 @@ static void idle_mapping_ends(void **state)
 	world_destroy(world);
 }
 
+/* Idle times are longer than the timer wheel's turn of 131 s: an object is looked at once a turn, not all the time. */
+static void timer_wheel_rests(void **state)
+{
+	struct world *world = world_create(1, 1000, plain);
+	uint64_t busy;
+
+	for (uint16_t flow = 0; flow < 100; flow++)
+		send_out(world, NAT_UDP, HOST, (uint16_t)(5000 + flow), 0);
+	world_run(world, 2 * MINUTE_MS + 15000);
+	busy = world->members[0].worker.busy_polls;
+	world_run(world, MINUTE_MS);
+	assert_true(world->members[0].worker.busy_polls <= busy + 100);
+	world_destroy(world);
+}
+
 static void connect_tcp(struct world *world, struct endpoint *public)
 {
 	*public = send_out(world, NAT_TCP, HOST, 5000, 2);
@@ -301,6 +316,7 @@ int main(void)
 		cmocka_unit_test(hairpin_both_ways),
 		cmocka_unit_test(icmp_error_comes_home),
 		cmocka_unit_test(idle_mapping_ends),
+		cmocka_unit_test(timer_wheel_rests),
 		cmocka_unit_test(tcp_idle_times),
 		cmocka_unit_test(connection_without_beginning),
 		cmocka_unit_test(exhaustion),
