@@ -29,8 +29,8 @@ struct memory_port {
 	uint64_t out, wrong;
 };
 
-static uint8_t template[64] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 46, 0, 1, 0, 0, 64, 17, 0, 0, 16, 0, 0, 1,
-	48, 0, 0, 1, 4, 1, 0, 12, 0, 26, 0, 0 };
+static uint8_t template[64] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 46, 0, 1, 0, 0, 64, 17, 0, 0, 16,
+	0, 0, 1, 48, 0, 0, 1, 4, 1, 0, 12, 0, 26, 0, 0 };
 
 static void write_flow(uint8_t *frame, uint32_t flow)
 {
@@ -83,7 +83,9 @@ static void destroy(struct shoal_port *port)
 {
 }
 
-static const struct shoal_port_operations operations = { .receive = receive, .transmit = transmit, .flush = flush, .destroy = destroy };
+static const struct shoal_port_operations operations = {
+	.receive = receive, .transmit = transmit, .flush = flush, .destroy = destroy
+};
 
 static void make_sequence(uint32_t *sequence, uint32_t flows)
 {
@@ -139,7 +141,8 @@ static int by_value(const void *left, const void *right)
 static void print_row(const char *name, double *values, unsigned n, uint32_t flows, bool last)
 {
 	qsort(values, n, sizeof(*values), by_value);
-	printf("{\"nf\": \"nat\", \"plane\": \"%s\", \"flows\": %u, \"distribution\": \"zipf\", \"packet_bytes\": 64, \"unit\": "
+	printf("{\"nf\": \"nat\", \"plane\": \"%s\", \"flows\": %u, \"distribution\": \"zipf\", \"packet_bytes\": 64, "
+	       "\"unit\": "
 	       "\"ns/packet\", \"value\": %.2f, \"quartiles\": [%.2f, %.2f]}%s",
 		name, flows, values[n / 2], values[n / 4], values[n * 3 / 4], last ? "" : ", ");
 }
@@ -264,9 +267,11 @@ int main(int argc, char **argv)
 	printf("{\"rows\": [");
 	print_row("ideal", ideal, chunks, flows, false);
 	print_row("shared", shared, chunks, flows, false);
-	printf("{\"nf\": \"nat\", \"plane\": \"shared\", \"metric\": \"new_flow\", \"flows\": %u, \"unit\": \"ns/flow\", \"value\": %.1f}",
+	printf("{\"nf\": \"nat\", \"plane\": \"shared\", \"metric\": \"new_flow\", \"flows\": %u, \"unit\": "
+	       "\"ns/flow\", \"value\": %.1f}",
 		flows, new_ns);
-	printf("], \"ratio_to_ideal\": %.3f, \"suspended\": %lu}\n", ideal[chunks / 2] / shared[chunks / 2], worker->blocked);
+	printf("], \"ratio_to_ideal\": %.3f, \"suspended\": %lu}\n", ideal[chunks / 2] / shared[chunks / 2],
+		worker->blocked);
 	shoal_worker_fini(worker);
 	return 0;
 }

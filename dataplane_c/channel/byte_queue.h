@@ -17,7 +17,8 @@ void shoal_byte_queue_fini(struct shoal_byte_queue *queue);
 /* Room for one record at the tail, or NULL: full. */
 void *shoal_byte_queue_push(struct shoal_byte_queue *queue, uint32_t length);
 /* The record that starts `offset` bytes behind the head (0: the oldest), or NULL; *next is the following one's offset. */
-const void *shoal_byte_queue_at(const struct shoal_byte_queue *queue, uint64_t offset, uint32_t *length, uint64_t *next);
+const void *shoal_byte_queue_at(
+	const struct shoal_byte_queue *queue, uint64_t offset, uint32_t *length, uint64_t *next);
 void shoal_byte_queue_pop(struct shoal_byte_queue *queue);
 void shoal_byte_queue_clear(struct shoal_byte_queue *queue);
 

@@ -34,7 +34,8 @@ enum shoal_record {
 
 enum shoal_entry_flag {
 	SHOAL_ENTRY_RECALLED = 1 << 0, /* somebody waits for this object: pass it on when references are zero */
-	SHOAL_ENTRY_FRESH = 1 << 1, /* made, but its maker has not all that it asked for yet; for others there is none */
+	SHOAL_ENTRY_FRESH =
+		1 << 1, /* made, but its maker has not all that it asked for yet; for others there is none */
 };
 
 /* writer: worker. The slab outlives the process: no pointers. */

@@ -136,7 +136,7 @@ static bool lies_here(const struct shoal_space *space, const struct shoal_place 
 	if (entry->handle == SHOAL_HANDLE_HELD)
 		return !(entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH));
 	return entry->handle == SHOAL_HANDLE_ABSENT && entry->record == SHOAL_RECORD_FREE &&
-		shoal_slot_bit(space->keyspace.token, entry->slot);
+	       shoal_slot_bit(space->keyspace.token, entry->slot);
 }
 
 void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idle_task *task)

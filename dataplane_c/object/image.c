@@ -39,9 +39,9 @@ static void *map_new_file(const char *directory)
 	descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (descriptor < 0)
 		return MAP_FAILED;
-	memory = ftruncate(descriptor, IMAGE_BYTES) ?
-			MAP_FAILED :
-			mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+	memory = ftruncate(descriptor, IMAGE_BYTES)
+	                 ? MAP_FAILED
+	                 : mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
 	int error = errno;
 
 	close(descriptor);
@@ -54,10 +54,9 @@ static void *map_new_file(const char *directory)
 struct shoal_image *shoal_image_create(const char *directory, uint32_t member, uint64_t life, uint64_t hash_seed,
 	const struct shoal_class *const *classes, unsigned classes_count, uint32_t objects_max)
 {
-	void *memory = directory ?
-			map_new_file(directory) :
-			mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-				-1, 0);
+	void *memory = directory ? map_new_file(directory)
+	                         : mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE,
+					   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	struct shoal_image *image = memory;
 
 	if (memory == MAP_FAILED)
@@ -110,8 +109,8 @@ static void *map_old_file(const char *path, size_t *bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static const char *refuse_image(const struct shoal_image *image, uint64_t life, const struct shoal_class *const *classes,
-	unsigned classes_count)
+static const char *refuse_image(const struct shoal_image *image, uint64_t life,
+	const struct shoal_class *const *classes, unsigned classes_count)
 {
 	if (image->magic != SHOAL_IMAGE_MAGIC)
 		return "no image of a worker, or one that never began";
@@ -161,8 +160,8 @@ int shoal_legacy_open(struct shoal_legacy *legacy, const char *directory, uint64
 	if (*reason)
 		error = -EPROTO;
 	for (; !error && legacy->classes_count < classes_count; legacy->classes_count++)
-		error = open_slab(&legacy->maps[legacy->classes_count], classes[legacy->classes_count], legacy->image, directory,
-			reason);
+		error = open_slab(&legacy->maps[legacy->classes_count], classes[legacy->classes_count], legacy->image,
+			directory, reason);
 	if (error)
 		shoal_legacy_close(legacy, directory, false);
 	return error;

@@ -39,9 +39,9 @@ static void *map_file(struct shoal_map *map, const char *directory, size_t *byte
 		return MAP_FAILED;
 	if (fstatfs(descriptor, &filesystem) == 0 && filesystem.f_type == HUGETLBFS_MAGIC)
 		*bytes = round_up(*bytes, HUGE_PAGE);
-	memory = ftruncate(descriptor, (off_t)*bytes) ?
-			MAP_FAILED :
-			mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (touch ? MAP_POPULATE : 0), descriptor, 0);
+	memory = ftruncate(descriptor, (off_t)*bytes) ? MAP_FAILED
+	                                              : mmap(NULL, *bytes, PROT_READ | PROT_WRITE,
+								MAP_SHARED | (touch ? MAP_POPULATE : 0), descriptor, 0);
 	if (memory == MAP_FAILED) {
 		int error = errno;
 

@@ -39,8 +39,8 @@ struct shoal_map {
 
 /* Makes an empty map for `capacity` objects. directory NULL: no file. `touch`: every page is touched now (about 5 µs for
  * 4 KiB, which packets would pay for later). 0 or -errno. */
-SHOAL_MUST_USE int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed,
-	const char *directory, bool touch);
+SHOAL_MUST_USE int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity,
+	uint64_t seed, const char *directory, bool touch);
 /* The layout alone: strides and sizes of such a map, nothing mapped. Also for a slab that somebody else has made. */
 void shoal_map_describe(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed);
 /* Where the cold parts lie in the slab. */

@@ -160,7 +160,8 @@ static bool timer_due(const struct shoal_worker *worker)
 
 unsigned shoal_worker_run_tasks(struct shoal_worker *worker)
 {
-	if (!worker->control_task && worker->space.idle_tasks_head == worker->space.idle_tasks_tail && !timer_due(worker))
+	if (!worker->control_task && worker->space.idle_tasks_head == worker->space.idle_tasks_tail &&
+		!timer_due(worker))
 		return 0;
 	worker->handled = NULL;
 	worker->timers_begun = 0;

@@ -28,7 +28,8 @@ static int config_check(const struct shoal_instance_config *config)
 	if (config->microthreads_max < 2)
 		return shoal_error(EINVAL, "microthreads_max is %u, at least 2 are needed", config->microthreads_max);
 	if (config->packets < (uint64_t)config->parked_max + config->microthreads_max + SPARE_PACKETS)
-		return shoal_error(EINVAL, "packets is %u: parked_max (%u) and microthreads_max (%u) may wait, and %u more are needed",
+		return shoal_error(EINVAL,
+			"packets is %u: parked_max (%u) and microthreads_max (%u) may wait, and %u more are needed",
 			config->packets, config->parked_max, config->microthreads_max, SPARE_PACKETS);
 	return 0;
 }
@@ -86,8 +87,8 @@ static int open_worker(struct shoal_instance *instance)
 	int error = shoal_worker_init(&instance->worker, &worker);
 
 	if (error)
-		return shoal_error(-error, "instance %s: no room for %u objects of each class and %u microthreads: %s", config->name,
-			config->objects_max, config->microthreads_max, strerror(-error));
+		return shoal_error(-error, "instance %s: no room for %u objects of each class and %u microthreads: %s",
+			config->name, config->objects_max, config->microthreads_max, strerror(-error));
 	return 0;
 }
 
@@ -225,7 +226,8 @@ int shoal_instance_command(struct shoal_instance *instance, shoal_command_functi
 	int answer;
 
 	pthread_mutex_lock(&instance->commands);
-	answer = shoal_mailbox_post(&instance->mailbox, polled, instance, function, argument, SHOAL_INSTANCE_COMMAND_MS);
+	answer =
+		shoal_mailbox_post(&instance->mailbox, polled, instance, function, argument, SHOAL_INSTANCE_COMMAND_MS);
 	pthread_mutex_unlock(&instance->commands);
 	return answer;
 }

@@ -17,8 +17,8 @@ static int run_in_worker(void *component, void *argument, uint64_t now_ns)
 {
 	struct shoal_instance *instance = component;
 	struct plan_command *command = argument;
-	int error = command->plan ? shoal_keyspace_learn(&instance->worker.space, command->plan) :
-				    command->command(&instance->worker.space, command->term, command->epoch);
+	int error = command->plan ? shoal_keyspace_learn(&instance->worker.space, command->plan)
+	                          : command->command(&instance->worker.space, command->term, command->epoch);
 
 	if (error)
 		snprintf(command->sentence, sizeof(command->sentence), "%s", shoal_last_error());
@@ -30,8 +30,8 @@ static int run(struct shoal_instance *instance, struct plan_command *command)
 	int error = shoal_instance_command(instance, run_in_worker, command);
 
 	if (error && !command->sentence[0])
-		return shoal_error(-error, "instance %s: its worker did not take the command: %s", instance->config.name,
-			strerror(-error));
+		return shoal_error(-error, "instance %s: its worker did not take the command: %s",
+			instance->config.name, strerror(-error));
 	return error ? shoal_error(-error, "%s", command->sentence) : 0;
 }
 

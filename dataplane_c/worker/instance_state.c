@@ -21,25 +21,27 @@ long shoal_instance_statistics(struct shoal_instance *instance, struct shoal_sta
 	if (instance->worker.ring) {
 		const struct shoal_port *port = shoal_packet_ring_port(instance->worker.ring);
 
-		shoal_statistics_counter(&statistics, "drops_total", "reason", "ring_malformed", port->dropped_malformed);
+		shoal_statistics_counter(
+			&statistics, "drops_total", "reason", "ring_malformed", port->dropped_malformed);
 	}
 	for (unsigned i = 0; i < instance->worker.nf->ports_count; i++) {
 		const struct shoal_port *port = instance->worker.ports[i];
 
 		if (port)
-			shoal_statistics_counter(&statistics, "port_no_buffer_total", "port", instance->worker.nf->ports[i].name,
-				port->dropped_no_buffer);
+			shoal_statistics_counter(&statistics, "port_no_buffer_total", "port",
+				instance->worker.nf->ports[i].name, port->dropped_no_buffer);
 	}
 	return statistics.count;
 }
 
-int shoal_instance_class_information(struct shoal_instance *instance, unsigned index,
-	struct shoal_class_information *information)
+int shoal_instance_class_information(
+	struct shoal_instance *instance, unsigned index, struct shoal_class_information *information)
 {
 	const struct shoal_space *space = &instance->worker.space;
 
 	if (index >= space->config.classes_count)
-		return shoal_error(ENOENT, "NF %s has %u classes", instance->worker.nf->name, space->config.classes_count);
+		return shoal_error(
+			ENOENT, "NF %s has %u classes", instance->worker.nf->name, space->config.classes_count);
 	memset(information, 0, sizeof(*information));
 	snprintf(information->name, sizeof(information->name), "%s", space->config.classes[index]->name);
 	information->multi_writer = space->config.classes[index]->pattern == SHOAL_MULTI_WRITER;
@@ -63,13 +65,13 @@ static void fill_row(struct shoal_space *space, const struct shoal_place *place,
 	const struct shoal_entry *entry = place->entry;
 	const struct shoal_class *class = place->map->class;
 	bool bytes = entry->handle == SHOAL_HANDLE_HELD || entry->record == SHOAL_RECORD_FREE ||
-		entry->record == SHOAL_RECORD_SHARED;
+	             entry->record == SHOAL_RECORD_SHARED;
 
 	memset(row, 0, offsetof(struct shoal_state_row, key));
-	row->place = entry->handle == SHOAL_HANDLE_HELD ? SHOAL_STATE_HELD :
-		entry->record == SHOAL_RECORD_FREE      ? SHOAL_STATE_FREE :
-		entry->record == SHOAL_RECORD_SHARED    ? SHOAL_STATE_MULTI_WRITER :
-							  SHOAL_STATE_RECORD_ONLY;
+	row->place = entry->handle == SHOAL_HANDLE_HELD     ? SHOAL_STATE_HELD
+	             : entry->record == SHOAL_RECORD_FREE   ? SHOAL_STATE_FREE
+	             : entry->record == SHOAL_RECORD_SHARED ? SHOAL_STATE_MULTI_WRITER
+	                                                    : SHOAL_STATE_RECORD_ONLY;
 	row->holder = bytes ? space->config.self : entry->holder;
 	row->incarnation = place->cold->incarnation;
 	row->lease = place->cold->lease;
@@ -85,8 +87,8 @@ static int get_row(void *component, void *argument, uint64_t now_ns)
 {
 	struct shoal_space *space = &((struct shoal_instance *)component)->worker.space;
 	struct lookup *lookup = argument;
-	struct shoal_place place =
-		shoal_place_find(space, lookup->class, lookup->key, shoal_map_hash(&space->maps[lookup->class], lookup->key));
+	struct shoal_place place = shoal_place_find(
+		space, lookup->class, lookup->key, shoal_map_hash(&space->maps[lookup->class], lookup->key));
 
 	if (!place.entry)
 		return -ENOENT;
@@ -141,8 +143,8 @@ static int list_rows(void *component, void *argument, uint64_t now_ns)
 	return 0;
 }
 
-long shoal_instance_state_list(struct shoal_instance *instance, unsigned class_index, uint64_t *cursor,
-	struct shoal_state_row *rows, long n)
+long shoal_instance_state_list(
+	struct shoal_instance *instance, unsigned class_index, uint64_t *cursor, struct shoal_state_row *rows, long n)
 {
 	struct lookup lookup = { .class = (uint8_t)class_index, .rows = rows, .room = n, .cursor = *cursor };
 	int error = check_class(instance, class_index);
@@ -150,7 +152,9 @@ long shoal_instance_state_list(struct shoal_instance *instance, unsigned class_i
 	while (!error && lookup.count < n && lookup.cursor != UINT64_MAX)
 		error = shoal_instance_command(instance, list_rows, &lookup);
 	if (error)
-		return error == -ENOENT ? error : shoal_error(-error, "instance %s: its worker did not answer", instance->config.name);
+		return error == -ENOENT
+		               ? error
+		               : shoal_error(-error, "instance %s: its worker did not answer", instance->config.name);
 	*cursor = lookup.cursor;
 	return lookup.count;
 }
@@ -206,7 +210,8 @@ int shoal_instance_run_task(struct shoal_instance *instance, const char *task, c
 	if (!found)
 		return shoal_error(ENOENT, "NF %s has no control task %s", instance->worker.nf->name, task);
 	if (strlen(arguments) >= sizeof(instance->task->arguments))
-		return shoal_error(E2BIG, "arguments of a control task are at most %zu bytes", sizeof(instance->task->arguments) - 1);
+		return shoal_error(E2BIG, "arguments of a control task are at most %zu bytes",
+			sizeof(instance->task->arguments) - 1);
 	if (!instance->runner || !shoal_runner_running(instance->runner))
 		return shoal_error(EAGAIN, "instance %s is not running", instance->config.name);
 	/* One that was given up is still the worker's until it ends. */
@@ -225,7 +230,8 @@ int shoal_instance_run_task(struct shoal_instance *instance, const char *task, c
 		return shoal_error(-error, "instance %s: its worker did not take the task", instance->config.name);
 	}
 	if (!wait_for_task(instance, deadline_ms))
-		return shoal_error(ETIMEDOUT, "control task %s did not end within %u ms; it goes on", task, deadline_ms);
+		return shoal_error(
+			ETIMEDOUT, "control task %s did not end within %u ms; it goes on", task, deadline_ms);
 	snprintf(reply, reply_bytes, "%s", instance->task->reply);
 	return instance->task->answer < 0 ? shoal_error(-instance->task->answer, "%s", instance->task->reply) : 0;
 }

@@ -22,7 +22,7 @@ def allowed(path: Path = ALLOWED) -> dict[str, str]:
         text = line.split("#", 1)[0].strip()
         if not text:
             continue
-        name, separator, reason = text.rpartition(": ")
+        name, separator, reason = text.partition(": ")
         if not separator or not reason.strip():
             raise ValueError(f"{path.name}:{number}: expected `name of the test: reason`")
         reasons[name.strip()] = reason.strip()

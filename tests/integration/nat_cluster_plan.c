@@ -139,7 +139,7 @@ static void fail_with_progress(const struct nat_cluster *cluster, uint64_t epoch
 		shoal_keyspace_progress(space, &progress);
 		fprintf(stderr,
 			"member %u: stage %d, waiting for %s; %u waiting, %u outstanding, %u suspended, %u parked, %lu "
-		        "stale\n",
+			"stale\n",
 			member, progress.stage, progress.waiting_for, space->waiting, space->outstanding,
 			shoal_scheduler_suspended(space->scheduler), space->contention.parked,
 			space->counters.stale_messages);

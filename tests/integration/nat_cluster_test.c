@@ -196,7 +196,7 @@ static void assert_nothing_lost(const struct world *world, uint64_t seed)
 	shoal_splitter_balance_read(&world->cluster.splitter, &balance);
 	if (world->arrived_inside != world->sent)
 		print_message("seed %lu: sent %lu, outside %lu, answered %lu, inside %lu; splitter dropped %lu, holds "
-		              "%lu; at members %ld\n",
+			      "%lu; at members %ld\n",
 			seed, world->sent, world->arrived_outside, world->answered, world->arrived_inside,
 			balance.dropped, balance.inside, balance.at_members);
 	assert_int_equal(world->mapped_wrongly, 0);

@@ -119,8 +119,8 @@ SHOAL_MUST_USE static inline int shoal_remove(struct shoal_context *context, str
 /* Applies a method at the key owner of `key`; makes the object if there is none. Exact methods wait for the result,
  * untethered ones return at once (result NULL). -EDEADLK: called while holding references. -ENOSPC: no room there.
  * -ETIMEDOUT, -ESHUTDOWN as above. */
-SHOAL_MUST_USE static inline int shoal_call(struct shoal_context *context, const struct shoal_class *class, const void *key,
-	unsigned method, const void *argument, void *result)
+SHOAL_MUST_USE static inline int shoal_call(struct shoal_context *context, const struct shoal_class *class,
+	const void *key, unsigned method, const void *argument, void *result)
 {
 	return context->runtime->call(context, class, key, method, argument, result);
 }
@@ -141,7 +141,8 @@ struct shoal_nf_port {
 	bool create; /* the packet handler will make the declared object where it is absent; else it only finds it */
 	/* Writes the declared keys of n packets, declared->key_bytes apart. Bit i of the answer: packet i has a key; one
 	 * without goes to the packet handler with key NULL. */
-	uint32_t (*keys)(const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys);
+	uint32_t (*keys)(
+		const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys);
 };
 
 struct shoal_nf_timer {
@@ -186,10 +187,12 @@ struct shoal_nf {
 
 	/* Burst handler: packets[i]'s declared object is objects[i], held here and at rest. Sets packets[i]->verdict. Must
 	 * not suspend or touch the object space otherwise. All packets are of one port. */
-	void (*process)(struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n);
+	void (*process)(
+		struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n);
 	/* Packet handler: starts holding no reference; key is NULL where the port's key function gave none. Returns the
 	 * verdict. */
-	uint16_t (*packet)(struct shoal_context *context, struct shoal_packet *packet, const void *key) SHOAL_MAY_SUSPEND;
+	uint16_t (*packet)(
+		struct shoal_context *context, struct shoal_packet *packet, const void *key) SHOAL_MAY_SUSPEND;
 	/* Transmit or drop every held packet of the steering slot now (it moves to another instance). NULL: never holds. */
 	void (*release)(struct shoal_context *context, uint8_t steering_slot);
 };
@@ -208,31 +211,32 @@ extern const struct shoal_nf shoal_nf;
  *         .steering = …, .idle_ms = …)
  * The definitions also lie in the ELF section "shoal_classes", whose DWARF types the controller reads to print live objects
  * by field name. */
-#define SHOAL_SINGLE_WRITER_DECLARE(identifier, key_type, object_type)                                                        \
-	extern const struct shoal_class identifier##_class;                                                                   \
-	static inline struct shoal_request identifier##_request(const key_type *key, bool create)                             \
-	{                                                                                                                     \
-		return (struct shoal_request){ .class = &identifier##_class, .key = key, .create = create };                  \
-	}                                                                                                                     \
-	static inline object_type *identifier##_object(const struct shoal_request *request)                                   \
-	{                                                                                                                     \
-		return (object_type *)request->object;                                                                        \
+#define SHOAL_SINGLE_WRITER_DECLARE(identifier, key_type, object_type)                                                 \
+	extern const struct shoal_class identifier##_class;                                                            \
+	static inline struct shoal_request identifier##_request(const key_type *key, bool create)                      \
+	{                                                                                                              \
+		return (struct shoal_request){ .class = &identifier##_class, .key = key, .create = create };           \
+	}                                                                                                              \
+	static inline object_type *identifier##_object(const struct shoal_request *request)                            \
+	{                                                                                                              \
+		return (object_type *)request->object;                                                                 \
 	}
 
-#define SHOAL_MULTI_WRITER_DECLARE(identifier, key_type, object_type) extern const struct shoal_class identifier##_class;
+#define SHOAL_MULTI_WRITER_DECLARE(identifier, key_type, object_type)                                                  \
+	extern const struct shoal_class identifier##_class;
 
-#define SHOAL_METHOD_DECLARE(identifier, method, key_type, index, argument_type, result_type)                                 \
-	SHOAL_MUST_USE static inline int identifier##_##method(struct shoal_context *context, const key_type *key,            \
-		const argument_type *argument, result_type *result)                                                           \
-	{                                                                                                                     \
-		return shoal_call(context, &identifier##_class, key, index, argument, result);                                \
+#define SHOAL_METHOD_DECLARE(identifier, method, key_type, index, argument_type, result_type)                          \
+	SHOAL_MUST_USE static inline int identifier##_##method(struct shoal_context *context, const key_type *key,     \
+		const argument_type *argument, result_type *result)                                                    \
+	{                                                                                                              \
+		return shoal_call(context, &identifier##_class, key, index, argument, result);                         \
 	}
 
-#define SHOAL_UNTETHERED_DECLARE(identifier, method, key_type, index, argument_type)                                          \
-	SHOAL_MUST_USE static inline int identifier##_##method(struct shoal_context *context, const key_type *key,            \
-		const argument_type *argument)                                                                                \
-	{                                                                                                                     \
-		return shoal_call(context, &identifier##_class, key, index, argument, NULL);                                  \
+#define SHOAL_UNTETHERED_DECLARE(identifier, method, key_type, index, argument_type)                                   \
+	SHOAL_MUST_USE static inline int identifier##_##method(                                                        \
+		struct shoal_context *context, const key_type *key, const argument_type *argument)                     \
+	{                                                                                                              \
+		return shoal_call(context, &identifier##_class, key, index, argument, NULL);                           \
 	}
 
 /* What the ELF section holds for each class; names of the C types let DWARF be searched. */
@@ -242,16 +246,16 @@ struct shoal_class_record {
 	const char *object_type;
 };
 
-#define SHOAL_CLASS_DEFINE(identifier, class_name, access_pattern, key_struct, object_struct, ...)                            \
-	const struct shoal_class identifier##_class = { .name = class_name,                                                   \
-		.pattern = access_pattern,                                                                                    \
-		.key_bytes = sizeof(key_struct),                                                                              \
-		.object_bytes = sizeof(object_struct),                                                                        \
-		__VA_ARGS__ };                                                                                                \
-	_Static_assert(sizeof(key_struct) <= SHOAL_KEY_BYTES_MAX, "key too long");                                            \
-	_Static_assert(sizeof(object_struct) <= SHOAL_OBJECT_BYTES_MAX, "object too long");                                   \
-	__attribute__((section("shoal_classes"), used, aligned(8))) static const struct shoal_class_record identifier##_record = {        \
-		&identifier##_class, #key_struct, #object_struct                                                              \
-	};
+#define SHOAL_CLASS_DEFINE(identifier, class_name, access_pattern, key_struct, object_struct, ...)                     \
+	const struct shoal_class identifier##_class = { .name = class_name,                                            \
+		.pattern = access_pattern,                                                                             \
+		.key_bytes = sizeof(key_struct),                                                                       \
+		.object_bytes = sizeof(object_struct),                                                                 \
+		__VA_ARGS__ };                                                                                         \
+	_Static_assert(sizeof(key_struct) <= SHOAL_KEY_BYTES_MAX, "key too long");                                     \
+	_Static_assert(sizeof(object_struct) <= SHOAL_OBJECT_BYTES_MAX, "object too long");                            \
+	__attribute__((section("shoal_classes"), used,                                                                 \
+		aligned(8))) static const struct shoal_class_record identifier##_record = { &identifier##_class,       \
+		#key_struct, #object_struct };
 
 #endif
