@@ -220,11 +220,13 @@ def redirect_from_proto(message: splitter_pb2.RedirectProgress) -> RedirectProgr
 
 
 def traffic_to_proto(value: TrafficReport) -> splitter_pb2.TrafficReport:
-    return splitter_pb2.TrafficReport(running=value.running, name=value.name, document=value.document)
+    return splitter_pb2.TrafficReport(
+        running=value.running, name=value.name, document=value.document, faults=value.faults
+    )
 
 
 def traffic_from_proto(message: splitter_pb2.TrafficReport) -> TrafficReport:
-    return TrafficReport(message.running, message.name, message.document)
+    return TrafficReport(message.running, message.name, message.document, tuple(message.faults))
 
 
 def class_to_proto(value: ClassInformation) -> common_pb2.StateClass:

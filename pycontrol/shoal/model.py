@@ -243,3 +243,4 @@ class TrafficReport:
     running: bool
     name: str
     document: str  # JSON
+    faults: tuple[str, ...] = ()  # why the run was not good; final once it has stopped

@@ -15,9 +15,9 @@ from shoal.client import Client, connected
 from shoal.errors import ShoalError
 from shoal.model import InstanceState, PlanState
 from shoal.run_directory import ProcessIdentity, RunDirectory
-from tests.integration.test_deployment import FLOWS, Shell, shell
+from tests.integration.test_deployment import FLOWS, Shell, config, shell
 
-__all__ = ["shell"]
+__all__ = ["config", "shell"]
 
 PAIRS = [(2, 3), (3, 1)]
 

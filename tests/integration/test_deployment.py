@@ -29,12 +29,12 @@ HOSTS, FLOWS = 64, 512
 CONFIG = """\
 network_function:
   name: nat
-  settings: {{ public_addresses: 192.0.2.1-192.0.2.4, inside_prefixes: 10.0.0.0/8 }}
+  settings: { public_addresses: 192.0.2.1-192.0.2.4, inside_prefixes: 10.0.0.0/8 }
 ports:
-  inside: {{ device: "net_pcap0,rx_pcap={folder}/in.pcap,infinite_rx=1,tx_pcap=/dev/null" }}
-  outside: {{ device: "net_pcap1,rx_pcap={folder}/none.pcap,tx_pcap=/dev/null" }}
-instances: {{ count: 1, objects: 65536, packets: 24576, parked: 8192 }}
-splitter: {{ packets: 24576, parked: 8192 }}
+  inside: { device: "net_pcap0,rx_pcap=FOLDER/in.pcap,infinite_rx=1,tx_pcap=/dev/null" }
+  outside: { device: "net_pcap1,rx_pcap=FOLDER/none.pcap,tx_pcap=/dev/null" }
+instances: { count: 1, objects: 65536, packets: 24576, parked: 8192 }
+splitter: { packets: 24576, parked: 8192 }
 """
 
 
@@ -61,17 +61,22 @@ def write_pcap(path: Path, frames: list[bytes]) -> None:
 class Shell:
     """Commands to one deployment."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: str = CONFIG) -> None:
         self.folder = folder
         self.directory = folder / "run"
         self.file = folder / "nat.yaml"
         write_pcap(folder / "in.pcap", [frame(flow) for flow in range(FLOWS)])
         write_pcap(folder / "none.pcap", [])
-        self.file.write_text(CONFIG.format(folder=folder))
+        self.file.write_text(config.replace("FOLDER", str(folder)))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"SHOAL_RUN_DIRECTORY": str(self.directory), "NO_COLOR": "1", "COLUMNS": "160"}
 
     def command(self, *words: str) -> CompletedProcess[str]:
-        environment = os.environ | {"SHOAL_RUN_DIRECTORY": str(self.directory), "NO_COLOR": "1", "COLUMNS": "160"}
-        return run([SHOAL, *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return run(
+            [SHOAL, *words], env=os.environ | self.environment, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def good(self, *words: str) -> str:
         result = self.command(*words)
@@ -121,10 +126,16 @@ def processes_naming(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def shell() -> Iterator[Shell]:
+def config() -> str:
+    """The deployment's file; FOLDER stands for its folder. Other modules have one of their own."""
+    return CONFIG
+
+
+@pytest.fixture
+def shell(config: str) -> Iterator[Shell]:
     """A deployment that is up, and down afterwards, whatever the test did to it."""
     folder = Path(tempfile.mkdtemp(prefix="shoal-"))
-    made = Shell(folder)
+    made = Shell(folder, config)
     try:
         made.good("up", str(made.file))
         yield made
@@ -232,7 +243,7 @@ def test_a_bad_file_is_refused_with_all_its_faults_and_leaves_nothing() -> None:
         result = made.command("up", str(made.file))
         assert result.returncode == 4
         assert f"{made.file}:7: instances.count: " in result.stderr
-        made.file.write_text(CONFIG.format(folder=folder).replace("  inside:", "  middle:"))
+        made.file.write_text(CONFIG.replace("FOLDER", str(folder)).replace("  inside:", "  middle:"))
         result = made.command("up", str(made.file), "--json")
         assert result.returncode == 4
         faults = json.loads(result.stdout)["faults"]

@@ -184,7 +184,8 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
 
     async def _traffic(self) -> splitter_pb2.TrafficReport:
         reading = await self._reading()
-        report = TrafficReport(reading.running, reading.name, reading.document.to_json())
+        document = reading.document
+        report = TrafficReport(reading.running, reading.name, document.to_json(), tuple(document.faults()))
         return conversion.traffic_to_proto(report)
 
     async def WatchEvents(self, request: Any, context: Context) -> AsyncIterator[Any]:
