@@ -78,11 +78,11 @@ static void send_token(struct shoal_space *space, uint16_t slot)
 		.incarnation = keyspace->incarnation[slot],
 		.slot = slot };
 
-	for (uint8_t caller = 0; caller < space->config.members_max && !SHOAL_PLANT(10); caller++)
+	for (uint8_t caller = 0; caller < space->config.members_max; caller++)
 		if (expected[caller])
 			callers[count++] = (struct shoal_waiter){ .member = caller, .request = expected[caller] };
 	/* Cleared before it is sent: no moment with two. */
-	shoal_slot_set(keyspace->token, slot, false);
+	shoal_slot_set(keyspace->token, slot, SHOAL_PLANT(2));
 	shoal_slot_set(keyspace->handed, slot, true);
 	keyspace->tokens--;
 	keyspace->tokens_to_send--;

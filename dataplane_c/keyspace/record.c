@@ -162,7 +162,7 @@ static void strike(struct shoal_space *space, struct shoal_place *place, uint8_t
 {
 	struct shoal_contention *contention = place->entry ? shoal_place_contended(space, place) : NULL;
 
-	if (contention && !SHOAL_PLANT(8))
+	if (contention)
 		shoal_waiters_strike(&space->contention, &contention->waiters, member, request);
 }
 

@@ -147,7 +147,7 @@ void shoal_record_moved(struct shoal_space *space, uint8_t from, const struct sh
 		place.cold->incarnation = message->incarnation;
 		place.cold->lease = message->lease;
 	}
-	if (message->bytes) {
+	if (message->bytes && !(SHOAL_PLANT(3) && message->method == SHOAL_RECORD_SHARED)) {
 		memcpy(shoal_place_object(&place), waiters + message->waiters, message->bytes);
 		place.entry->used_ms = space->now_ms - message->age_ms;
 		if (place.entry->record == SHOAL_RECORD_FREE)

@@ -22,7 +22,7 @@ static void say_swept(struct shoal_space *space)
 	memset(keyspace->handed, 0, sizeof(keyspace->handed));
 	keyspace->sweeping = false;
 	keyspace->swept = true;
-	for (; receivers; receivers &= receivers - 1) {
+	for (; receivers && !SHOAL_PLANT(7); receivers &= receivers - 1) {
 		struct shoal_message head = {
 			.kind = SHOAL_SWEPT, .origin = space->config.self, .holder = SHOAL_MEMBER_NONE
 		};

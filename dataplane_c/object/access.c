@@ -203,6 +203,8 @@ static void release_one(struct shoal_space *space, struct shoal_request *request
 		shoal_holder_unmade(space, &place);
 	else if (SHOAL_UNLIKELY(place.entry->flags & SHOAL_ENTRY_RECALLED))
 		shoal_holder_settle_later(space, &place);
+	else if (SHOAL_PLANT(10) && !place.entry->references)
+		shoal_holder_return(space, &place); /* does not keep the lease */
 }
 
 /* The take has all that it asked for: what it made is there for others from now on. */
@@ -237,7 +239,7 @@ static void sort(struct shoal_space *space, struct shoal_request *requests, unsi
 		classes[i] = shoal_space_class_index(space, requests[i].class);
 		hashes[i] =
 			classes[i] < SHOAL_CLASSES_MAX ? shoal_map_hash(&space->maps[classes[i]], requests[i].key) : 0;
-		while (at && !SHOAL_PLANT(7) &&
+		while (at &&
 			(classes[order[at - 1]] > classes[i] ||
 				(classes[order[at - 1]] == classes[i] && hashes[order[at - 1]] > hashes[i]))) {
 			order[at] = order[at - 1];

@@ -183,7 +183,7 @@ static void handle_for_key_owner(struct shoal_space *space, const struct shoal_m
 
 	if (owner == SHOAL_MEMBER_NONE) {
 		shoal_space_forward(space, space->config.self, message); /* no map yet: again at the next poll */
-	} else if (owner != space->config.self && !(SHOAL_PLANT(2) && message->kind == SHOAL_LEASE_REQUEST)) {
+	} else if (owner != space->config.self) {
 		space->counters.forwarded += message->origin != space->config.self;
 		shoal_space_forward(space, owner, message);
 	} else if (message->kind == SHOAL_CALL) {

@@ -7,7 +7,7 @@
 
 void shoal_worker_drop(struct shoal_worker *worker, struct shoal_packet *packet, enum shoal_worker_drop reason)
 {
-	worker->drops[reason]++;
+	worker->drops[reason] += !SHOAL_PLANT(6);
 	shoal_packet_free(packet);
 }
 

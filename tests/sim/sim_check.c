@@ -119,7 +119,8 @@ void sim_check_tokens(struct sim_world *world)
 static void check_memory(struct sim_world *world, const struct sim_member *member)
 {
 	const struct shoal_space *space = member->space;
-	uint32_t window = space->config.window + space->config.microthreads_max;
+	/* One request more for each microthread that holds references. */
+	uint32_t window = space->config.window + world->settings.strands;
 	uint32_t allowed = world->settings.members_most * window;
 
 	if (space->outstanding > window)

@@ -202,7 +202,7 @@ static bool quiet(const struct sim_member *member)
 	for (unsigned i = 0; i < SIM_STRANDS_MAX; i++)
 		if (member->strands[i].busy)
 			return false;
-	return member->asked == NULL;
+	return !sim_member_asked(member);
 }
 
 /* A leaver's work goes elsewhere: what it has begun ends, then its markers are back. */

@@ -5,7 +5,7 @@
 
 #include "sim_classes.h"
 
-#define SIM_STRANDS_MAX 16
+#define SIM_STRANDS_MAX 16 /* the upper half is for directed schedules */
 
 /* One key of a single-writer class. */
 struct sim_single {

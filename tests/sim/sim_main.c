@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* sim --seeds FIRST COUNT · sim --seed N [--trace] */
-#include "sim_world.h"
+/* sim --seeds FIRST COUNT      runs that many worlds; the first one that fails is reported and ends it
+ * sim --seed N [--trace]       one world; with --trace every event
+ * sim --case NAME [--trace]    a directed schedule; sim --cases: their names
+ * sim_planted --plant N --seeds FIRST COUNT    breaks the rule planted for property PN, and fails unless that is found */
+#include "sim_case.h"
 #include "sim_scenario.h"
+#include "sim_world.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +13,19 @@
 #include <unistd.h>
 
 #define EVENTS_WRITTEN 120
-#define SECONDS_EACH 60
+#define SECONDS_EACH 120
+
+#ifdef SHOAL_PLANTED_BUILD
+unsigned shoal_planted_bug;
+#else
+static unsigned shoal_planted_bug; /* none */
+#endif
+
+struct arguments {
+	uint64_t first, count;
+	const char *name; /* of a case */
+	bool aloud;
+};
 
 static struct sim_world world;
 
@@ -18,7 +34,8 @@ static void report(const char *what)
 	fprintf(stderr, "seed %lu, step %lu: %s\n", world.settings.seed, world.steps, what);
 	sim_trace_write(&world.trace, EVENTS_WRITTEN);
 	sim_state_write(&world);
-	fprintf(stderr, "again with: sim --seed %lu --trace\n", world.settings.seed);
+	fprintf(stderr, "seed %lu: %s\nagain with: sim --seed %lu --trace\n", world.settings.seed, what,
+		world.settings.seed);
 }
 
 static void on_signal(int number)
@@ -27,20 +44,21 @@ static void on_signal(int number)
 	_exit(3);
 }
 
-static int run_seed(uint64_t seed, bool aloud)
+/* The property that was broken; 0: none. */
+static unsigned run_seed(uint64_t seed, bool aloud)
 {
 	struct sim_settings settings;
 	char sentence[600];
-	int failed;
+	unsigned failed;
 
 	alarm(SECONDS_EACH);
 	sim_scenario_draw(seed, &settings);
 	sim_world_init(&world, &settings);
 	world.trace.aloud = aloud;
 	sim_scenario_run(&world);
-	failed = (int)world.failed;
-	if (failed) {
-		snprintf(sentence, sizeof(sentence), "P%d is broken: %s", failed, world.failure);
+	failed = world.failed;
+	if (failed && !shoal_planted_bug) {
+		snprintf(sentence, sizeof(sentence), "P%u is broken: %s", failed, world.failure);
 		report(sentence);
 	}
 	sim_world_fini(&world);
@@ -48,31 +66,92 @@ static int run_seed(uint64_t seed, bool aloud)
 	return failed;
 }
 
-int main(int count, char **arguments)
+static int run_seeds(const struct arguments *arguments)
 {
-	uint64_t first = 1, seeds = 100;
-	bool aloud = false;
-	uint64_t failures = 0;
-
-	for (int i = 1; i < count; i++) {
-		if (!strcmp(arguments[i], "--seed") && i + 1 < count) {
-			first = strtoull(arguments[++i], NULL, 0);
-			seeds = 1;
-		} else if (!strcmp(arguments[i], "--seeds") && i + 2 < count) {
-			first = strtoull(arguments[++i], NULL, 0);
-			seeds = strtoull(arguments[++i], NULL, 0);
-		} else if (!strcmp(arguments[i], "--trace")) {
-			aloud = true;
-		} else {
-			fprintf(stderr, "usage: sim --seeds FIRST COUNT | --seed N [--trace]\n");
-			return 2;
+	for (uint64_t i = 0; i < arguments->count; i++)
+		if (run_seed(arguments->first + i, arguments->aloud)) {
+			printf("%lu seeds, the last one failed\n", i + 1);
+			return 1;
 		}
+	printf("%lu seeds, none failed\n", arguments->count);
+	return 0;
+}
+
+static int find_planted(const struct arguments *arguments)
+{
+	unsigned others = 0, failed;
+
+	for (uint64_t i = 0; i < arguments->count; i++) {
+		failed = run_seed(arguments->first + i, arguments->aloud);
+		if (failed == shoal_planted_bug) {
+			printf("the bug planted for P%u was found at seed %lu (%u seeds broke another property "
+			       "before)\n",
+				failed, arguments->first + i, others);
+			return 0;
+		}
+		others += failed != 0;
 	}
+	printf("the bug planted for P%u was not found in %lu seeds; %u broke another property\n", shoal_planted_bug,
+		arguments->count, others);
+	return 1;
+}
+
+static int run_case(const struct arguments *arguments)
+{
+	alarm(SECONDS_EACH);
+	world.trace.aloud = arguments->aloud;
+	if (!sim_case_run(&world, arguments->name)) {
+		fprintf(stderr, "no such case: %s\n", arguments->name);
+		return 2;
+	}
+	if (world.failed)
+		report(world.failure);
+	return world.failed ? 1 : 0;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: sim --seeds FIRST COUNT | --seed N [--trace] | --case NAME [--trace] | --cases\n");
+	return 2;
+}
+
+/* 0 or the exit status. */
+static int read_arguments(int count, char **words, struct arguments *arguments)
+{
+	for (int i = 1; i < count; i++) {
+		if (!strcmp(words[i], "--seed") && i + 1 < count)
+			*arguments = (struct arguments){ .first = strtoull(words[++i], NULL, 0), .count = 1 };
+		else if (!strcmp(words[i], "--seeds") && i + 2 < count) {
+			arguments->first = strtoull(words[++i], NULL, 0);
+			arguments->count = strtoull(words[++i], NULL, 0);
+		} else if (!strcmp(words[i], "--case") && i + 1 < count)
+			arguments->name = words[++i];
+		else if (!strcmp(words[i], "--plant") && i + 1 < count)
+			shoal_planted_bug = (unsigned)strtoul(words[++i], NULL, 0);
+		else if (!strcmp(words[i], "--trace"))
+			arguments->aloud = true;
+		else
+			return usage();
+	}
+	return 0;
+}
+
+int main(int count, char **words)
+{
+	struct arguments arguments = { .first = 1, .count = 100 };
+	int status;
+
+	if (count == 2 && !strcmp(words[1], "--cases")) {
+		sim_case_list();
+		return 0;
+	}
+	status = read_arguments(count, words, &arguments);
+	if (status)
+		return status;
 	signal(SIGABRT, on_signal);
 	signal(SIGSEGV, on_signal);
 	signal(SIGALRM, on_signal);
-	for (uint64_t seed = first; seed < first + seeds && !failures; seed++)
-		failures += run_seed(seed, aloud) != 0;
-	printf("%lu seeds, %lu failed\n", seeds, failures);
-	return failures ? 1 : 0;
+	if (arguments.name)
+		return run_case(&arguments);
+	return shoal_planted_bug ? find_planted(&arguments) : run_seeds(&arguments);
 }

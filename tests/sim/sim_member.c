@@ -4,7 +4,6 @@
 #include "sim_world.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define STACK_BYTES 16384
 #define MICROTHREADS 48
@@ -178,13 +177,18 @@ static void run_strand(struct sim_member *member, uint8_t number)
 		member->world->now_ns + sim_random_below(&member->random, 2 * member->world->settings.pause_ns + 1);
 }
 
-static void run_asked(struct sim_member *member)
+static bool run_asked(struct sim_member *member)
 {
-	const struct sim_operation *operation = member->asked;
+	for (uint8_t i = 0; i < SIM_ASKS_MAX; i++) {
+		struct sim_ask *ask = &member->asks[i];
 
-	member->asked = NULL;
-	member->asked_answer = -EINPROGRESS;
-	member->asked_answer = sim_operation_run(member, SIM_STRANDS_MAX - 1, operation);
+		if (!ask->waiting)
+			continue;
+		ask->waiting = false;
+		ask->answer = sim_operation_run(member, (uint8_t)(SIM_STRANDS_MAX - SIM_ASKS_MAX + i), &ask->operation);
+		return true;
+	}
+	return false;
 }
 
 static bool lies_here(struct sim_member *member, const struct shoal_idle_task *task)
@@ -219,10 +223,8 @@ static bool step(void *argument)
 
 	if (!shoal_scheduler_may_suspend(member->scheduler))
 		return false;
-	if (member->asked) {
-		run_asked(member);
+	if (run_asked(member))
 		return true;
-	}
 	if (member->space->idle_tasks_head != member->space->idle_tasks_tail && shoal_window_open(member->space) &&
 		shoal_space_idle_task(member->space, &task)) {
 		run_idle(member, &task);

@@ -109,7 +109,7 @@ static bool member_at_rest(const struct sim_member *member)
 	for (unsigned i = 0; i < SIM_STRANDS_MAX; i++)
 		if (member->strands[i].busy)
 			return false;
-	return !member->asked && !shoal_scheduler_suspended(member->scheduler) && !space->outstanding &&
+	return !sim_member_asked(member) && !shoal_scheduler_suspended(member->scheduler) && !space->outstanding &&
 	       !space->waiting && !space->loopback_first && !space->contention.blocks_used &&
 	       shoal_channel_idle(space->channel) && space->idle_tasks_head == space->idle_tasks_tail;
 }

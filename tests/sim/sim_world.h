@@ -4,6 +4,7 @@
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
 
+#include <errno.h>
 #include "object/space.h"
 #include "sim_controller.h"
 #include "sim_ledger.h"
@@ -44,6 +45,14 @@ struct sim_sleeper {
 	uint64_t due_ns;
 };
 
+/* An operation that a directed schedule asks for; run by the member's next poll. */
+struct sim_ask {
+	struct sim_operation operation;
+	bool waiting; /* has not begun */
+	int answer; /* -EINPROGRESS until it is over */
+};
+#define SIM_ASKS_MAX 8
+
 /* One worker. Its object space is the production one; where it is bare, the simulator does what a worker's poll would. */
 struct sim_member {
 	struct sim_world *world;
@@ -59,8 +68,7 @@ struct sim_member {
 	uint64_t operations_left;
 	struct sim_strand strands[SIM_STRANDS_MAX];
 	struct sim_sleeper *sleepers;
-	const struct sim_operation *asked; /* a directed schedule's: run by the next poll, instead of random ones */
-	int asked_answer; /* its outcome; -EINPROGRESS until then */
+	struct sim_ask asks[SIM_ASKS_MAX]; /* a directed schedule's */
 	uint64_t begun, ended, timed_out;
 	uint64_t idle_ended; /* objects that idle tasks removed */
 };
@@ -100,6 +108,14 @@ void sim_member_poll(struct sim_member *member);
 static inline struct sim_member *sim_member_of(const struct shoal_context *context)
 {
 	return context->nf_state;
+}
+/* Whether a directed schedule's operation is not over. */
+static inline bool sim_member_asked(const struct sim_member *member)
+{
+	for (unsigned i = 0; i < SIM_ASKS_MAX; i++)
+		if (member->asks[i].answer == -EINPROGRESS)
+			return true;
+	return false;
 }
 /* Suspends the running microthread for that time. */
 void sim_member_sleep(struct sim_member *member, uint64_t ns) SHOAL_MAY_SUSPEND;
