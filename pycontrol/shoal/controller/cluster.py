@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from shoal.controller.config import Config, parse, place
+from shoal.controller.config import Config, parse
+from shoal.controller.described import described
 from shoal.controller.fleet import Fleet, Running
 from shoal.controller.launcher import Launcher
 from shoal.controller.operation import Operation, Report
@@ -16,7 +17,7 @@ from shoal.controller.reorganisation import Reorganisation
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_process import SplitterProcess
 from shoal.controller.store import STAGE_LEARN, Store, StoredDeployment, StoredPlan
-from shoal.errors import ConfigError, ConfigFault, InvalidRequestError, NotFoundError, RefusedError, ShoalError
+from shoal.errors import InvalidRequestError, NotFoundError, RefusedError, ShoalError
 from shoal.event_log import EventLog
 from shoal.model import InstanceState, OperationUpdate, PlanStatus
 from shoal.network_function.description import Description, describe, find
@@ -350,29 +351,6 @@ class Cluster:
         await self.fleet.close()
         if self.splitter is not None:
             await self.splitter.close()
-
-
-def described(config: Config, file: str, text: str) -> tuple[Path, Description]:
-    """The NF; ConfigError with what only the NF itself can tell of the file: whether it exists, and its ports."""
-
-    def fault(reason: str, *path: str) -> ConfigFault:
-        return ConfigFault(file, *place(text, *path), ".".join(path), reason)
-
-    try:
-        nf_path = find(config.network_function.name, config.network_function.path)
-        description = describe(nf_path)
-    except ShoalError as error:
-        raise ConfigError([fault(str(error), "network_function", "name")]) from error
-    known = ", ".join(description.ports)
-    faults = [
-        fault(f"{description.name} has no such port: {known}", "ports", name)
-        for name in config.ports
-        if name not in description.ports
-    ]
-    faults += [fault(f"port {name} is missing", "ports") for name in description.ports if name not in config.ports]
-    if faults:
-        raise ConfigError(faults)
-    return nf_path, description
 
 
 def _count(number: int) -> str:
