@@ -29,9 +29,9 @@ async def deployed(config: str, directory: Path | None) -> AsyncIterator[Client]
     descendants.adopt_orphans()
     folder = directory or Path(tempfile.mkdtemp(prefix="shoal-demo-"))
     run_directory = RunDirectory(folder / "run")
-    run_directory.create()
-    process = await _start(run_directory)
     try:
+        run_directory.create()
+        process = await _start(run_directory)
         async with connected(run_directory.controller.address) as client:
             try:
                 await _reachable(client, process, run_directory)
@@ -39,9 +39,10 @@ async def deployed(config: str, directory: Path | None) -> AsyncIterator[Client]
                     pass
                 yield client
             finally:
-                await _down(client)
+                await _down(client, process)
     finally:
-        await _end(process)
+        # Whatever did not end in order, and what was just being started when Ctrl-C came.
+        await asyncio.to_thread(descendants.end)
         if directory is None:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -74,16 +75,10 @@ async def _reachable(client: Client, process: asyncio.subprocess.Process, run_di
         answered.cancel()
 
 
-async def _down(client: Client) -> None:
-    """Asks the controller to end everything. What it does not manage ends with the processes."""
+async def _down(client: Client, process: asyncio.subprocess.Process) -> None:
+    """Asks the controller to end everything, and waits for its own end, as long as that is worth it."""
     with contextlib.suppress(ShoalError, TimeoutError):
         async with asyncio.timeout(DOWN_DEADLINE_S):
             async for _ in client.down():
                 pass
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(5):
             await process.wait()
-    await asyncio.to_thread(descendants.end)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -36,16 +38,39 @@ instances: {count: 1}
 
 async def demo(settings: DemoSettings, console: Console) -> int:
     """Exit status: 1 where anything was lost, out of order or mapped wrongly. ShoalError where it could not be run."""
+    ended_by = _cancelled_by_signals()
     try:
         document, observed = await _run(settings, console)
     except* ShoalError as group:
         raise _first(group) from None
+    except* asyncio.CancelledError:
+        if not ended_by:
+            raise
+    if ended_by:
+        console.print("ended early; everything that was started is gone")
+        return 128 + ended_by[0]
     _write(document, observed, settings)
     console.print(verdict.show(document))
     for name, path in (("picture", settings.picture), ("figures", settings.json)):
         if path is not None:
             console.print(f"{name}: {path}", highlight=False)
     return STATUS_BAD if document.faults() else STATUS_GOOD
+
+
+def _cancelled_by_signals() -> list[int]:
+    """The first signal cancels this task, whose clean-up later ones must not disturb. The list then has its number."""
+    task = asyncio.current_task()
+    assert task is not None
+    received: list[int] = []
+
+    def cancel(number: int) -> None:
+        if not received:
+            received.append(number)
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+    return received
 
 
 async def _run(settings: DemoSettings, console: Console) -> tuple[Document, Observed]:

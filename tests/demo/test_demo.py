@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A short demo on real processes: its verdict, its document, its picture; nothing stays behind, also after Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SHOAL = str(Path(sys.executable).with_name("shoal"))
+SHORT = ("--phase", "2", "--rate", "20000", "--flows", "2000", "--new-flows", "500")
+ENDED_S = 60
+
+
+def left_over(folder: Path) -> list[str]:
+    """Command lines of processes that still name the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command:
+            found.append(command)
+    return found
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"TMPDIR": str(folder)}
+
+
+@pytest.mark.timeout(150)
+def test_nothing_is_lost_and_everything_moves(directory: Path) -> None:
+    figures, picture = directory / "demo.json", directory / "demo.png"
+    command = [SHOAL, "demo", *SHORT, "--json", str(figures), "--picture", str(picture)]
+    answer = subprocess.run(command, env=environment(directory), capture_output=True, text=True, timeout=140)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    document = json.loads(figures.read_text())
+    assert [document[key] for key in ("loss_packets", "order_violations", "mapping_violations")] == [0, 0, 0]
+    assert [phase["instances"] for phase in document["phases"]] == [1, 2, 3, 1]
+    assert [event["kind"] for event in document["events"]] == ["1 → 2", "2 → 3", "3 → 1"]
+    for event in document["events"]:
+        assert event["slots_moved"] > 0
+        assert event["objects_moved"] > 0
+    assert len({instance["pid"] for instance in document["instances"]}) == 3
+    assert all(instance["packets"] > 0 for instance in document["instances"])
+    balance = document["balance"]
+    assert balance["sent"] == balance["received"] + sum(balance["drops"].values()) > 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert left_over(directory) == []
+    assert sorted(path.name for path in directory.iterdir()) == ["demo.json", "demo.png"]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("processes", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM), (3, signal.SIGINT), (3, signal.SIGHUP)]
+)
+def test_signals_leave_nothing(directory: Path, processes: int, number: signal.Signals) -> None:
+    """A signal once so many processes of the deployment have come up: in the middle of its start. And a second one."""
+    command = [SHOAL, "demo", *SHORT, "--picture", str(directory / "demo.png")]
+    demo = subprocess.Popen(command, env=environment(directory), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(left_over(directory / "shoal-demo-")) < processes:
+        assert demo.poll() is None
+    demo.send_signal(number)
+    demo.send_signal(number)
+    assert demo.wait(ENDED_S) == 128 + number
+    assert left_over(directory) == []
+    assert list(directory.iterdir()) == []
