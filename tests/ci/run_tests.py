@@ -20,6 +20,8 @@ SANITIZER_ENVIRONMENT = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 SEEDS = 3000
+# Programs that are no tests of themselves.
+RUN_BY_PYTHON = ["tests/equivalence/cluster/equivalence_run"]
 CMOCKA_SKIPPED = re.compile(r"\[  SKIPPED \] (\w+)$")
 
 
@@ -72,6 +74,8 @@ def _tests_a_queue(target: build_folder.Target) -> bool:
 
 
 def python_tests(run: Run) -> int:
+    if status := build_folder.build(run, "build", RUN_BY_PYTHON):
+        return status
     command = [".venv/bin/python", "-m", "pytest", "-q", "-rs", "--durations=5"]
     return run.step(Step("python", command, 1200))
 

@@ -146,18 +146,21 @@ void nat_cluster_instance_add(struct nat_cluster *cluster, unsigned member)
 			connect_members(cluster, other < member ? other : member, other < member ? member : other);
 }
 
-static void add_up(const struct shoal_worker *worker, struct nat_cluster_drops *drops, uint64_t *counters)
+static void add_up(const struct shoal_worker *worker, struct nat_cluster_figures *figures)
 {
-	const uint64_t *values = shoal_nf.counter_values(worker->context.context.nf_state);
+	const uint64_t *counters = shoal_nf.counter_values(worker->context.context.nf_state);
 
 	for (unsigned i = 0; i < shoal_nf.drops_count; i++)
-		drops->nf[i] += worker->nf_drops[i];
+		figures->nf_drops[i] += worker->nf_drops[i];
 	for (unsigned i = 0; i < SHOAL_PARSE_RESULTS; i++)
-		drops->parse[i] += worker->parse_drops[i];
+		figures->parse_drops[i] += worker->parse_drops[i];
 	for (unsigned i = 0; i < SHOAL_WORKER_DROPS; i++)
-		drops->worker[i] += worker->drops[i];
+		figures->worker_drops[i] += worker->drops[i];
 	for (unsigned i = 0; i < shoal_nf.counters_count; i++)
-		counters[i] += values[i];
+		figures->nf_counters[i] += counters[i];
+	figures->objects_moved += worker->space.counters.leases_in;
+	figures->takes_remote += worker->space.counters.takes_remote;
+	figures->packets_suspended += worker->blocked;
 }
 
 static void end_instance(struct nat_cluster *cluster, unsigned member)
@@ -168,7 +171,7 @@ static void end_instance(struct nat_cluster *cluster, unsigned member)
 
 	shoal_worker_fini(worker);
 	port->operations->destroy(port);
-	add_up(worker, &cluster->drops_of_ended, cluster->counters_of_ended);
+	add_up(worker, &cluster->of_ended);
 	shoal_nf.destroy(state);
 	free(worker);
 	cluster->workers[member] = NULL;
@@ -249,22 +252,10 @@ bool nat_cluster_suspended(const struct nat_cluster *cluster)
 
 /* --- Figures --- */
 
-void nat_cluster_drops_read(const struct nat_cluster *cluster, struct nat_cluster_drops *drops)
+void nat_cluster_figures_read(const struct nat_cluster *cluster, struct nat_cluster_figures *figures)
 {
-	uint64_t counters[NAT_CLUSTER_COUNTERS_MAX] = { 0 };
-
-	*drops = cluster->drops_of_ended;
+	*figures = cluster->of_ended;
 	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
 		if (cluster->workers[member])
-			add_up(cluster->workers[member], drops, counters);
-}
-
-uint64_t nat_cluster_counter(const struct nat_cluster *cluster, unsigned counter)
-{
-	uint64_t value = cluster->counters_of_ended[counter];
-
-	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
-		if (cluster->workers[member])
-			value += shoal_nf.counter_values(cluster->workers[member]->context.context.nf_state)[counter];
-	return value;
+			add_up(cluster->workers[member], figures);
 }

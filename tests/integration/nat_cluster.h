@@ -16,11 +16,13 @@
 #define NAT_CLUSTER_START_NS SHOAL_NS_PER_S
 #define NAT_CLUSTER_COUNTERS_MAX 16
 
-/* What is dropped at instances, by reason; those that have left included. */
-struct nat_cluster_drops {
-	uint64_t nf[SHOAL_NF_DROPS_MAX];
-	uint64_t parse[SHOAL_PARSE_RESULTS];
-	uint64_t worker[SHOAL_WORKER_DROPS];
+/* Sums over the instances, those that have left included. */
+struct nat_cluster_figures {
+	uint64_t nf_drops[SHOAL_NF_DROPS_MAX];
+	uint64_t parse_drops[SHOAL_PARSE_RESULTS];
+	uint64_t worker_drops[SHOAL_WORKER_DROPS];
+	uint64_t nf_counters[NAT_CLUSTER_COUNTERS_MAX];
+	uint64_t objects_moved, takes_remote, packets_suspended;
 };
 
 struct nat_cluster {
@@ -38,8 +40,7 @@ struct nat_cluster {
 	uint64_t life[NAT_CLUSTER_INSTANCES], life_last; /* a member that comes back has another */
 	/* Components polled without work since any had some; full rounds of such polls. */
 	unsigned idle_components, idle_rounds;
-	struct nat_cluster_drops drops_of_ended;
-	uint64_t counters_of_ended[NAT_CLUSTER_COUNTERS_MAX]; /* the NF's */
+	struct nat_cluster_figures of_ended;
 };
 
 /* Begins the EAL, once for a program, and makes a pool for frames of up to frame_bytes. */
@@ -58,8 +59,7 @@ bool nat_cluster_idle(const struct nat_cluster *cluster);
 /* Packet handlers or tasks wait somewhere. */
 bool nat_cluster_suspended(const struct nat_cluster *cluster);
 
-void nat_cluster_drops_read(const struct nat_cluster *cluster, struct nat_cluster_drops *drops);
-uint64_t nat_cluster_counter(const struct nat_cluster *cluster, unsigned counter);
+void nat_cluster_figures_read(const struct nat_cluster *cluster, struct nat_cluster_figures *figures);
 
 /* nat_cluster_plan.c: one plan from the members of today to those of `in_next`, with traffic going on all the while; returns
  * when it is complete and leavers are gone. */

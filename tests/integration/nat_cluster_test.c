@@ -177,14 +177,14 @@ static struct world *make_world(uint64_t seed)
 
 static uint64_t nf_drops(const struct world *world)
 {
-	struct nat_cluster_drops drops;
+	struct nat_cluster_figures figures;
 	uint64_t total = 0;
 
-	nat_cluster_drops_read(&world->cluster, &drops);
+	nat_cluster_figures_read(&world->cluster, &figures);
 	for (unsigned drop = 0; drop < shoal_nf.drops_count; drop++) {
-		if (drops.nf[drop])
-			print_message("instances dropped %lu: %s\n", drops.nf[drop], shoal_nf.drops[drop]);
-		total += drops.nf[drop];
+		if (figures.nf_drops[drop])
+			print_message("instances dropped %lu: %s\n", figures.nf_drops[drop], shoal_nf.drops[drop]);
+		total += figures.nf_drops[drop];
 	}
 	return total;
 }

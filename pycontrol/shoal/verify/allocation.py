@@ -4,11 +4,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shoal.verify.frame import PORT_NONE, PROTOCOL_NAMES, Endpoint, Kind, Packet
 from shoal.verify.report import Fault, Report
+
+
+@dataclass(frozen=True)
+class Idle:
+    """How long a mapping may be silent, in nanoseconds."""
+
+    may_end_ns: int
+    """From then on it may end (RFC 4787 REQ-5)."""
+    has_ended_ns: int | None = None
+    """By then it has ended for sure; None: that is not known."""
 
 
 @dataclass
@@ -18,8 +29,8 @@ class Mapping:
     protocol: int
     inside: Endpoint
     public: Endpoint
-    number: int
-    """How many mappings this inside endpoint had before."""
+    changes: int
+    """How often this inside endpoint has got another public one where it could have kept what it had."""
     first_ns: int
     last_ns: int
 
@@ -30,13 +41,14 @@ class Mapping:
 class Allocations:
     """Built packet by packet, in the order of the output; reports what breaks the rules as it sees it.
 
-    `idle_ns`: a mapping that saw no packet from inside for so long may end (RFC 4787 REQ-5). None: none ever ends.
+    `idle`: by protocol, how long a mapping may see no packet from inside; without an entry it never ends.
     """
 
-    def __init__(self, report: Report, public: frozenset[int], idle_ns: int | None) -> None:
+    def __init__(self, report: Report, public: frozenset[int], idle: MappingOf[int, Idle]) -> None:
         self._report = report
         self._allowed = public
-        self._idle_ns = idle_ns
+        self._idle_of = idle
+        self._host_idle_ns = min((times.may_end_ns for times in idle.values()), default=None)
         self._of_inside: dict[tuple[int, Endpoint], list[Mapping]] = defaultdict(list)
         self._of_public: dict[tuple[int, Endpoint], list[Mapping]] = defaultdict(list)
         self._address_of: dict[int, tuple[int, int]] = {}
@@ -64,12 +76,19 @@ class Allocations:
             last = max(users, key=lambda mapping: mapping.last_ns)
             if last.inside != before.local and not self._idle(last, after.time_ns):
                 self._report.add(Fault.ENDPOINT_SHARED, f"{last} is in use, and {before.local} got {after.local} too")
+        changes = self._changes(own[-1], after) if own else 0
         mapping = Mapping(
-            before.protocol, before.local, after.local, len(own), first_ns=before.time_ns, last_ns=after.time_ns
+            before.protocol, before.local, after.local, changes, first_ns=before.time_ns, last_ns=after.time_ns
         )
         own.append(mapping)
         users.append(mapping)
         return mapping
+
+    def _changes(self, last: Mapping, after: Packet) -> int:
+        """After a mapping's sure end it is chance whether the next one is like it; before, it is a decision."""
+        times = self._idle_of.get(last.protocol)
+        by_chance = times and times.has_ended_ns is not None and after.time_ns - last.last_ns > times.has_ended_ns
+        return last.changes + (last.public != after.local and not by_chance)
 
     def _check_address(self, before: Packet, after: Packet) -> None:
         """Paired pooling (RFC 4787 REQ-2): one inside address has one public address while it is active."""
@@ -82,7 +101,8 @@ class Allocations:
             )
         paired = self._address_of.get(before.local.address)
         now = after.time_ns
-        if paired is not None and paired[0] != address and (self._idle_ns is None or now - paired[1] <= self._idle_ns):
+        in_use = paired is not None and (self._host_idle_ns is None or now - paired[1] <= self._host_idle_ns)
+        if paired is not None and paired[0] != address and in_use:
             other = Endpoint(paired[0], PORT_NONE)
             self._report.add(Fault.ADDRESS_NOT_PAIRED, f"{before.local} became {after.local}, its address has {other}")
         self._address_of[before.local.address] = (address, now)
@@ -103,4 +123,5 @@ class Allocations:
         return [mapping for mappings in self._of_inside.values() for mapping in mappings]
 
     def _idle(self, mapping: Mapping, time_ns: int) -> bool:
-        return self._idle_ns is not None and time_ns - mapping.last_ns > self._idle_ns
+        times = self._idle_of.get(mapping.protocol)
+        return times is not None and time_ns - mapping.last_ns > times.may_end_ns

@@ -3,8 +3,8 @@
 the same order, up to one consistent exchange of what the NAT allocated. Times do not count.
 
 Each run is first put into terms of inside and remote endpoints (`translation`), in which nothing allocated is left.
-Flows whose inside endpoints had the same number of mappings in both runs then correspond one to one, and so do their
-mappings.
+Flows then correspond one to one, and so do their mappings where an inside endpoint got another public one as often in
+both.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def compare(one: Run, many: Run, rules: Rules) -> Report:
     _compare_inputs(results["one"], results["many"], report)
     _compare_outputs(results["one"], results["many"], report)
     _compare_mappings(results["one"], results["many"], report)
+    _compare_drops(one, many, report)
     return report
 
 
@@ -77,10 +78,18 @@ def _compare_mappings(one: Translated, many: Translated, report: Report) -> None
         protocol, inside = key
         if one.mappings.get(key, 0) != many.mappings.get(key, 0):
             name = PROTOCOL_NAMES.get(protocol, protocol)
-            text = (
-                f"{name} {inside} had {one.mappings.get(key, 0)} mappings on one, {many.mappings.get(key, 0)} on many"
-            )
+            times = one.mappings.get(key, 0), many.mappings.get(key, 0)
+            text = f"{name} {inside} changed its public endpoint {times[0]} times on one, {times[1]} times on many"
             report.add(Fault.MAPPING_CHANGED, text)
+
+
+def _compare_drops(one: Run, many: Run, report: Report) -> None:
+    if one.drops is None or many.drops is None:
+        return
+    for reason in sorted(one.drops.keys() | many.drops.keys()):
+        numbers = one.drops.get(reason, 0), many.drops.get(reason, 0)
+        if numbers[0] != numbers[1]:
+            report.add(Fault.DROPS_DIFFER, f"{reason}: one dropped {numbers[0]}, many {numbers[1]}")
 
 
 def _name(flow: Flow) -> str:

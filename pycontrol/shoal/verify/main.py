@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 from pathlib import Path
 
+from shoal.verify.allocation import Idle
 from shoal.verify.capture import CaptureError
 from shoal.verify.equivalence import compare
+from shoal.verify.frame import PROTOCOL_NAMES
 from shoal.verify.report import Report
 from shoal.verify.run import load
 from shoal.verify.translation import Rules, Translation
@@ -20,7 +22,8 @@ DESCRIPTION = """\
 Judges a NAT by packet captures of what went into and came out of it.
 
 A run is a folder with inside-in*.pcap, inside-out*.pcap, outside-in*.pcap and outside-out*.pcap ("in": into the NAT);
-several files of one kind are merged by time. The two from outside may be missing where nothing came from there.
+several files of one kind are merged by time. The two from outside may be missing where nothing came from there. If
+there is a books.json, {"drops": {REASON: NUMBER, …}}, then what came must have left or been dropped.
 
   shoal verify translation RUN      every packet that left is a right translation of one that entered: checksums,
                                     contents, order within the flow, nothing lost or doubled; mappings do not depend on
@@ -45,8 +48,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _check(options: argparse.Namespace) -> Report:
     public = frozenset(int(address) for network in options.public for address in network)
-    idle_ns = None if options.idle is None else int(options.idle * 1e9)
-    rules = Rules(public=public, idle_ns=idle_ns, loss_allowed=options.allow_loss)
+    idle = {protocol: times for given in options.idle for protocol, times in given.items()}
+    rules = Rules(public=public, idle=idle, loss_allowed=options.allow_loss)
     if options.mode == "translation":
         return Translation(load(options.run, public), rules).check().report
     return compare(load(options.one, public), load(options.many, public), rules)
@@ -57,6 +60,18 @@ def _network(text: str) -> IPv4Network:
         return IPv4Network(text)
     except (AddressValueError, NetmaskValueError, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _idle(text: str) -> dict[int, Idle]:
+    """Idle times by protocol."""
+    name, _, times = text.rpartition("=")
+    protocols = {known: number for number, known in PROTOCOL_NAMES.items()}
+    least, _, most = times.partition("-")
+    try:
+        idle = Idle(int(float(least) * 1e9), int(float(most) * 1e9) if most else None)
+        return {protocols[name]: idle} if name else dict.fromkeys(protocols.values(), idle)
+    except (KeyError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: not as in 300, udp=300 or tcp=240-7571") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,9 +86,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     common.add_argument(
         "--idle",
-        type=float,
-        metavar="SECONDS",
-        help="a mapping may end after so long without a packet (default: never)",
+        type=_idle,
+        action="append",
+        default=[],
+        metavar="[PROTOCOL=]SECONDS[-SECONDS]",
+        help="a mapping (of udp, tcp, icmp; default: any) may end after so long without a packet from inside, and has "
+        "ended after so long (default: never); may be given again",
     )
     common.add_argument("--allow-loss", type=int, default=0, metavar="N", help="packets that may be lost (default 0)")
     modes = parser.add_subparsers(dest="mode", required=True, metavar="MODE")

@@ -28,6 +28,8 @@ class Fault(Enum):
     MISDELIVERED = "misdelivered"
     INPUTS_DIFFER = "inputs_differ"
     OUTPUTS_DIFFER = "outputs_differ"
+    DROPS_DIFFER = "drops_differ"
+    BOOKS = "books"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 
 A run is a folder of pcap files named by side and direction: `inside-in*.pcap`, `inside-out*.pcap`,
 `outside-in*.pcap`, `outside-out*.pcap` ("in" is into the NAT). Several files of one kind, one for each instance for
-example, are merged by time.
+example, are merged by time. `books.json`, if there
+is one, says under "drops" how many frames the NAT dropped, by reason.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +26,10 @@ class Stream:
     packets: tuple[Packet, ...] = ()
     ignored: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def frames(self) -> int:
+        return len(self.packets) + self.ignored.total()
+
 
 @dataclass(frozen=True)
 class Run:
@@ -36,6 +42,16 @@ class Run:
     inbound_out: Stream
     hairpin_in: Stream
     hairpin_out: Stream
+    drops: Mapping[str, int] | None = None
+    """What the NAT says it dropped, by reason; None: it says nothing."""
+
+    @property
+    def frames_in(self) -> int:
+        return self.outbound_in.frames + self.hairpin_in.frames + self.inbound_in.frames
+
+    @property
+    def frames_out(self) -> int:
+        return self.outbound_out.frames + self.hairpin_out.frames + self.inbound_out.frames
 
 
 def stream(records: Iterable[capture.Record], local: Local) -> Stream:
@@ -64,7 +80,20 @@ def load(folder: Path, public: frozenset[int] = frozenset()) -> Run:
     outbound_in, hairpin_in = _split(from_inside, public)
     inbound_out, hairpin_out = _split(to_inside, public)
     inbound_in = stream(capture.read_all(kinds["outside-in"]), Local.DESTINATION)
-    return Run(folder.name, outbound_in, outbound_out, inbound_in, inbound_out, hairpin_in, hairpin_out)
+    drops = _drops(folder / "books.json")
+    return Run(folder.name, outbound_in, outbound_out, inbound_in, inbound_out, hairpin_in, hairpin_out, drops)
+
+
+def _drops(path: Path) -> Mapping[str, int] | None:
+    if not path.exists():
+        return None
+    try:
+        drops = json.loads(path.read_text())["drops"]
+        return {str(reason): int(number) for reason, number in drops.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise capture.CaptureError(
+            f'{path}: no JSON object with "drops", a number for each reason ({error})'
+        ) from error
 
 
 def _split(whole: Stream, public: frozenset[int]) -> tuple[Stream, Stream]:

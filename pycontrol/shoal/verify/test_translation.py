@@ -12,6 +12,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
+from shoal.verify.allocation import Idle
 from shoal.verify.conftest import PUBLIC, SERVER, Scenario, echo, ether, tcp, udp, words
 from shoal.verify.main import main
 from shoal.verify.report import Fault, Report
@@ -189,8 +190,8 @@ def test_public_port_may_be_given_again_after_its_idle_time(tmp_path: Path) -> N
     made.now += 10_000
     made.mapped["udp", "16.0.0.4", 5000] = made.mapped["udp", "16.0.0.2", 5000]
     made.outbound(udp(4, 1))
-    assert judge(made, tmp_path, Rules(idle_ns=5 * 10**9)).good
-    assert judge(made, tmp_path, Rules(idle_ns=60 * 10**9)).counts == {Fault.ENDPOINT_SHARED: 1}
+    assert judge(made, tmp_path, Rules(idle={17: Idle(5 * 10**9)})).good
+    assert judge(made, tmp_path, Rules(idle={17: Idle(60 * 10**9)})).counts == {Fault.ENDPOINT_SHARED: 1}
 
 
 @pytest.mark.parametrize("name", ["outside-out", "inside-out"])

@@ -5,16 +5,19 @@ order; nothing is lost; mappings are independent of the other end, and no two of
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
-from shoal.verify.allocation import Allocations, Mapping
+from shoal.verify.allocation import Allocations, Idle, Mapping
 from shoal.verify.frame import PORT_NONE, PROTOCOL_NAMES, Endpoint, Kind, Packet
 from shoal.verify.matching import Matching, Outbound, match_to_known
 from shoal.verify.report import Fault, Report
 from shoal.verify.run import Run
 
 RESIDUAL_NAMES = ("IP header", "transport", "inner IP header", "inner transport")
+UNKNOWN = Endpoint(0, PORT_NONE)
 Flow = tuple[str, int, Endpoint, Endpoint]
 """Direction, protocol, inside endpoint, remote endpoint."""
 
@@ -25,8 +28,8 @@ class Rules:
 
     public: frozenset[int] = frozenset()
     """Its public addresses; empty: any that it uses."""
-    idle_ns: int | None = None
-    """Silence from inside after which a mapping may end; None: none may end during the run."""
+    idle: MappingOf[int, Idle] = field(default_factory=dict)
+    """By protocol, silence from inside after which a mapping may end; a missing one: none may end during the run."""
     loss_allowed: int = 0
 
 
@@ -50,7 +53,7 @@ class Translated:
     sent: dict[Flow, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     received: dict[Flow, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     mappings: dict[tuple[int, Endpoint], int] = field(default_factory=dict)
-    """How many mappings each inside endpoint had."""
+    """How often each inside endpoint got another public one."""
 
 
 class Translation:
@@ -60,13 +63,22 @@ class Translation:
         self.report = Report(loss_allowed=rules.loss_allowed)
         self.translated = Translated()
         self._run = run
-        self._allocations = Allocations(self.report, rules.public, rules.idle_ns)
+        self._allocations = Allocations(self.report, rules.public, rules.idle)
         self._hops: set[int] = set()
 
     def check(self) -> Translation:
-        self._outbound()
+        run = self._run
+        hairpin_in, hairpin_out = self._hairpin_streams()
+        outbound = Outbound(run.outbound_in.packets, run.outbound_out.packets).match()
+        hairpin = Outbound(hairpin_in, hairpin_out).match()
+        self._allocate(
+            _translations(outbound, run.outbound_in.packets, run.outbound_out.packets),
+            _translations(hairpin, hairpin_in, hairpin_out),
+        )
+        self._outbound(outbound)
         self._inbound()
-        self._hairpin()
+        self._hairpin(hairpin, hairpin_in, hairpin_out)
+        self._books()
         if len(self._hops) > 1 or self._hops - {0, 1}:
             hops = ", ".join(str(hop) for hop in sorted(self._hops))
             self.report.add(
@@ -74,8 +86,7 @@ class Translation:
             )
         for mapping in self._allocations.all():
             key = mapping.protocol, mapping.inside
-            self.translated.mappings[key] = max(self.translated.mappings.get(key, 0), mapping.number + 1)
-        run = self._run
+            self.translated.mappings[key] = max(self.translated.mappings.get(key, 0), mapping.changes)
         self.report.checked = {
             "packets_from_inside": len(run.outbound_in.packets) + len(run.hairpin_in.packets),
             "packets_to_outside": len(run.outbound_out.packets),
@@ -87,32 +98,58 @@ class Translation:
         }
         return self
 
-    def _outbound(self) -> None:
+    def _allocate(self, *translations: Iterable[tuple[Packet, Packet]]) -> None:
+        """Looks at all packets whose source was translated, wherever they went, in the order in which they left."""
+        for before, after in sorted(chain(*translations), key=lambda pair: pair[1].time_ns):
+            self._allocations.saw(before, after)
+
+    def _outbound(self, matching: Matching) -> None:
         run = self._run
-        self._leaving("out", run.outbound_in.packets, run.outbound_out.packets)
+        inputs = [Arrival(packet.local, packet) for packet in run.outbound_in.packets]
+        self._judge("out", inputs, run.outbound_out.packets, matching)
         for what in run.outbound_out.ignored:
             self.report.add(Fault.UNEXPECTED, f"sent outside: {what}")
 
-    def _hairpin(self) -> None:
-        """From inside to a public endpoint: both ends are translated (RFC 4787 REQ-9)."""
-        inputs = []
-        for packet in self._run.hairpin_in.packets:
-            mapping = self._allocations.of_public(packet.protocol, packet.remote, packet.time_ns)
-            if packet.kind is Kind.TRANSPORT and mapping and self._allocations.live(mapping, packet.time_ns):
-                inputs.append(replace(packet, remote=mapping.inside))
+    def _hairpin_streams(self) -> tuple[list[Packet], list[Packet]]:
+        """From inside to a public endpoint: both ends are translated (RFC 4787 REQ-9). The far end is left out here: it
+        is different before and after."""
+        inputs = [
+            replace(packet, remote=UNKNOWN) for packet in self._run.hairpin_in.packets if packet.kind is Kind.TRANSPORT
+        ]
         outputs = [
-            replace(packet, local=packet.remote, remote=packet.local, outer_local=packet.remote.address)
+            replace(packet, local=packet.remote, remote=UNKNOWN, outer_local=packet.remote.address)
             for packet in self._run.hairpin_out.packets
             if packet.kind is Kind.TRANSPORT
         ]
-        self._leaving("hairpin", inputs, outputs)
+        return inputs, outputs
 
-    def _leaving(self, direction: str, inputs: Sequence[Packet], outputs: Sequence[Packet]) -> None:
-        """Packets whose source the NAT has translated."""
-        matching = Outbound(inputs, outputs).match()
+    def _hairpin(self, matching: Matching, inputs: Sequence[Packet], outputs: Sequence[Packet]) -> None:
+        targets = [packet.remote for packet in self._run.hairpin_in.packets if packet.kind is Kind.TRANSPORT]
+        reached = [packet.local for packet in self._run.hairpin_out.packets if packet.kind is Kind.TRANSPORT]
+        arrivals = []
+        for packet, target in zip(inputs, targets, strict=True):
+            mapping = self._allocations.of_public(packet.protocol, target, packet.time_ns)
+            must_pass = mapping is not None and self._allocations.live(mapping, packet.time_ns)
+            remote = mapping.inside if mapping else UNKNOWN
+            arrivals.append(Arrival(packet.local, replace(packet, remote=remote), must_pass))
         for before, after in matching.pairs:
-            self._allocations.saw(inputs[before], outputs[after])
-        self._judge(direction, [Arrival(packet.local, packet) for packet in inputs], outputs, matching)
+            expected = arrivals[before].packet.remote
+            if reached[after] != expected:
+                text = f"{_name(arrivals[before].packet)} belongs to {expected} and came to {reached[after]}"
+                self.report.add(Fault.MISDELIVERED, text)
+        self._judge("hairpin", arrivals, outputs, matching)
+
+    def _books(self) -> None:
+        """Every frame that came has left or was dropped by name."""
+        run = self._run
+        if run.drops is None:
+            return
+        came, left, dropped = run.frames_in, run.frames_out, sum(run.drops.values())
+        if came != left + dropped:
+            text = (
+                f"{came} frames came, {left} left and {dropped} were dropped by name: {came - left - dropped} missing"
+            )
+            self.report.add(Fault.BOOKS, text)
 
     def _inbound(self) -> None:
         expected = self._expected()
@@ -180,6 +217,12 @@ class Translation:
         for name, old, new in zip(RESIDUAL_NAMES, before.residuals, after.residuals, strict=False):
             if new != old and (old is None or new != 0):
                 self.report.add(Fault.CHECKSUM, f"{_name(after)}: {name} checksum is wrong")
+
+
+def _translations(
+    matching: Matching, inputs: Sequence[Packet], outputs: Sequence[Packet]
+) -> Iterator[tuple[Packet, Packet]]:
+    return ((inputs[before], outputs[after]) for before, after in matching.pairs)
 
 
 def _name(packet: Packet) -> str:
