@@ -11,6 +11,10 @@
 #include "channel/ring_transport.h"
 
 #define RING_BYTES (1 << 20)
+/* The instances and the splitter. */
+#define COMPONENTS (NAT_CLUSTER_INSTANCES + 1)
+/* Once in so many polls one component stalls, for as many at most. A power of two less one. */
+#define STALL_MASK 511
 
 void nat_cluster_must(int error, const char *what)
 {
@@ -210,10 +214,26 @@ static unsigned poll_component(struct nat_cluster *cluster, unsigned which)
 	return cluster->workers[which] ? shoal_worker_poll(cluster->workers[which], cluster->now_ns) : 0;
 }
 
+static unsigned choose_component(struct nat_cluster *cluster)
+{
+	uint64_t random = nat_cluster_random(cluster);
+	unsigned which = (unsigned)(random % COMPONENTS);
+
+	if (!cluster->stalled_polls) {
+		if (!(random >> 32 & STALL_MASK)) {
+			cluster->stalled = which;
+			cluster->stalled_polls = (unsigned)(random >> 48 & STALL_MASK);
+		}
+		return which;
+	}
+	cluster->stalled_polls--;
+	return which == cluster->stalled ? (which + 1) % COMPONENTS : which;
+}
+
 static void step(struct nat_cluster *cluster)
 {
-	const unsigned all = (1u << (NAT_CLUSTER_INSTANCES + 1)) - 1;
-	unsigned which = (unsigned)(nat_cluster_random(cluster) % (NAT_CLUSTER_INSTANCES + 1));
+	const unsigned all = (1u << COMPONENTS) - 1;
+	unsigned which = choose_component(cluster);
 
 	cluster->now_ns +=
 		cluster->elapse ? cluster->elapse(cluster, cluster->user) : nat_cluster_random(cluster) % 2000;

@@ -35,9 +35,12 @@ struct nat_cluster {
 	uint64_t (*elapse)(struct nat_cluster *cluster, void *user);
 	void *user;
 	uint64_t epoch; /* 0: no instance yet */
+	uint64_t epoch_last; /* of any plan, abandoned ones included */
 	uint8_t owner[SHOAL_SLOTS];
 	bool in[NAT_CLUSTER_INSTANCES];
 	uint64_t life[NAT_CLUSTER_INSTANCES], life_last; /* a member that comes back has another */
+	/* At times one component is not polled for a while, as happens to threads. */
+	unsigned stalled, stalled_polls;
 	/* Components polled without work since any had some; full rounds of such polls. */
 	unsigned idle_components, idle_rounds;
 	struct nat_cluster_figures of_ended;
@@ -52,7 +55,7 @@ void nat_cluster_init(
 void nat_cluster_fini(struct nat_cluster *cluster);
 
 uint64_t nat_cluster_random(struct nat_cluster *cluster);
-/* That many polls, each of a component chosen at random: any interleaving may happen. */
+/* That many polls, each of a component chosen at random: any interleaving may happen, stalls of one of them too. */
 void nat_cluster_run(struct nat_cluster *cluster, unsigned polls);
 /* Every component was polled three times in a row without finding anything to do. */
 bool nat_cluster_idle(const struct nat_cluster *cluster);
@@ -64,6 +67,8 @@ void nat_cluster_figures_read(const struct nat_cluster *cluster, struct nat_clus
 /* nat_cluster_plan.c: one plan from the members of today to those of `in_next`, with traffic going on all the while; returns
  * when it is complete and leavers are gone. */
 void nat_cluster_scale(struct nat_cluster *cluster, const bool *in_next);
+/* Such a plan is begun, and abandoned when some members have learnt it: everything is as it was. */
+void nat_cluster_scale_abandoned(struct nat_cluster *cluster, const bool *in_next);
 
 /* --- Between the files of the cluster --- */
 

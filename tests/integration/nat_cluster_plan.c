@@ -7,8 +7,8 @@
 #include <string.h>
 #include "nat_cluster.h"
 
-/* Polls between two commands, and between two looks at the progress. */
-#define POLLS_PER_COMMAND 20
+/* Polls between two commands at most, and between two looks at the progress. */
+#define POLLS_PER_COMMAND 60
 #define POLLS_PER_LOOK 50
 #define LOOKS_MAX 20000
 
@@ -79,7 +79,7 @@ static void make_plan(struct nat_cluster *cluster, const bool *in_next, struct s
 {
 	plan->term = 1;
 	plan->epoch_now = cluster->epoch;
-	plan->epoch_next = cluster->epoch + 1;
+	plan->epoch_next = ++cluster->epoch_last;
 	memcpy(plan->owner_now, cluster->owner, SHOAL_SLOTS);
 	spread(in_next, plan->owner_next);
 	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++) {
@@ -91,18 +91,23 @@ static void make_plan(struct nat_cluster *cluster, const bool *in_next, struct s
 	}
 }
 
+static void pause_for_polls(struct nat_cluster *cluster)
+{
+	nat_cluster_run(cluster, (unsigned)(nat_cluster_random(cluster) % POLLS_PER_COMMAND));
+}
+
 static void learn_and_hand_over(struct nat_cluster *cluster, const struct shoal_plan *plan)
 {
 	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++) {
 		if (!cluster->workers[member])
 			continue;
-		nat_cluster_run(cluster, POLLS_PER_COMMAND);
+		pause_for_polls(cluster);
 		nat_cluster_must(shoal_keyspace_learn(&cluster->workers[member]->space, plan), "learn");
 	}
 	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++) {
 		if (!cluster->workers[member])
 			continue;
-		nat_cluster_run(cluster, POLLS_PER_COMMAND);
+		pause_for_polls(cluster);
 		nat_cluster_must(
 			shoal_keyspace_hand_over(&cluster->workers[member]->space, 1, plan->epoch_next), "hand over");
 	}
@@ -189,5 +194,31 @@ void nat_cluster_scale(struct nat_cluster *cluster, const bool *in_next)
 		first_table(cluster, plan);
 	wait_until_done(cluster, plan);
 	finish(cluster, plan);
+	free(plan);
+}
+
+void nat_cluster_scale_abandoned(struct nat_cluster *cluster, const bool *in_next)
+{
+	struct shoal_plan *plan = calloc(1, sizeof(*plan));
+	unsigned learning = (unsigned)(nat_cluster_random(cluster) % (1u << NAT_CLUSTER_INSTANCES));
+
+	nat_cluster_must(plan ? 0 : ENOMEM, "plan");
+	make_plan(cluster, in_next, plan);
+	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++) {
+		if (!cluster->workers[member] || !(learning >> member & 1))
+			continue;
+		pause_for_polls(cluster);
+		nat_cluster_must(shoal_keyspace_learn(&cluster->workers[member]->space, plan), "learn");
+	}
+	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++) {
+		if (!cluster->workers[member])
+			continue;
+		pause_for_polls(cluster);
+		nat_cluster_must(
+			shoal_keyspace_abandon(&cluster->workers[member]->space, 1, plan->epoch_next), "abandon");
+	}
+	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
+		if (cluster->workers[member] && !cluster->in[member])
+			nat_cluster_instance_remove(cluster, member);
 	free(plan);
 }

@@ -20,6 +20,7 @@
 #define END_NS (20000 * SHOAL_NS_PER_S)
 #define POLLS_BETWEEN_EVENTS 300
 #define POLLS_BETWEEN_EVENTS_LEAPING 20000
+#define PLANS_PER_ABANDONED_ONE 6
 
 struct end_port {
 	struct shoal_port port;
@@ -185,6 +186,10 @@ static void scale(struct world *world, unsigned instances)
 		for (unsigned member = 0; member < instances; member++)
 			in_next[member] = chosen >> member & 1;
 	} while (!chosen || (world->cluster.epoch && !memcmp(in_next, world->cluster.in, sizeof(in_next))));
+	if (world->cluster.epoch && nat_cluster_random(&world->cluster) % PLANS_PER_ABANDONED_ONE == 0) {
+		nat_cluster_scale_abandoned(&world->cluster, in_next);
+		return;
+	}
 	nat_cluster_scale(&world->cluster, in_next);
 	world->events++;
 }
