@@ -76,7 +76,7 @@ def _tests_a_queue(target: build_folder.Target) -> bool:
 def python_tests(run: Run) -> int:
     if status := build_folder.build(run, "build", RUN_BY_PYTHON):
         return status
-    command = [".venv/bin/python", "-m", "pytest", "-q", "-rs", "--durations=5"]
+    command = [".venv/bin/python", "-m", "pytest", "-q", "-rs", "--durations=5", f"--basetemp={run.folder}/p"]
     return run.step(Step("python", command, 1200))
 
 

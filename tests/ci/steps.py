@@ -47,8 +47,8 @@ class Run:
     """The steps of one `make test`, and all that must be gone after it."""
 
     def __init__(self) -> None:
-        self.name = f"shoal-test-{os.getpid()}"
-        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
+        # A short path: sockets lie below it, whose paths must not exceed 107 characters.
+        self.folder = Path(tempfile.mkdtemp(prefix="shoal-"))
         self.durations: list[tuple[str, float]] = []
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

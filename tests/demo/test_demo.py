@@ -63,9 +63,9 @@ def test_nothing_is_lost_and_everything_moves(directory: Path) -> None:
 def test_signals_leave_nothing(directory: Path, processes: int, number: signal.Signals) -> None:
     """A signal once so many processes of the deployment have come up: in the middle of its start. And a second one."""
     command = [SHOAL, "demo", *SHORT, "--picture", str(directory / "demo.png")]
-    demo = subprocess.Popen(command, env=environment(directory), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    demo = subprocess.Popen(command, env=environment(directory), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while len(left_over(directory / "shoal-demo-")) < processes:
-        assert demo.poll() is None
+        assert demo.poll() is None, demo.communicate()
     demo.send_signal(number)
     demo.send_signal(number)
     assert demo.wait(ENDED_S) == 128 + number
