@@ -136,7 +136,8 @@ void shoal_window_leave(struct shoal_space *space)
 		space->counters.stale_messages++; /* an answer that nobody has asked for */
 		return;
 	}
-	if (!wait) {
+	/* A place beyond the window was for somebody who held references, and ends with it. */
+	if (!wait || space->outstanding > space->config.window) {
 		space->outstanding--;
 		return;
 	}

@@ -72,11 +72,13 @@ static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct 
 
 		if (!(burst->keyed >> i & 1))
 			continue;
-		index = shoal_map_verify(map, burst->candidates[i], burst->keys + i * map->class->key_bytes, packet->hash);
+		index = shoal_map_verify(
+			map, burst->candidates[i], burst->keys + i * map->class->key_bytes, packet->hash);
 		if (!index)
 			continue;
 		entry = shoal_map_entry(map, index);
-		if (entry->handle != SHOAL_HANDLE_HELD || entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH) || flow_busy(worker, packet))
+		if (entry->handle != SHOAL_HANDLE_HELD || entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH) ||
+			flow_busy(worker, packet))
 			continue;
 		entry->used_ms = now_ms;
 		burst->local |= 1u << i;
@@ -87,7 +89,8 @@ static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct 
 }
 
 /* All that the burst handler does not take gets a microthread, behind packets of its flow that are suspended. */
-static void queue_for_handlers(struct shoal_worker *worker, struct burst *burst, unsigned from, const struct shoal_map *map)
+static void queue_for_handlers(
+	struct shoal_worker *worker, struct burst *burst, unsigned from, const struct shoal_map *map)
 {
 	for (unsigned i = from; i < burst->count; i++) {
 		struct shoal_packet *packet = burst->packets[i];
@@ -99,9 +102,20 @@ static void queue_for_handlers(struct shoal_worker *worker, struct burst *burst,
 			memcpy(packet->key, burst->keys + i * map->class->key_bytes, map->class->key_bytes);
 		packet->traffic = burst->keyed >> i & 1;
 		packet->arrived_ns = worker->space.now_ns;
+		packet->arrival = worker->arrivals + i;
 		shoal_packet_list_push(&worker->handling, packet);
 		worker->handled_packets++;
 	}
+}
+
+/* The flow in which the packet has to wait although its verdict is known: an earlier packet is suspended. (One that came
+ * behind it in this burst may be suspended too: it does not wait for that.) */
+static struct shoal_flow *flow_before(struct shoal_worker *worker, struct shoal_packet *packet, uint64_t arrival)
+{
+	struct shoal_flow *flow = shoal_flow_find(&worker->flows, packet);
+
+	packet->arrival = arrival;
+	return flow && flow->arrival < arrival ? flow : NULL;
 }
 
 static void emit_in_order(struct shoal_worker *worker, struct burst *burst, unsigned from)
@@ -110,11 +124,10 @@ static void emit_in_order(struct shoal_worker *worker, struct burst *burst, unsi
 		struct shoal_packet *packet = burst->packets[i];
 		struct shoal_flow *flow;
 
-		if (packet->entry == SHOAL_PACKET_SUSPENDED)
+		if (worker->withdrawn >> i & 1)
 			continue;
-		/* The burst handler was done with it, but an earlier packet of its flow is suspended. */
 		if (SHOAL_UNLIKELY(worker->flows.busy) && !SHOAL_PLANT(5) &&
-			(flow = shoal_flow_find(&worker->flows, packet)) != NULL)
+			(flow = flow_before(worker, packet, worker->arrivals + i)) != NULL)
 			shoal_worker_park(worker, flow, packet);
 		else
 			shoal_worker_emit(worker, packet);
@@ -156,8 +169,10 @@ void shoal_worker_burst(struct shoal_worker *worker, uint8_t port, struct shoal_
 		left = emit_at_rest(worker, &burst);
 	if (SHOAL_LIKELY(left == burst.count))
 		return;
+	worker->withdrawn = 0;
 	queue_for_handlers(worker, &burst, left, map);
 	if (worker->handling.count)
 		shoal_worker_run_handlers(worker);
 	emit_in_order(worker, &burst, left);
+	worker->arrivals += burst.count;
 }

@@ -49,6 +49,20 @@ struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct
 	return &table->flows[index];
 }
 
+void shoal_flow_insert(struct shoal_flow *flow, struct shoal_packet *packet)
+{
+	struct shoal_packet **link = &flow->first;
+
+	if (flow->last && flow->last->arrival < packet->arrival)
+		link = &flow->last->next;
+	while (*link && (*link)->arrival < packet->arrival)
+		link = &(*link)->next;
+	packet->next = *link;
+	*link = packet;
+	if (!packet->next)
+		flow->last = packet;
+}
+
 void shoal_flow_end(struct shoal_flow_table *table, const struct shoal_packet *packet)
 {
 	uint32_t *link = link_of(table, shoal_flow_identity(packet)), index = *link;

@@ -12,6 +12,7 @@
 struct shoal_flow {
 	uint64_t identity;
 	struct shoal_packet *first, *last; /* waiting, in order of arrival */
+	uint64_t arrival; /* of the packet that is suspended */
 	uint32_t next; /* in its bucket, or among the free */
 };
 
@@ -36,6 +37,9 @@ static inline uint64_t shoal_flow_identity(const struct shoal_packet *packet)
 struct shoal_flow *shoal_flow_find(struct shoal_flow_table *table, const struct shoal_packet *packet);
 /* The packet is suspended: its flow has none yet. NULL: table full (never, with room for every microthread). */
 struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct shoal_packet *packet);
+/* Adds a waiting packet in order of arrival. (In a burst those whose handler is still to begin are parked first, then those
+ * that the burst handler was done with.) */
+void shoal_flow_insert(struct shoal_flow *flow, struct shoal_packet *packet);
 void shoal_flow_end(struct shoal_flow_table *table, const struct shoal_packet *packet);
 
 #endif

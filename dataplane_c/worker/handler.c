@@ -6,20 +6,21 @@
 
 #define TASKS_BUDGET 32
 
+static void withdraw(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	if (packet->entry == SHOAL_PACKET_IN_BURST)
+		worker->withdrawn |= 1u << (packet->arrival - worker->arrivals);
+	packet->entry = SHOAL_PACKET_SUSPENDED;
+}
+
 void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, struct shoal_packet *packet)
 {
+	withdraw(worker, packet);
 	if (worker->parked >= worker->config.parked_max) {
 		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_PARKED_FULL);
-		packet->entry = SHOAL_PACKET_SUSPENDED;
 		return;
 	}
-	packet->entry = SHOAL_PACKET_SUSPENDED;
-	packet->next = NULL;
-	if (flow->last)
-		flow->last->next = packet;
-	else
-		flow->first = packet;
-	flow->last = packet;
+	shoal_flow_insert(flow, packet);
 	worker->inside[packet->steering_slot]++;
 	worker->parked++;
 	if (worker->parked > worker->parked_most)
@@ -30,14 +31,16 @@ void shoal_worker_suspending(struct shoal_space_context *context)
 {
 	struct shoal_worker *worker = (struct shoal_worker *)context;
 	struct shoal_packet *packet = worker->handled;
+	struct shoal_flow *flow;
 
 	worker->handled = NULL;
 	if (!packet || packet->entry == SHOAL_PACKET_SUSPENDED)
 		return;
-	packet->entry = SHOAL_PACKET_SUSPENDED;
+	withdraw(worker, packet);
 	worker->inside[packet->steering_slot]++;
 	worker->blocked++;
-	shoal_flow_begin(&worker->flows, packet);
+	flow = shoal_flow_begin(&worker->flows, packet);
+	flow->arrival = packet->arrival;
 }
 
 /* A packet that was suspended has its verdict: it leaves, and the next one of its flow goes on. */
@@ -55,6 +58,7 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 		shoal_worker_emit(worker, packet);
 		packet = next;
 		if (!packet->verdict) {
+			flow->arrival = packet->arrival;
 			/* The flow stays busy: this packet's handler begins when those that are queued have begun. */
 			shoal_packet_list_push(&worker->handling, packet);
 			return;
@@ -104,8 +108,8 @@ void shoal_worker_run_handlers(struct shoal_worker *worker)
 			shoal_packet_list_push(&waiting, packet);
 			continue;
 		}
+		withdraw(worker, packet);
 		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_MICROTHREADS);
-		packet->entry = SHOAL_PACKET_SUSPENDED; /* gone: the burst does not emit it */
 	}
 	worker->handling = waiting;
 }

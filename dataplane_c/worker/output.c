@@ -55,6 +55,20 @@ static void reenter(struct shoal_worker *worker, struct shoal_packet *packet, ui
 	shoal_packet_list_push(&worker->reentering, packet);
 }
 
+/* The NF has the packet in its own list by now, so the worker can't take it away: when too many are held, the NF is asked to
+ * let those of this steering slot go, the new one among them. */
+static void hold(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	uint8_t steering_slot = packet->steering_slot;
+
+	worker->held++;
+	worker->inside[steering_slot]++;
+	if (worker->held <= worker->config.parked_max)
+		return;
+	worker->held_overflows++;
+	worker->nf->release(&worker->context.context, steering_slot);
+}
+
 static void emit_rare(struct shoal_worker *worker, struct shoal_packet *packet)
 {
 	uint8_t argument = packet->verdict & 0xff;
@@ -71,12 +85,9 @@ static void emit_rare(struct shoal_worker *worker, struct shoal_packet *packet)
 		}
 		break;
 	case SHOAL_VERDICT_HOLD:
-		if (worker->held >= worker->config.parked_max) {
-			shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_PARKED_FULL);
-			return;
-		}
-		worker->held++;
-		worker->inside[packet->steering_slot]++;
+		if (!worker->nf->release)
+			break;
+		hold(worker, packet);
 		return;
 	default:
 		break;

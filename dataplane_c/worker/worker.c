@@ -206,6 +206,7 @@ void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_sta
 	shoal_statistics_counter(statistics, "packets_reentered_total", NULL, NULL, worker->reentered);
 	shoal_statistics_counter(statistics, "packets_blocked_total", NULL, NULL, worker->blocked);
 	shoal_statistics_counter(statistics, "packets_handled_total", NULL, NULL, worker->handled_packets);
+	shoal_statistics_counter(statistics, "packets_held_overflows_total", NULL, NULL, worker->held_overflows);
 	shoal_statistics_counter(statistics, "markers_returned_total", NULL, NULL, worker->markers_returned);
 	shoal_statistics_counter(statistics, "polls_total", NULL, NULL, worker->polls);
 	shoal_statistics_counter(statistics, "polls_busy_total", NULL, NULL, worker->busy_polls);

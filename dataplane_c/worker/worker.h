@@ -89,6 +89,8 @@ struct shoal_worker {
 	struct shoal_packet_list handling; /* packets that wait for their microthread to begin */
 	struct shoal_packet *handled; /* the packet of the running step, until it suspends */
 	struct shoal_flow_table flows;
+	uint64_t arrivals; /* packets before the present burst */
+	uint32_t withdrawn; /* bit i: the burst does not emit its packet i: suspended, parked, or dropped and gone */
 	uint32_t parked; /* packets that wait behind a suspended one */
 	uint32_t parked_most;
 	uint64_t timer_due_ns[8];
@@ -103,6 +105,7 @@ struct shoal_worker {
 	} output[SHOAL_NF_PORTS_MAX + 1]; /* the last one: the ring */
 	uint32_t inside[SHOAL_STEERING_SLOTS]; /* packets suspended, parked or held, by steering slot */
 	uint32_t held; /* by the NF */
+	uint64_t held_overflows; /* times that it held too many and was told to release those of a steering slot */
 	uint32_t markers_waiting;
 	uint64_t marker[SHOAL_STEERING_SLOTS]; /* number + 1 of a marker that waits; 0: none */
 

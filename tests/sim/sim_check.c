@@ -119,8 +119,9 @@ void sim_check_tokens(struct sim_world *world)
 static void check_memory(struct sim_world *world, const struct sim_member *member)
 {
 	const struct shoal_space *space = member->space;
-	/* One request more for each microthread that holds references. */
-	uint32_t window = space->config.window + world->settings.strands;
+	/* One request more for each microthread that holds references; one that gave up may have left its own behind. */
+	uint32_t window = space->config.window +
+	                  (world->settings.gives_up ? space->config.microthreads_max : world->settings.strands);
 	uint32_t allowed = world->settings.members_most * window;
 
 	if (space->outstanding > window)

@@ -21,25 +21,32 @@ static unsigned nth(uint64_t members, unsigned n)
 	return (unsigned)__builtin_ctzll(members);
 }
 
+/* In packet worlds whole steering slots move, so that both tables move alike. */
+static unsigned unit_of(const struct sim_world *world)
+{
+	return world->settings.packets ? SHOAL_SLOTS_PER_STEERING : 1;
+}
+
 static void shuffle_map(struct sim_world *world, uint64_t members, uint8_t *owner)
 {
-	unsigned count = (unsigned)__builtin_popcountll(members);
+	unsigned count = (unsigned)__builtin_popcountll(members), unit = unit_of(world);
 
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
-		owner[slot] = (uint8_t)nth(members, (unsigned)sim_random_below(&world->random, count));
+	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot += unit)
+		memset(owner + slot, (int)nth(members, (unsigned)sim_random_below(&world->random, count)), unit);
 }
 
 /* Slots of members that are gone, and those that somebody has too many of, go to those that have too few. */
-static void balance_map(uint64_t members, uint8_t *owner)
+static void balance_map(struct sim_world *world, uint64_t members, uint8_t *owner)
 {
-	unsigned count = (unsigned)__builtin_popcountll(members), have[SHOAL_MEMBERS_MAX] = { 0 };
-	unsigned share = (SHOAL_SLOTS + count - 1) / count;
+	unsigned count = (unsigned)__builtin_popcountll(members), have[SHOAL_MEMBERS_MAX] = { 0 },
+		 unit = unit_of(world);
+	unsigned share = (SHOAL_SLOTS / unit + count - 1) / count;
 	uint64_t wanting = members;
 
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
+	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot += unit)
 		if (owner[slot] < SHOAL_MEMBERS_MAX && members & bit(owner[slot]))
 			have[owner[slot]]++;
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++) {
+	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot += unit) {
 		bool stays = owner[slot] < SHOAL_MEMBERS_MAX && members & bit(owner[slot]);
 
 		if (stays && have[owner[slot]] <= share)
@@ -47,7 +54,7 @@ static void balance_map(uint64_t members, uint8_t *owner)
 		while (have[__builtin_ctzll(wanting)] >= share)
 			wanting &= wanting - 1;
 		have[owner[slot] % SHOAL_MEMBERS_MAX] -= stays;
-		owner[slot] = (uint8_t)__builtin_ctzll(wanting);
+		memset(owner + slot, __builtin_ctzll(wanting), unit);
 		have[owner[slot]]++;
 	}
 }
@@ -82,6 +89,7 @@ static void fill_plan(struct sim_world *world, uint64_t next)
 	controller->joining = next & ~controller->members;
 	controller->leaving = controller->members & ~next;
 	controller->markers_back = controller->handed = 0;
+	world->traffic.redirected = (struct shoal_steering_set){ { 0 } };
 	controller->began_ns = world->now_ns;
 }
 
@@ -100,7 +108,7 @@ void sim_controller_begin(struct sim_world *world, uint64_t members, bool shuffl
 	if (shuffle)
 		shuffle_map(world, members, controller->plan.owner_next);
 	else
-		balance_map(members, controller->plan.owner_next);
+		balance_map(world, members, controller->plan.owner_next);
 	controller->abandons = controller->epoch && sim_random_chance(&world->random, world->settings.abandon_percent);
 	sim_note(world, "plan %ld: members %lx -> %lx", (long)controller->plan.epoch_next, (long)controller->members,
 		(long)members);
@@ -197,8 +205,10 @@ static bool give_commands(struct sim_world *world)
 
 /* --- Waiting and ending --- */
 
-static bool quiet(const struct sim_member *member)
+static bool quiet(struct sim_member *member)
 {
+	if (member->worker)
+		return sim_traffic_redirected(member->world, member->number);
 	for (unsigned i = 0; i < SIM_STRANDS_MAX; i++)
 		if (member->strands[i].busy)
 			return false;
@@ -225,10 +235,12 @@ static void quieten_leavers(struct sim_world *world)
 	}
 }
 
-static bool all_done(const struct sim_world *world)
+static bool all_done(struct sim_world *world)
 {
 	const struct sim_controller *controller = &world->controller;
 
+	if (world->settings.packets && !sim_traffic_redirected(world, SHOAL_MEMBER_NONE))
+		return false;
 	for (uint64_t left = controller->members | controller->joining; left; left &= left - 1)
 		if (world->members[__builtin_ctzll(left)]->space->keyspace.stage != SHOAL_STAGE_DONE)
 			return false;
@@ -300,13 +312,16 @@ void sim_controller_poll(struct sim_world *world)
 		return;
 	}
 	if (controller->stage == SIM_WAIT) {
+		sim_traffic_redirect(world);
 		quieten_leavers(world);
 		if (all_done(world))
 			command_all(world, SIM_FORGET);
 		return;
 	}
-	if (controller->stage == SIM_HAND_OVER)
+	if (controller->stage == SIM_HAND_OVER) {
+		sim_traffic_redirect(world);
 		quieten_leavers(world);
+	}
 	if (!give_commands(world))
 		return;
 	if (controller->stage == SIM_LEARN)

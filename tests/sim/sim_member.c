@@ -72,6 +72,12 @@ static int init_space(struct sim_member *member, struct bare *bare)
 		.deadline_ns = settings->deadline_ns,
 		.resend_ns = 4 * settings->delay_most_ns + 4 * settings->poll_most_ns };
 
+	if (settings->packets)
+		return sim_worker_start(member, &config);
+	member->context = &bare->context;
+	member->space = &bare->space;
+	member->scheduler = bare->scheduler;
+	bare->context.context = (struct shoal_context){ .runtime = &member->runtime, .nf_state = member };
 	return shoal_space_init(&bare->space, &bare->context, &config, bare->scheduler);
 }
 
@@ -83,16 +89,12 @@ struct sim_member *sim_member_start(struct sim_world *world, uint8_t number)
 	*member = (struct sim_member){ .world = world,
 		.number = number,
 		.life = ++world->life_last,
-		.context = &bare->context,
-		.space = &bare->space,
-		.scheduler = bare->scheduler,
 		.runtime = { .take = shoal_space_take,
 			.release = shoal_space_release,
 			.remove = shoal_space_remove,
 			.call = shoal_space_call },
 		.random = { sim_random_next(&world->random) },
 		.open = true };
-	bare->context.context = (struct shoal_context){ .runtime = &member->runtime, .nf_state = member };
 	if (init_space(member, bare))
 		abort();
 	member->poll_mean_ns =
@@ -112,7 +114,10 @@ void sim_member_end(struct sim_world *world, uint8_t number)
 	for (unsigned peer = 0; peer < SHOAL_MEMBERS_MAX; peer++)
 		if (world->members[peer] && world->members[peer] != member)
 			shoal_channel_detach(world->members[peer]->space->channel, number);
-	shoal_space_fini(member->space);
+	if (member->worker)
+		sim_worker_end(member);
+	else
+		shoal_space_fini(member->space);
 	world->members[number] = NULL;
 	for (uint8_t peer = 0; peer < SHOAL_MEMBERS_MAX; peer++) {
 		sim_pair_clear(&world->network, number, peer);
@@ -130,6 +135,8 @@ void sim_member_sleep(struct sim_member *member, uint64_t ns)
 		.due_ns = member->world->now_ns + ns };
 
 	member->sleepers = &sleeper;
+	if (member->space->suspending)
+		member->space->suspending(member->context);
 	shoal_microthread_suspend(member->scheduler, member->world->now_ns);
 }
 
@@ -241,6 +248,11 @@ static bool step(void *argument)
 
 void sim_member_poll(struct sim_member *member)
 {
+	if (member->worker) {
+		wake_sleepers(member);
+		shoal_worker_poll(member->worker, member->world->now_ns);
+		return;
+	}
 	shoal_space_poll(member->space, member->world->now_ns);
 	wake_sleepers(member);
 	if (shoal_scheduler_ready(member->scheduler))

@@ -55,6 +55,20 @@ static void draw_kind(struct sim_random *random, struct sim_settings *settings)
 	}
 }
 
+/* Packets through workers, by way of the splitter. */
+static void draw_packets(struct sim_random *random, struct sim_settings *settings)
+{
+	settings->packets = sim_random_between(random, 200, 1200);
+	settings->microthreads = (uint32_t)(sim_random_chance(random, 25) ? sim_random_between(random, 1, 6) : 48);
+	settings->parked_max = (uint32_t)(sim_random_chance(random, 30) ? sim_random_between(random, 2, 20) : 2048);
+	settings->ring_bytes = sim_random_chance(random, 30) ? 8192 : 1 << 17;
+	settings->port_full_percent = sim_random_chance(random, 30) ? 30 : 0;
+	settings->formula = settings->steady = settings->fills = false;
+	settings->objects_max = 1024;
+	settings->mix.idle = false;
+	settings->strands = SIM_STRANDS_MAX;
+}
+
 void sim_scenario_draw(uint64_t seed, struct sim_settings *settings)
 {
 	struct sim_random random = { .state = seed * 2654435761u };
@@ -84,6 +98,15 @@ void sim_scenario_draw(uint64_t seed, struct sim_settings *settings)
 	settings->deadline_ns = 60 * SHOAL_NS_PER_S;
 	settings->steady = sim_random_chance(&random, 25);
 	draw_kind(&random, settings);
+	if (sim_random_chance(&random, 20))
+		draw_packets(&random, settings);
+}
+
+static void reach_first_map(struct sim_world *world)
+{
+	world->controller.plans_left = 0;
+	while (!world->failed && !sim_controller_at_rest(world))
+		sim_world_step(world);
 }
 
 void sim_scenario_run(struct sim_world *world)
@@ -93,8 +116,11 @@ void sim_scenario_run(struct sim_world *world)
 		sim_member_start(world, number);
 	sim_controller_begin_first(world);
 	world->formula_from_ns = UINT64_MAX;
-	while (world->settings.formula && !world->failed && !sim_controller_at_rest(world))
-		sim_world_step(world);
+	if (world->settings.formula || world->settings.packets)
+		reach_first_map(world);
 	world->formula_from_ns = world->now_ns;
+	if (world->settings.packets)
+		sim_traffic_begin(world);
+	world->controller.plans_left = world->settings.plans;
 	sim_world_run(world);
 }

@@ -53,6 +53,8 @@ void sim_world_init(struct sim_world *world, const struct sim_settings *settings
 	for (unsigned class = 0; class < SIM_SINGLE_CLASSES; class ++)
 		for (unsigned key = 0; key < SIM_KEYS_MAX; key++)
 			world->ledger.single[class][key].holder = SHOAL_MEMBER_NONE;
+	if (settings->packets)
+		sim_traffic_init(world);
 	world->controller.term = 1;
 	world->controller.plans_left = settings->plans;
 }
@@ -63,6 +65,8 @@ void sim_world_fini(struct sim_world *world)
 		if (world->members[number])
 			sim_member_end(world, (uint8_t)number);
 	sim_network_fini(&world->network);
+	if (world->settings.packets)
+		sim_traffic_fini(world);
 }
 
 static struct sim_member *next_member(struct sim_world *world)
@@ -88,6 +92,18 @@ static void schedule(struct sim_world *world, struct sim_member *member)
 		member->poll_due_ns += sim_random_below(&world->random, settings->stall_ns + 1);
 }
 
+static void step_traffic(struct sim_world *world)
+{
+	struct sim_traffic *traffic = &world->traffic;
+
+	if (traffic->poll_due_ns > world->now_ns)
+		world->now_ns = traffic->poll_due_ns;
+	sim_traffic_poll(world);
+	traffic->poll_due_ns =
+		world->now_ns + traffic->poll_mean_ns / 2 + sim_random_below(&world->random, traffic->poll_mean_ns + 1);
+	sim_traffic_check(world);
+}
+
 void sim_world_step(struct sim_world *world)
 {
 	struct sim_member *member;
@@ -95,6 +111,10 @@ void sim_world_step(struct sim_world *world)
 	world->steps++;
 	sim_controller_poll(world);
 	member = next_member(world);
+	if (world->settings.packets && world->traffic.poll_due_ns <= member->poll_due_ns) {
+		step_traffic(world);
+		return;
+	}
 	if (member->poll_due_ns > world->now_ns)
 		world->now_ns = member->poll_due_ns;
 	sim_member_poll(member);
@@ -116,7 +136,8 @@ static bool member_at_rest(const struct sim_member *member)
 
 bool sim_world_at_rest(const struct sim_world *world)
 {
-	if (world->network.frames || !sim_controller_at_rest(world))
+	if (world->network.frames || !sim_controller_at_rest(world) ||
+		(world->settings.packets && !sim_traffic_at_rest(world)))
 		return false;
 	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++)
 		if (world->members[number] && !member_at_rest(world->members[number]))
@@ -129,6 +150,8 @@ static bool work_done(const struct sim_world *world)
 {
 	if (!sim_controller_at_rest(world))
 		return false;
+	if (world->settings.packets)
+		return !world->traffic.packets_left;
 	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++)
 		if (world->members[number] && world->members[number]->operations_left)
 			return false;

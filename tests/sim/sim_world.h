@@ -12,6 +12,8 @@
 #include "sim_operation.h"
 #include "sim_random.h"
 #include "sim_trace.h"
+#include "sim_traffic.h"
+#include "worker/worker.h"
 
 /* What a run looks like; drawn from the seed, or set by a named case. */
 struct sim_settings {
@@ -19,6 +21,7 @@ struct sim_settings {
 	unsigned members; /* at the start */
 	unsigned members_most;
 	unsigned strands; /* operations of one member at once */
+	uint32_t microthreads; /* in packet worlds */
 	uint32_t window;
 	uint32_t objects_max;
 	unsigned plans; /* reorganisations, one after the other */
@@ -36,6 +39,9 @@ struct sim_settings {
 	bool gives_up; /* the deadline may pass */
 	bool fills; /* the table may be full */
 	bool formula; /* P4's formula holds: one reference each, no plan, no stall */
+	uint64_t packets; /* a packet world: that many are fed; 0: operations without packets */
+	uint32_t parked_max, ring_bytes; /* of packets */
+	unsigned port_full_percent;
 	bool steady; /* ends with every member working on what it holds: no message (P10) */
 };
 
@@ -58,6 +64,9 @@ struct sim_member {
 	struct sim_world *world;
 	uint8_t number;
 	uint64_t life;
+	struct shoal_worker *worker; /* in packet worlds; NULL: bare */
+	struct shoal_packet *held[SIM_HELD_MAX]; /* by the NF */
+	unsigned held_count;
 	struct shoal_space_context *context;
 	struct shoal_space *space;
 	struct shoal_scheduler *scheduler;
@@ -80,6 +89,7 @@ struct sim_world {
 	struct sim_network network;
 	struct sim_member *members[SHOAL_MEMBERS_MAX];
 	struct sim_controller controller;
+	struct sim_traffic traffic; /* of packet worlds */
 	struct sim_ledger ledger;
 	struct sim_trace trace;
 	uint64_t life_last;
@@ -103,6 +113,9 @@ void sim_world_run(struct sim_world *world);
 /* Whether nothing at all is under way. */
 bool sim_world_at_rest(const struct sim_world *world);
 
+/* sim_worker.c: a member that is a whole worker. 0 or -errno. */
+int sim_worker_start(struct sim_member *member, const struct shoal_space_config *config);
+void sim_worker_end(struct sim_member *member);
 /* One poll of a member at the world's time. */
 void sim_member_poll(struct sim_member *member);
 static inline struct sim_member *sim_member_of(const struct shoal_context *context)

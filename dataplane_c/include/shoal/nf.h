@@ -193,7 +193,8 @@ struct shoal_nf {
 	 * verdict. */
 	uint16_t (*packet)(
 		struct shoal_context *context, struct shoal_packet *packet, const void *key) SHOAL_MAY_SUSPEND;
-	/* Transmit or drop every held packet of the steering slot now (it moves to another instance). NULL: never holds. */
+	/* Transmit or drop every held packet of the steering slot now (it moves to another instance, or too many are held: the
+	 * one that was held last is among them then). NULL: never holds. */
 	void (*release)(struct shoal_context *context, uint8_t steering_slot);
 };
 

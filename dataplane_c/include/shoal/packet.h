@@ -78,6 +78,7 @@ struct shoal_packet {
 	/* --- second cache line: only touched off the fast path --- */
 	struct shoal_packet *next; /* in whatever queue owns it */
 	uint64_t arrived_ns;
+	uint64_t arrival; /* which of the worker's packets it is, by arrival; only off the fast path */
 	uint8_t key[SHOAL_KEY_BYTES_MAX]; /* the declared key of a packet that left the burst */
 };
 
