@@ -27,6 +27,12 @@ static void stamp(struct shoal_generator *generator, struct shoal_packet *packet
 	packet->traffic = number;
 }
 
+/* Flows that begin together would be answered together, in bursts of all of them: each begins at its own place. */
+static uint32_t first_unanswered(const struct shoal_generator *generator, uint32_t number)
+{
+	return (uint32_t)((uint64_t)(uint32_t)(number * 0x9e3779b9u) * generator->run.respond_every >> 32);
+}
+
 /* Gives the packet a flow and a stamp, if it has room for one and the table for a flow. */
 static bool stamp_packet(struct generator_port *port, struct shoal_packet *packet, const struct shoal_stream *stream)
 {
@@ -43,6 +49,8 @@ static bool stamp_packet(struct generator_port *port, struct shoal_packet *packe
 		generator->totals.flows_refused++;
 		return false;
 	}
+	if (!flow->there.next)
+		flow->unanswered = first_unanswered(generator, flow->number);
 	stamp(generator, packet, &segment, flow->number, stream->index);
 	return true;
 }

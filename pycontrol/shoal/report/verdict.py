@@ -29,7 +29,7 @@ def verdict(document: Document) -> Text:
 
 
 def _phases(document: Document) -> Table:
-    table = Table(title="phases", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="phases", title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("phase", "offered/s", "achieved/s", "p50 µs", "p99 µs", "p99.9 µs", "max µs"):
         table.add_column(heading, justify="left" if heading == "phase" else "right", no_wrap=True)
     for phase in document.phases:
@@ -44,7 +44,7 @@ def _phases(document: Document) -> Table:
 
 
 def _events(document: Document) -> Table:
-    table = Table(title="events", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="events", title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("event", "ms", "slots moved", "objects moved", "most parked"):
         table.add_column(heading, justify="left" if heading == "event" else "right")
     for event in document.events:
@@ -54,7 +54,7 @@ def _events(document: Document) -> Table:
 
 
 def _instances(document: Document) -> Table:
-    table = Table(title="instances", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="instances", title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("instance", "pid", "packets", "messages", "leases moved", "remote accesses"):
         table.add_column(heading, justify="left" if heading == "instance" else "right")
     for instance in document.instances:
