@@ -25,6 +25,8 @@ struct peer {
 	unsigned resend_next; /* frames of `unacknowledged` from here on are still to be (re)sent */
 	uint64_t resend_at_ns;
 	bool was_broken;
+	uint64_t messages_sent, messages_taken; /* by us, to the peer; of the peer's, by us */
+	uint64_t taken_by; /* of messages_sent, as the peer last told */
 };
 
 struct shoal_channel {
@@ -69,6 +71,8 @@ int shoal_channel_attach(struct shoal_channel *channel, uint8_t member, uint64_t
 		return error;
 	}
 	*peer = fresh;
+	if (channel->config.received)
+		channel->config.received[member] = 0;
 	channel->attached |= UINT64_C(1) << member;
 	return 0;
 }
@@ -127,6 +131,7 @@ static void close_frame(struct shoal_channel *channel, struct peer *peer)
 		return;
 	frame->length = peer->open_length;
 	frame->acknowledged = peer->acknowledged_to = peer->received;
+	frame->taken = peer->messages_taken;
 	peer->open = NULL;
 	channel->counters.frames_sent++;
 	if (peer->link->reliable)
@@ -166,6 +171,7 @@ static void *message_room(struct shoal_channel *channel, struct peer *peer, uint
 {
 	void *room = shoal_byte_queue_depth(&peer->outbox) ? NULL : frame_room(channel, peer, length);
 
+	peer->messages_sent++;
 	if (room) {
 		peer->open_length += length;
 		return room;
@@ -263,6 +269,7 @@ static void send_unacknowledged(struct shoal_channel *channel, struct peer *peer
 			break;
 		memcpy(room, frame, frame->length);
 		room->acknowledged = peer->acknowledged_to = peer->received;
+		room->taken = peer->messages_taken;
 		link->operations->commit(link, frame->length);
 		peer->resend_next = i + 1;
 		peer->resend_at_ns = now_ns + channel->config.resend_ns;
@@ -288,7 +295,8 @@ static void acknowledge(struct shoal_channel *channel, struct peer *peer)
 		.from = channel->config.self,
 		.length = sizeof(*frame),
 		.life = channel->config.life,
-		.acknowledged = peer->received };
+		.acknowledged = peer->received,
+		.taken = peer->messages_taken };
 	peer->acknowledged_to = peer->received;
 	link->operations->commit(link, sizeof(*frame));
 }
@@ -350,6 +358,8 @@ static bool frame_wanted(struct shoal_channel *channel, struct peer *peer, uint8
 	}
 	counters->frames_received++;
 	take_acknowledgement(peer, frame->acknowledged);
+	if (frame->taken > peer->taken_by && frame->taken <= peer->messages_sent)
+		peer->taken_by = frame->taken;
 	if (!frame->number)
 		return false;
 	if (frame->number <= peer->received) {
@@ -369,6 +379,7 @@ static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const
 	shoal_channel_receive receive, void *owner)
 {
 	uint32_t offset = sizeof(*frame);
+	uint64_t number = frame->number;
 	const char *reason;
 	unsigned taken = 0;
 
@@ -384,6 +395,9 @@ static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const
 		receive(owner, from, message);
 		offset += message->length;
 		taken++;
+		channel->peers[from].messages_taken++;
+		if (channel->config.received)
+			__atomic_store_n(&channel->config.received[from], number << 16 | taken, __ATOMIC_RELAXED);
 	}
 	return taken;
 }
@@ -416,7 +430,77 @@ unsigned shoal_channel_receive_all(
 	return taken;
 }
 
+void shoal_channel_drain(struct shoal_channel *channel, uint8_t member, shoal_channel_receive receive, void *owner)
+{
+	while (receive_from(channel, member, 1u << 20, receive, owner))
+		;
+}
+
+/* --- What a dead peer never handled --- */
+
+static void take_back_frame(const struct shoal_frame *frame, uint64_t mark, shoal_channel_receive take, void *owner,
+	uint8_t member)
+{
+	uint32_t skip = 0;
+
+	if (!frame->number || (mark != UINT64_MAX && frame->number < mark >> 16))
+		return;
+	if (mark != UINT64_MAX && frame->number == mark >> 16)
+		skip = mark & 0xffff;
+	for (uint32_t at = sizeof(*frame); at < frame->length;) {
+		const struct shoal_message *message = (const void *)((const uint8_t *)frame + at);
+
+		if (skip)
+			skip--;
+		else
+			take(owner, member, message);
+		at += message->length;
+	}
+}
+
+void shoal_channel_take_back(
+	struct shoal_channel *channel, uint8_t member, uint64_t mark, shoal_channel_receive take, void *owner)
+{
+	struct peer *peer = &channel->peers[member];
+	uint64_t offset = 0, next;
+	const void *record;
+	uint32_t length;
+	bool first = true;
+
+	if (!peer->link)
+		return;
+	close_frame(channel, peer);
+	peer->link->operations->poll(peer->link, 0);
+	for (; peer->link->operations->untaken &&
+		(record = peer->link->operations->untaken(peer->link, first, &length)) != NULL;
+		first = false)
+		take_back_frame(record, mark, take, owner, member);
+	for (unsigned i = 0; i < peer->unacknowledged_frames; i++, offset = next) {
+		record = shoal_byte_queue_at(&peer->unacknowledged, offset, &length, &next);
+		take_back_frame(record, mark, take, owner, member);
+	}
+	for (offset = 0; (record = shoal_byte_queue_at(&peer->outbox, offset, &length, &next)) != NULL; offset = next)
+		take(owner, member, record);
+}
+
 /* --- Looking at it --- */
+
+uint64_t shoal_channel_sent(const struct shoal_channel *channel, uint8_t member)
+{
+	return channel->peers[member].messages_sent;
+}
+
+uint64_t shoal_channel_taken(const struct shoal_channel *channel, uint8_t member)
+{
+	const struct peer *peer = &channel->peers[member];
+
+	/* Nothing lies between us: all has been taken, whether the peer has said so or not. */
+	if (peer->link && peer->link->reliable && peer->link->state == SHOAL_LINK_UP && !peer->open &&
+		!shoal_byte_queue_depth(&peer->outbox) && !peer->link->operations->depth(peer->link))
+		return peer->messages_sent;
+	return peer->taken_by;
+}
+
 
 size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member)
 {

@@ -19,6 +19,9 @@ struct shoal_channel_config {
 	unsigned classes_count;
 	size_t outbox_bytes; /* reserved address space for each peer; touched only when a peer is slow */
 	uint64_t resend_ns; /* on links that are not reliable */
+	/* By member, may be NULL: number of the frame being taken << 16 | messages of it that have been handled. Stored when a
+	 * message has been handled: what lies beyond has not been, should this worker die. */
+	uint64_t *received;
 };
 
 /* What the channel hands upwards. Messages are valid and borrowed for the call. */
@@ -50,6 +53,15 @@ void shoal_channel_forward(struct shoal_channel *channel, uint8_t member, const 
 /* Hands up to `budget` messages of each peer to `receive`. Returns how many. */
 unsigned shoal_channel_receive_all(
 	struct shoal_channel *channel, unsigned budget, shoal_channel_receive receive, void *owner);
+/* Hands up all that a peer whose life has ended had sent. */
+void shoal_channel_drain(struct shoal_channel *channel, uint8_t member, shoal_channel_receive receive, void *owner);
+/* Messages sent to a member so far, and how many of them it has handled, as far as is known. */
+uint64_t shoal_channel_sent(const struct shoal_channel *channel, uint8_t member);
+uint64_t shoal_channel_taken(const struct shoal_channel *channel, uint8_t member);
+/* Calls `take` for every message to a member whose life has ended that it never handled, in order; may be repeated. `mark`
+ * is what its own `received` said of us; UINT64_MAX: not known, then what it had not taken from the transport. */
+void shoal_channel_take_back(struct shoal_channel *channel, uint8_t member, uint64_t mark, shoal_channel_receive take,
+	void *owner);
 /* End of a poll: closes frames, empties outboxes as far as links take them, acknowledges, sends again what is overdue. */
 void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns);
 

@@ -17,6 +17,7 @@ struct shoal_frame {
 	uint64_t life; /* of the sender */
 	uint64_t number; /* 1 for a life's first frame; 0: acknowledges only */
 	uint64_t acknowledged; /* highest number received in order from the receiver of this frame */
+	uint64_t taken; /* messages that have been handled, of the receiver of this frame, in all */
 	uint8_t messages[];
 };
 

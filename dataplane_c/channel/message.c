@@ -12,6 +12,7 @@ enum body {
 	BODY_CALLERS = 1 << 5, /* TOKEN: (member, number) pairs, written as waiters */
 	BODY_SLOT = 1 << 6,
 	BODY_SINGLE_WRITER = 1 << 7, /* the class is one */
+	BODY_TOKENS = 1 << 8, /* a bit for each slot */
 };
 
 static const struct {
@@ -36,6 +37,12 @@ static const struct {
 	[SHOAL_SWEPT] = { "swept", 0 },
 	[SHOAL_FLUSH1] = { "flush1", 0 },
 	[SHOAL_FLUSH2] = { "flush2", 0 },
+	[SHOAL_VIEW_STEP] = { "view_step", 0 },
+	[SHOAL_VIEW_TOKENS] = { "view_tokens", BODY_TOKENS },
+	[SHOAL_VIEW_MARK] = { "view_mark", 0 },
+	[SHOAL_VIEW_CLAIM] = { "view_claim", BODY_KEY | BODY_SINGLE_WRITER },
+	[SHOAL_VIEW_BYTES] = { "view_bytes", BODY_KEY | BODY_OBJECT },
+	[SHOAL_VIEW_DROP] = { "view_drop", BODY_KEY | BODY_SINGLE_WRITER },
 };
 
 const char *shoal_message_kind_name(unsigned kind)
@@ -69,6 +76,10 @@ static const char *wrong_meaning(const struct shoal_message *message, const stru
 		return wrong_record(message, class);
 	case SHOAL_GRANT:
 		return !message->bytes == !(message->flags & SHOAL_MESSAGE_CONSTRUCT) ? "grant without its object" : NULL;
+	case SHOAL_VIEW_BYTES:
+		return message->flags & SHOAL_MESSAGE_CONSTRUCT ? NULL : wrong_record(message, class);
+	case SHOAL_VIEW_MARK:
+	case SHOAL_VIEW_CLAIM:
 	case SHOAL_PASSED:
 		return message->holder < SHOAL_MEMBERS_MAX ? NULL : "passed to nobody";
 	case SHOAL_RETURN:
@@ -82,6 +93,8 @@ static const char *wrong_bytes(const struct shoal_message *message, unsigned bod
 {
 	if (body & BODY_OBJECT)
 		return message->bytes && message->bytes != class->object_bytes ? "object of another size" : NULL;
+	if (body & BODY_TOKENS)
+		return message->bytes != SHOAL_VIEW_TOKENS_BYTES ? "tokens of another number of slots" : NULL;
 	if (body & BODY_RESULT)
 		return message->bytes > SHOAL_METHOD_BYTES_MAX ? "result too long" : NULL;
 	if (!(body & BODY_ARGUMENT))

@@ -28,9 +28,17 @@ enum shoal_message_kind {
 	SHOAL_SWEPT,
 	SHOAL_FLUSH1,
 	SHOAL_FLUSH2,
+	/* View change after a death (keyspace/view.h). */
+	SHOAL_VIEW_STEP,
+	SHOAL_VIEW_TOKENS,
+	SHOAL_VIEW_MARK,
+	SHOAL_VIEW_CLAIM,
+	SHOAL_VIEW_BYTES,
+	SHOAL_VIEW_DROP,
 	SHOAL_MESSAGE_KINDS,
 };
 
+#define SHOAL_VIEW_TOKENS_BYTES (SHOAL_SLOTS / 8)
 #define SHOAL_MESSAGE_FOR_KEY_OWNER(kind) ((kind) >= SHOAL_LEASE_REQUEST && (kind) <= SHOAL_CALL)
 
 enum shoal_message_flag {
@@ -39,6 +47,7 @@ enum shoal_message_flag {
 	SHOAL_MESSAGE_NO_ROOM = 1 << 2, /* ABSENT, REPLY: the table there is full */
 	SHOAL_MESSAGE_UNTETHERED = 1 << 3, /* CALL: no REPLY, but CALL_APPLIED */
 	SHOAL_MESSAGE_PASSED_TOO = 1 << 4, /* GRANT to the key owner: counts as PASSED as well */
+	SHOAL_MESSAGE_MAIL = 1 << 5, /* VIEW_BYTES: was on its way to a dead member, or from one */
 };
 
 enum shoal_waiter_flag {

@@ -15,6 +15,7 @@
 struct ring_transport {
 	struct shoal_link link;
 	struct shoal_ring_pair pair;
+	struct shoal_ring untaken; /* a consumer's view of what we produced, once the peer is gone */
 };
 
 static struct ring_transport *transport_of(struct shoal_link *link)
@@ -75,6 +76,20 @@ static uint32_t ring_transport_depth(const struct shoal_link *link)
 	return shoal_ring_depth(&((const struct ring_transport *)link)->pair.out);
 }
 
+static const void *ring_transport_untaken(struct shoal_link *link, bool first, uint32_t *length)
+{
+	struct ring_transport *transport = transport_of(link);
+	const void *frame;
+
+	if (first && shoal_ring_open(&transport->untaken, transport->pair.out.shared, transport->pair.out.capacity,
+			     SHOAL_RING_CONSUMER))
+		return NULL;
+	frame = shoal_ring_peek(&transport->untaken, length);
+	if (frame)
+		shoal_ring_pop(&transport->untaken); /* its bytes stay: nobody else writes there any more */
+	return frame;
+}
+
 static void ring_transport_destroy(struct shoal_link *link)
 {
 	shoal_ring_pair_close(&transport_of(link)->pair);
@@ -90,6 +105,7 @@ struct shoal_link *shoal_ring_transport_create(int descriptor, unsigned side)
 		.consume = ring_transport_consume,
 		.poll = ring_transport_poll,
 		.depth = ring_transport_depth,
+		.untaken = ring_transport_untaken,
 		.destroy = ring_transport_destroy,
 	};
 	struct ring_transport *transport = calloc(1, sizeof(*transport));

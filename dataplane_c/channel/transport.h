@@ -32,6 +32,9 @@ struct shoal_link_operations {
 	void (*poll)(struct shoal_link *link, uint64_t now_ns);
 	/* Bytes that wait to leave, for metrics. */
 	uint32_t (*depth)(const struct shoal_link *link);
+	/* Frames that were committed and that the peer never took, oldest first; after ENDED. `first` begins anew. NULL: no more.
+	 * The operation is NULL for a transport that keeps none (the channel does, where a link is not reliable). */
+	const void *(*untaken)(struct shoal_link *link, bool first, uint32_t *length);
 	void (*destroy)(struct shoal_link *link);
 };
 

@@ -18,6 +18,8 @@
 struct shoal_space;
 struct shoal_message;
 
+/* What call_expected says where nobody knows what was received: any number may come first. */
+#define SHOAL_CALLS_ANY UINT32_MAX
 #define SHOAL_SLOT_WORDS (SHOAL_SLOTS / 64)
 
 struct shoal_keyspace {

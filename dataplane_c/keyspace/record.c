@@ -48,6 +48,8 @@ static void grant(struct shoal_space *space, struct shoal_place *place, struct s
 	}
 	shoal_space_send(space, to.member, &head, shoal_place_key(place), after, count,
 		construct ? NULL : shoal_place_object(place), construct ? 0 : place->map->class->object_bytes);
+	if (!construct)
+		shoal_place_mailed(space, place, to.member);
 	if (place->entry->handle != SHOAL_HANDLE_HELD)
 		shoal_idle_disarm(space, place);
 }

@@ -108,8 +108,10 @@ void shoal_record_hand_over(struct shoal_space *space, struct shoal_place *place
 	space->counters.records_out++;
 	entry->record = SHOAL_RECORD_NONE;
 	entry->holder = SHOAL_MEMBER_NONE;
-	if (bytes)
+	if (bytes) {
 		shoal_idle_disarm(space, place);
+		shoal_place_mailed(space, place, member);
+	}
 	/* A message that waited for a PASSED goes after the record. */
 	for (struct shoal_parked *parked = contention ? contention->parked_first : NULL, *next; parked; parked = next) {
 		next = parked->next;

@@ -210,22 +210,9 @@ static void forget_callers(struct shoal_keyspace *keyspace, uint64_t leavers)
 		uint32_t *received = &keyspace->call_expected[__builtin_ctzll(leavers)];
 
 		for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
-			if (shoal_slot_bit(keyspace->token, (uint16_t)slot) &&
-				received[(size_t)slot * SHOAL_MEMBERS_MAX])
+			/* Most are zero, in pages that were never touched: those stay so. */
+			if (received[(size_t)slot * SHOAL_MEMBERS_MAX])
 				received[(size_t)slot * SHOAL_MEMBERS_MAX] = 0;
-	}
-}
-
-/* A later life under a leaver's number begins its calls at one again. */
-static void forget_calls_of(struct shoal_keyspace *keyspace, uint64_t leavers)
-{
-	for (; leavers; leavers &= leavers - 1) {
-		uint32_t *expected = &keyspace->call_expected[__builtin_ctzll(leavers)];
-
-		/* Most are zero, in pages that were never touched: those stay so. */
-		for (size_t slot = 0; slot < SHOAL_SLOTS; slot++)
-			if (expected[slot * SHOAL_MEMBERS_MAX])
-				expected[slot * SHOAL_MEMBERS_MAX] = 0;
 	}
 }
 
@@ -247,7 +234,6 @@ int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epo
 		transition(keyspace, SHOAL_STAGE_LEFT);
 		return 0;
 	}
-	forget_calls_of(keyspace, keyspace->in_now & ~keyspace->in_next);
 	memcpy(keyspace->owner, keyspace->owner_next, SHOAL_SLOTS);
 	forget_callers(keyspace, keyspace->in_now & ~keyspace->in_next);
 	keyspace->in_now = keyspace->in_next;

@@ -103,7 +103,8 @@ static bool owner_here(struct shoal_space *space, uint8_t class, const void *key
 {
 	uint16_t slot = shoal_map_slot(&space->maps[class], key, hash);
 
-	return shoal_slot_bit(space->keyspace.token, slot) && shoal_record_here(space, class, key, hash, slot);
+	return shoal_slot_bit(space->keyspace.token, slot) && !shoal_space_frozen(space) &&
+	       shoal_record_here(space, class, key, hash, slot);
 }
 
 /* One call of shoal_take, of which an object is a part. */

@@ -14,6 +14,7 @@ struct pending_call {
 	struct shoal_wait *wait; /* NULL: free */
 	uint32_t request;
 	uint32_t free_next;
+	uint8_t member; /* to which it was sent */
 };
 
 struct shoal_call_table {
@@ -83,8 +84,12 @@ static int apply(struct shoal_space *space, uint8_t class, const void *key, uint
 	if (place.entry->record == SHOAL_RECORD_NONE)
 		shoal_call_make_object(space, &place);
 	place.entry->used_ms = space->now_ms;
+	/* Should this worker die now, the object is in doubt. */
+	space->image->applying_class = class;
+	__atomic_store_n(&space->image->applying_entry, place.index, __ATOMIC_RELEASE);
 	place.map->class->methods[method].apply(
 		&space->context->context, key, shoal_place_object(&place), argument, result);
+	__atomic_store_n(&space->image->applying_entry, 0, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -159,6 +164,9 @@ void shoal_call_handle(struct shoal_space *space, const struct shoal_message *me
 	uint32_t *last = expected(space, slot, message->origin);
 	struct shoal_parked *parked;
 
+	/* The owner of this slot died: the first call that comes sets what is expected [a 5]. */
+	if (*last == SHOAL_CALLS_ANY)
+		*last = message->lease - 1;
 	if (!shoal_request_after(message->lease, *last)) {
 		space->counters.stale_messages++;
 		return;
@@ -201,8 +209,10 @@ void shoal_call_answered(struct shoal_space *space, const struct shoal_message *
 	struct shoal_wait *wait;
 
 	if (message->kind == SHOAL_CALL_APPLIED) {
-		for (uint32_t i = 0; i < message->granted && space->outstanding; i++)
+		for (uint32_t i = 0; i < message->granted && space->outstanding_untethered; i++) {
+			space->outstanding_untethered--;
 			shoal_window_leave(space);
+		}
 		return;
 	}
 	shoal_window_leave(space);
@@ -214,6 +224,30 @@ void shoal_call_answered(struct shoal_space *space, const struct shoal_message *
 	if (message->bytes && wait->result)
 		memcpy(wait->result, shoal_message_waiters(message), message->bytes);
 	shoal_wait_end(space, wait, message->flags & SHOAL_MESSAGE_NO_ROOM ? SHOAL_WAIT_NO_ROOM : SHOAL_WAIT_GRANTED);
+}
+
+void shoal_calls_after_view(struct shoal_space *space, uint64_t dead)
+{
+	struct shoal_call_table *table = space->calls;
+
+	/* Those that the dead never handled are sent again, and will be answered. */
+	for (const struct shoal_parked *parked = space->view.after_first; parked; parked = parked->next)
+		if (parked->message.origin == space->config.self && !(parked->message.flags & SHOAL_MESSAGE_UNTETHERED) &&
+			parked->message.granted < table->room)
+			table->calls[parked->message.granted].member = SHOAL_MEMBER_NONE;
+	for (uint32_t i = 0; i < table->room; i++) {
+		struct pending_call *call = &table->calls[i];
+
+		if (!call->wait || call->member >= SHOAL_MEMBERS_MAX || !(dead >> call->member & 1))
+			continue;
+		shoal_window_leave(space);
+		if (call->wait->outcome == SHOAL_WAIT_PENDING)
+			shoal_wait_end(space, call->wait, SHOAL_WAIT_TIMED_OUT);
+	}
+	while (space->outstanding_untethered) {
+		space->outstanding_untethered--;
+		shoal_window_leave(space);
+	}
 }
 
 /* The caller has entered the window. */
@@ -235,6 +269,9 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 	if (!called->untethered) {
 		head.request = shoal_space_next_request(space);
 		head.granted = pending_add(space->calls, &wait, head.request);
+		space->calls->calls[head.granted].member = shoal_keyspace_route(space, slot);
+	} else {
+		space->outstanding_untethered++;
 	}
 	space->counters.calls_remote++;
 	shoal_space_send_to_owner(space, slot, &head, key, argument, called->argument_bytes);
@@ -250,8 +287,13 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 /* The object is here, and nothing of mine to this slot is still under way. */
 static bool at_home(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot)
 {
-	return shoal_slot_bit(space->keyspace.token, slot) &&
-	       *expected(space, slot, space->config.self) == space->keyspace.call_last[slot] &&
+	uint32_t *last = expected(space, slot, space->config.self);
+
+	/* After a view change my own next call sets what is expected, as anybody's would. */
+	if (SHOAL_UNLIKELY(*last == SHOAL_CALLS_ANY) && !shoal_space_frozen(space))
+		*last = space->keyspace.call_last[slot];
+	return shoal_slot_bit(space->keyspace.token, slot) && !shoal_space_frozen(space) &&
+	       *last == space->keyspace.call_last[slot] &&
 	       shoal_record_here(space, class, key, hash, slot);
 }
 

@@ -21,6 +21,8 @@ void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, 
 	place->entry->handle = SHOAL_HANDLE_WAITING;
 	head.request = place->cold->request = shoal_space_next_request(space);
 	shoal_place_contention(space, place)->asked_ns = space->now_ns;
+	if (shoal_space_frozen(space))
+		return; /* asked when the view is complete */
 	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
 }
 
@@ -143,6 +145,38 @@ void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place)
 	shoal_holder_request(space, place, create);
 }
 
+void shoal_holder_forget_waiters(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_contention *contention = shoal_place_contended(space, place);
+
+	if (contention) {
+		shoal_waiters_clear(&space->contention, &contention->successors);
+		contention->recall_lease = 0;
+	}
+	if (place->entry->handle != SHOAL_HANDLE_HELD || place->entry->flags & SHOAL_ENTRY_ADOPTED)
+		return;
+	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
+	if (!(place->entry->flags & SHOAL_ENTRY_FRESH))
+		grant_to_waiting(space, place);
+}
+
+void shoal_holder_ask_again(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_contention *contention = shoal_place_contended(space, place);
+	bool removing = place->entry->handle == SHOAL_HANDLE_REMOVING;
+	struct shoal_message head = { .kind = removing ? SHOAL_REMOVE : SHOAL_LEASE_REQUEST,
+		.class = place->class,
+		.origin = space->config.self,
+		.holder = SHOAL_MEMBER_NONE,
+		.lease = place->cold->lease,
+		.request = place->cold->request,
+		.incarnation = place->cold->incarnation };
+
+	for (const struct shoal_wait *wait = contention && !removing ? contention->local_first : NULL; wait; wait = wait->next)
+		head.flags |= wait->create ? SHOAL_MESSAGE_CREATE : 0;
+	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
+}
+
 /* --- Passing on --- */
 
 static void send_passed(
@@ -189,6 +223,7 @@ static void pass_on(struct shoal_space *space, struct shoal_place *place, const 
 	space->counters.bytes_out += class->object_bytes;
 	if (SHOAL_PLANT(1))
 		return; /* goes on writing what it gave away */
+	shoal_place_mailed(space, place, next->member);
 	shoal_holder_let_go(space, place);
 	shoal_place_tidy(space, place);
 }
@@ -216,8 +251,9 @@ static void settle(struct shoal_space *space, struct shoal_place *place)
 
 void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *place)
 {
-	if (!(place->entry->flags & SHOAL_ENTRY_RECALLED) || place->entry->references)
-		return;
+	if (!(place->entry->flags & SHOAL_ENTRY_RECALLED) || place->entry->references ||
+		shoal_space_frozen(space))
+		return; /* a view change forgets who waits; they ask again */
 	if (space->settle_count == sizeof(space->settle) / sizeof(space->settle[0])) {
 		settle(space, place);
 		return;
@@ -251,6 +287,7 @@ void shoal_holder_return(struct shoal_space *space, struct shoal_place *place)
 		place->map->class->object_bytes);
 	space->counters.leases_out++;
 	space->counters.bytes_out += place->map->class->object_bytes;
+	shoal_place_mailed(space, place, shoal_keyspace_route(space, place->entry->slot));
 	shoal_holder_let_go(space, place);
 	shoal_place_tidy(space, place);
 }
@@ -272,7 +309,8 @@ static void send_remove(struct shoal_space *space, struct shoal_place *place)
 	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
 	if (place->cold->contention)
 		shoal_waiters_clear(&space->contention, &shoal_place_contention(space, place)->successors);
-	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
+	if (!shoal_space_frozen(space)) /* else asked when the view is complete */
+		shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
 }
 
 void shoal_holder_remove(struct shoal_space *space, struct shoal_place *place)
@@ -280,8 +318,8 @@ void shoal_holder_remove(struct shoal_space *space, struct shoal_place *place)
 	const struct shoal_entry *entry = place->entry;
 
 	shoal_idle_disarm(space, place);
-	if (shoal_slot_bit(space->keyspace.token, entry->slot) && entry->record == SHOAL_RECORD_LEASED &&
-		entry->holder == space->config.self && !place->cold->contention) {
+	if (!shoal_space_frozen(space) && shoal_slot_bit(space->keyspace.token, entry->slot) &&
+		entry->record == SHOAL_RECORD_LEASED && entry->holder == space->config.self && !place->cold->contention) {
 		place->entry->record = SHOAL_RECORD_NONE;
 		shoal_holder_let_go(space, place);
 		shoal_place_tidy(space, place);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What of a worker outlives its process beside the class slabs: which tokens it has, what it has received of each peer, and
- * what it was writing. Another worker of the host reads it when this one has died (adopt.c). Mapped shared; stores are in
+/* What of a worker outlives its process beside the class slabs: what it has received of each peer, and what it was writing. Another worker of the host reads it when this one has died (adopt.c). Mapped shared; stores are in
  * the program's order, and a process that ends without warning leaves every one that it has made. */
 #ifndef SHOAL_OBJECT_IMAGE_H
 #define SHOAL_OBJECT_IMAGE_H
@@ -28,9 +27,6 @@ struct shoal_image {
 	/* By member: number of the frame being taken << 16 | messages of it that have been handled. */
 	uint64_t received[SHOAL_MEMBERS_MAX];
 	uint64_t received_life[SHOAL_MEMBERS_MAX];
-	uint64_t token[SHOAL_SLOTS / 64];
-	uint64_t incarnation[SHOAL_SLOTS];
-	uint32_t call_expected[SHOAL_SLOTS * SHOAL_MEMBERS_MAX]; /* [slot][member]: last call received */
 };
 
 /* Maps a fresh one; directory NULL: memory without a file. NULL with errno. */

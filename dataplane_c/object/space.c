@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "object/map_inline.h"
 #include "object/space.h"
@@ -40,10 +41,27 @@ static int init_channel(struct shoal_space *space)
 		.classes = config->classes,
 		.classes_count = config->classes_count,
 		.outbox_bytes = outbox,
-		.resend_ns = config->resend_ns };
+		.resend_ns = config->resend_ns,
+		.received = space->image->received };
 
 	space->channel = shoal_channel_create(&channel);
 	return space->channel ? 0 : -errno;
+}
+
+/* Entries on their way that are remembered at once; more than all windows and sweeps have. */
+#define MAILED_ROOM (1u << 16)
+
+static int init_image(struct shoal_space *space)
+{
+	const struct shoal_space_config *config = &space->config;
+	int error = shoal_view_init(&space->view);
+
+	space->image = shoal_image_create(config->slab_directory, config->self, config->life, config->hash_seed,
+		config->classes, config->classes_count, config->objects_max);
+	if (!error && !space->image)
+		error = -errno;
+	space->mailed = calloc(MAILED_ROOM, sizeof(*space->mailed));
+	return error ? error : space->mailed ? 0 : -ENOMEM;
 }
 
 int shoal_space_init(struct shoal_space *space, struct shoal_space_context *context,
@@ -55,7 +73,9 @@ int shoal_space_init(struct shoal_space *space, struct shoal_space_context *cont
 	space->context = context;
 	space->config = *config;
 	space->scheduler = scheduler;
-	error = init_pools(space);
+	error = init_image(space);
+	if (!error)
+		error = init_pools(space);
 	if (!error)
 		error = init_channel(space);
 	if (!error)
@@ -78,6 +98,11 @@ void shoal_space_fini(struct shoal_space *space)
 {
 	for (unsigned i = 0; i < space->config.classes_count; i++)
 		shoal_map_fini(&space->maps[i]);
+	shoal_view_fini(space);
+	shoal_image_destroy(space->image, space->config.slab_directory);
+	free(space->mailed);
+	space->image = NULL;
+	space->mailed = NULL;
 	shoal_call_table_destroy(space->calls);
 	shoal_keyspace_fini(&space->keyspace);
 	shoal_channel_destroy(space->channel);
@@ -152,7 +177,9 @@ bool shoal_space_owner_ended(const struct shoal_space *space, uint16_t slot)
 {
 	uint8_t owner = shoal_keyspace_route(space, slot);
 
-	return owner < SHOAL_MEMBERS_MAX && owner != space->config.self && shoal_channel_ended(space->channel, owner);
+	/* While a view changes, somebody else is about to own it. */
+	return owner < SHOAL_MEMBERS_MAX && owner != space->config.self && !shoal_space_frozen(space) &&
+		shoal_channel_ended(space->channel, owner);
 }
 
 void shoal_space_drain(struct shoal_space *space)
@@ -199,6 +226,8 @@ void shoal_space_handle(void *owner, uint8_t from, const struct shoal_message *m
 {
 	struct shoal_space *space = owner;
 
+	if (SHOAL_UNLIKELY(space->view.stage != SHOAL_VIEW_QUIET) && shoal_view_filter(space, message))
+		return;
 	switch (message->kind) {
 	case SHOAL_LEASE_REQUEST:
 	case SHOAL_PASSED:
@@ -217,6 +246,14 @@ void shoal_space_handle(void *owner, uint8_t from, const struct shoal_message *m
 	case SHOAL_CALL_APPLIED:
 		shoal_call_answered(space, message);
 		break;
+	case SHOAL_VIEW_STEP:
+	case SHOAL_VIEW_TOKENS:
+	case SHOAL_VIEW_MARK:
+	case SHOAL_VIEW_CLAIM:
+	case SHOAL_VIEW_BYTES:
+	case SHOAL_VIEW_DROP:
+		shoal_view_handle(space, from, message);
+		break;
 	default:
 		shoal_keyspace_handle(space, from, message);
 	}
@@ -234,7 +271,30 @@ unsigned shoal_space_poll(struct shoal_space *space, uint64_t now_ns)
 		shoal_space_drain(space);
 	shoal_wait_expire(space);
 	work += shoal_idle_poll(space, IDLE_BUDGET);
+	if (SHOAL_UNLIKELY(space->view.stage != SHOAL_VIEW_QUIET))
+		return work + shoal_view_poll(space);
 	return work + shoal_keyspace_poll(space);
+}
+
+/* The receiver has what was sent: the entry may go. */
+static void release_mailed(struct shoal_space *space)
+{
+	while (space->mailed_head != space->mailed_tail) {
+		const struct shoal_mailed *mailed = &space->mailed[space->mailed_head % MAILED_ROOM];
+		struct shoal_place place = shoal_place_at(space, mailed->class, mailed->entry);
+
+		/* To a member that has gone nothing is under way: what was, a view change has dealt with. */
+		if (shoal_channel_attached(space->channel, mailed->member) &&
+			shoal_channel_taken(space->channel, mailed->member) < mailed->number)
+			return;
+		space->mailed_head++;
+		/* An entry that was sent twice is let go by the first: the second time it was sent, it had come back, so that the
+		 * first receiver had had it. */
+		if (!(place.entry->flags & SHOAL_ENTRY_MAILED))
+			continue;
+		place.entry->flags &= (uint8_t)~SHOAL_ENTRY_MAILED;
+		shoal_place_tidy(space, &place);
+	}
 }
 
 void shoal_space_flush(struct shoal_space *space)
@@ -242,7 +302,7 @@ void shoal_space_flush(struct shoal_space *space)
 	/* What I send to myself must not outlive the poll, or marks of "nothing waits" would be wrong. */
 	if (space->loopback_first)
 		shoal_space_drain(space);
-	if (space->settle_count)
+	if (space->settle_count && !shoal_space_frozen(space))
 		shoal_holder_settle_all(space);
 	for (; space->applied_members; space->applied_members &= space->applied_members - 1) {
 		uint8_t member = (uint8_t)__builtin_ctzll(space->applied_members);
@@ -257,6 +317,8 @@ void shoal_space_flush(struct shoal_space *space)
 	if (space->loopback_first)
 		shoal_space_drain(space);
 	shoal_channel_flush(space->channel, space->now_ns);
+	if (space->mailed_head != space->mailed_tail)
+		release_mailed(space);
 }
 
 /* --- Places --- */
@@ -284,6 +346,20 @@ struct shoal_place shoal_place_make(struct shoal_space *space, uint8_t class, co
 	return place.entry ? place : shoal_place_at(space, class, shoal_map_insert(&space->maps[class], key, hash));
 }
 
+void shoal_place_mailed(struct shoal_space *space, struct shoal_place *place, uint8_t member)
+{
+	struct shoal_mailed *mailed = &space->mailed[space->mailed_tail % MAILED_ROOM];
+
+	if (member == space->config.self || space->mailed_tail - space->mailed_head == MAILED_ROOM)
+		return;
+	*mailed = (struct shoal_mailed){ .number = shoal_channel_sent(space->channel, member),
+		.entry = place->index,
+		.class = place->class,
+		.member = member };
+	space->mailed_tail++;
+	place->entry->flags |= SHOAL_ENTRY_MAILED;
+}
+
 void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place)
 {
 	struct shoal_entry *entry = place->entry;
@@ -295,7 +371,8 @@ void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place)
 		shoal_contention_put(&space->contention, place->cold->contention);
 		place->cold->contention = 0;
 	}
-	if (entry->handle != SHOAL_HANDLE_ABSENT || entry->record != SHOAL_RECORD_NONE || place->cold->contention)
+	if (entry->handle != SHOAL_HANDLE_ABSENT || entry->record != SHOAL_RECORD_NONE || place->cold->contention ||
+		entry->flags & SHOAL_ENTRY_MAILED)
 		return;
 	shoal_idle_disarm(space, place);
 	shoal_map_remove(place->map, place->index);

@@ -13,6 +13,7 @@
 
 #include "channel/channel.h"
 #include "keyspace/keyspace.h"
+#include "keyspace/view.h"
 #include "object/contention.h"
 #include "object/idle.h"
 #include "object/map.h"
@@ -80,9 +81,13 @@ struct shoal_space {
 	struct shoal_idle_wheel wheels[SHOAL_CLASSES_MAX];
 	struct shoal_contention_pool contention;
 	struct shoal_keyspace keyspace;
+	struct shoal_view view;
+	struct shoal_image *image; /* owns; outlives the process */
+	bool owner_gone; /* a peer's life has ended, and no view change has dealt with it yet: nothing is asked */
 	uint32_t held; /* handles HELD now, all classes */
 	uint32_t waiting; /* handles WAITING or REMOVING now */
 	uint32_t outstanding; /* origin messages under way */
+	uint32_t outstanding_untethered; /* of these, calls that nobody waits for */
 	struct shoal_wait *window_first, *window_last; /* microthreads that wait for the window to open */
 	struct shoal_wait *deadline_first, *deadline_last; /* all that wait, oldest first */
 	struct shoal_call_table *calls; /* owns */
@@ -93,6 +98,14 @@ struct shoal_space {
 		uint32_t entry;
 	} settle[1024];
 	uint32_t settle_count;
+	/* Entries whose bytes have been sent, until the receiver has them; in order of sending. */
+	struct shoal_mailed {
+		uint64_t number; /* of the message to that member */
+		uint32_t entry;
+		uint8_t class;
+		uint8_t member;
+	} *mailed; /* owns; a ring */
+	uint32_t mailed_head, mailed_tail;
 	uint32_t applied[SHOAL_MEMBERS_MAX]; /* untethered calls applied since the last CALL_APPLIED */
 	uint64_t applied_members; /* bit for each member whose number is not 0 */
 	struct shoal_idle_task idle_tasks[256]; /* ring */
@@ -173,6 +186,9 @@ struct shoal_place shoal_place_find(struct shoal_space *space, uint8_t class, co
 /* Makes it if there is none; entry NULL then means: the map is full. */
 struct shoal_place shoal_place_make(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash);
 struct shoal_place shoal_place_at(struct shoal_space *space, uint8_t class, uint32_t index);
+/* Its bytes have just been sent to a member: they stay in the slab until that member has them, so that they are not lost if
+ * this worker dies before. */
+void shoal_place_mailed(struct shoal_space *space, struct shoal_place *place, uint8_t member);
 /* Forgets the entry if nothing keeps it. */
 void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place);
 struct shoal_contention *shoal_place_contention(struct shoal_space *space, struct shoal_place *place); /* makes it */
@@ -208,6 +224,10 @@ void shoal_holder_remove(struct shoal_space *space, struct shoal_place *place);
 /* The maker of a FRESH object has all that it asked for; or has given its references back before that. */
 void shoal_holder_made(struct shoal_space *space, struct shoal_place *place);
 void shoal_holder_unmade(struct shoal_space *space, struct shoal_place *place);
+/* Successors and a kept RECALL are forgotten; an object held here is nobody's but ours again. */
+void shoal_holder_forget_waiters(struct shoal_space *space, struct shoal_place *place);
+/* After a view change: a WAITING or REMOVING handle says its request once more, with its old number. */
+void shoal_holder_ask_again(struct shoal_space *space, struct shoal_place *place);
 /* Handle → ABSENT, or → WAITING anew if microthreads here wait. */
 void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place);
 
@@ -237,6 +257,8 @@ void shoal_call_handle(struct shoal_space *space, const struct shoal_message *me
 /* Applies a call whose number is in order and whose object, if there is one, is here. */
 void shoal_call_apply(struct shoal_space *space, const struct shoal_message *message);
 void shoal_call_answered(struct shoal_space *space, const struct shoal_message *message); /* REPLY, CALL_APPLIED */
+/* After a view change: calls to dead members that nobody will answer end; untethered ones leave the window. */
+void shoal_calls_after_view(struct shoal_space *space, uint64_t dead);
 /* Calls that were held back for a gap follow their slot's token. */
 void shoal_call_forward_held_back(struct shoal_space *space, uint16_t slot, uint8_t member);
 /* Makes a multi-writer object here. */
@@ -269,14 +291,21 @@ struct shoal_wait {
 enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait *wait) SHOAL_MAY_SUSPEND;
 void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome);
 void shoal_wait_expire(struct shoal_space *space);
+/* The key plane stands still: only what is held here is used. */
+static inline bool shoal_space_frozen(const struct shoal_space *space)
+{
+	return SHOAL_UNLIKELY(space->view.stage != SHOAL_VIEW_QUIET || space->owner_gone);
+}
 /* The window of origin messages. Whoever has entered sends one, or leaves again; for one that was sent, the answer leaves. */
 static inline bool shoal_window_open(const struct shoal_space *space)
 {
-	return space->outstanding < space->config.window && !space->window_first;
+	return space->outstanding < space->config.window && !space->window_first && !shoal_space_frozen(space);
 }
 bool shoal_window_try(struct shoal_space *space);
 /* `holding`: the caller has references already, and must not wait for a place. False: timed out. */
 bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holding) SHOAL_MAY_SUSPEND;
 void shoal_window_leave(struct shoal_space *space);
+/* After a view change: those who wait for places get the free ones. */
+void shoal_window_reopen(struct shoal_space *space);
 
 #endif

@@ -128,6 +128,19 @@ bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holdi
 	return shoal_wait(space, &wait) != SHOAL_WAIT_TIMED_OUT;
 }
 
+void shoal_window_reopen(struct shoal_space *space)
+{
+	struct shoal_wait *wait;
+
+	while ((wait = space->window_first) != NULL && space->outstanding < space->config.window) {
+		space->window_first = wait->next;
+		if (!space->window_first)
+			space->window_last = NULL;
+		space->outstanding++;
+		shoal_wait_end(space, wait, SHOAL_WAIT_GRANTED);
+	}
+}
+
 void shoal_window_leave(struct shoal_space *space)
 {
 	struct shoal_wait *wait = space->window_first;

@@ -62,7 +62,7 @@ static bool flow_busy(struct shoal_worker *worker, const struct shoal_packet *pa
 static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct shoal_map *map,
 	struct shoal_packet *local[], void *objects[])
 {
-	uint32_t now_ms = worker->space.now_ms;
+	uint32_t now_ms = worker->space.now_ms, *writing = worker->space.image->writing;
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < burst->count; i++) {
@@ -81,6 +81,7 @@ static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct 
 			flow_busy(worker, packet))
 			continue;
 		entry->used_ms = now_ms;
+		writing[count] = index;
 		burst->local |= 1u << i;
 		local[count] = packet;
 		objects[count++] = shoal_map_object(map, entry);
@@ -163,8 +164,13 @@ void shoal_worker_burst(struct shoal_worker *worker, uint8_t port, struct shoal_
 	burst.keyed = declared->keys(&worker->context.context, burst.packets, burst.count, burst.keys);
 	look_up(worker, &burst, map);
 	count = verify(worker, &burst, map, local, objects);
-	if (count)
+	if (count) {
+		/* Should this worker die in between, these objects are in doubt. */
+		worker->space.image->writing_class = worker->declared_class[port];
+		__atomic_store_n(&worker->space.image->writing_count, count, __ATOMIC_RELEASE);
 		worker->nf->process(&worker->context.context, local, objects, count);
+		__atomic_store_n(&worker->space.image->writing_count, 0, __ATOMIC_RELEASE);
+	}
 	if (SHOAL_LIKELY(count == burst.count && !worker->flows.busy))
 		left = emit_at_rest(worker, &burst);
 	if (SHOAL_LIKELY(left == burst.count))

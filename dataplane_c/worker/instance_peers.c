@@ -207,6 +207,9 @@ static int end_peer(void *component, void *argument, uint64_t now_ns)
 		shoal_tcp_link_ended(link, end->reason);
 	else
 		shoal_ring_transport_ended(link, end->reason);
+	/* Nothing is asked any more until a view change has dealt with it, unless the peer is no member. */
+	if ((instance->worker.space.keyspace.in_now | instance->worker.space.keyspace.in_next) >> end->member & 1)
+		instance->worker.space.owner_gone = true;
 	return 0;
 }
 

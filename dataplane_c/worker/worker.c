@@ -53,6 +53,7 @@ int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_con
 	for (unsigned port = 0; port < worker->nf->ports_count; port++) {
 		uint8_t class = shoal_space_class_index(&worker->space, worker->nf->ports[port].declared);
 
+		worker->declared_class[port] = class;
 		worker->declared[port] = &worker->space.maps[class];
 	}
 	return 0;

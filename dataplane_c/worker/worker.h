@@ -82,6 +82,7 @@ struct shoal_worker {
 
 	struct shoal_packet_ring *ring; /* borrows; from the splitter, for all NF ports */
 	struct shoal_port *ports[SHOAL_NF_PORTS_MAX]; /* borrows; by NF port, where there is no splitter */
+	uint8_t declared_class[SHOAL_NF_PORTS_MAX];
 	struct shoal_map *declared[SHOAL_NF_PORTS_MAX]; /* by NF port: the map of its declared class */
 	struct shoal_packet_list reentering; /* without a splitter: packets that enter again */
 

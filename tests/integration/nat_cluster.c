@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "channel/ring_transport.h"
 
@@ -107,7 +108,15 @@ static void connect_members(struct nat_cluster *cluster, unsigned low, unsigned 
 	close(descriptor);
 }
 
-static void start_worker(struct shoal_worker *worker, unsigned member, uint64_t life)
+const char *nat_cluster_slabs(const struct nat_cluster *cluster, unsigned member, char path[128])
+{
+	if (!cluster->directory[0])
+		return NULL;
+	snprintf(path, 128, "%s/%lu", cluster->directory, cluster->life[member]);
+	return path;
+}
+
+static void start_worker(struct shoal_worker *worker, unsigned member, uint64_t life, const char *slabs)
 {
 	const struct shoal_worker_config config = { .space = { .self = (uint8_t)member,
 							    .life = life,
@@ -118,7 +127,8 @@ static void start_worker(struct shoal_worker *worker, unsigned member, uint64_t 
 							    .window = 256,
 							    .microthreads_max = 512,
 							    .members_max = NAT_CLUSTER_INSTANCES,
-							    .deadline_ns = SHOAL_NS_PER_S },
+							    .deadline_ns = SHOAL_NS_PER_S,
+							    .slab_directory = slabs },
 		.nf = &shoal_nf,
 		.nf_state = make_nat(),
 		.parked_max = 4096,
@@ -133,11 +143,17 @@ void nat_cluster_instance_add(struct nat_cluster *cluster, unsigned member)
 	struct shoal_worker *worker = aligned_alloc(64, (sizeof(*worker) + 63) / 64 * 64);
 	int descriptor = shoal_ring_pair_create(RING_BYTES);
 	struct shoal_packet_ring *ring;
+	const char *slabs;
+	char path[128];
 
 	must_not_be_null(worker, "worker");
 	nat_cluster_must(descriptor < 0 ? descriptor : 0, "packet ring");
 	cluster->life[member] = ++cluster->life_last;
-	start_worker(worker, member, cluster->life[member]);
+	slabs = nat_cluster_slabs(cluster, member, path);
+	if (slabs)
+		nat_cluster_must(mkdir(slabs, 0700), "slab directory");
+	cluster->slab_path[member] = slabs ? strdup(slabs) : NULL;
+	start_worker(worker, member, cluster->life[member], cluster->slab_path[member]);
 	cluster->workers[member] = worker;
 	ring = shoal_packet_ring_create(descriptor, 0, cluster->pool);
 	must_not_be_null(ring, "packet ring");
@@ -179,6 +195,10 @@ static void end_instance(struct nat_cluster *cluster, unsigned member)
 	shoal_nf.destroy(state);
 	free(worker);
 	cluster->workers[member] = NULL;
+	if (cluster->slab_path[member])
+		rmdir(cluster->slab_path[member]);
+	free(cluster->slab_path[member]);
+	cluster->slab_path[member] = NULL;
 }
 
 void nat_cluster_instance_remove(struct nat_cluster *cluster, unsigned member)

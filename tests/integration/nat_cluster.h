@@ -41,6 +41,9 @@ struct nat_cluster {
 	uint64_t life[NAT_CLUSTER_INSTANCES], life_last; /* a member that comes back has another */
 	/* At times one component is not polled for a while, as happens to threads. */
 	unsigned stalled, stalled_polls;
+	uint64_t view; /* of the last death; 0: none */
+	char *slab_path[NAT_CLUSTER_INSTANCES]; /* owns */
+	char directory[64]; /* slabs with files lie below it, a folder for each life; "": slabs without */
 	/* Components polled without work since any had some; full rounds of such polls. */
 	unsigned idle_components, idle_rounds;
 	struct nat_cluster_figures of_ended;
@@ -70,7 +73,14 @@ void nat_cluster_scale(struct nat_cluster *cluster, const bool *in_next);
 /* Such a plan is begun, and abandoned when some members have learnt it: everything is as it was. */
 void nat_cluster_scale_abandoned(struct nat_cluster *cluster, const bool *in_next);
 
+/* nat_cluster_death.c: the process of a member ends between two polls, without warning; its slabs stay. Returns when all
+ * survivors have resumed. */
+void nat_cluster_kill(struct nat_cluster *cluster, unsigned member, bool usable_slab);
+
 /* --- Between the files of the cluster --- */
+
+/* Where the slabs of a member's present life lie; NULL: without files. */
+const char *nat_cluster_slabs(const struct nat_cluster *cluster, unsigned member, char path[128]);
 
 /* Ends the program where error is not 0. */
 void nat_cluster_must(int error, const char *what);

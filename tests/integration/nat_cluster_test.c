@@ -4,8 +4,10 @@
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "nat_cluster.h"
 
@@ -41,7 +43,8 @@ struct world {
 	unsigned answers_head, answers_tail;
 	uint64_t sent, arrived_outside, answered, arrived_inside;
 	uint64_t reordered, mapped_wrongly;
-	bool quiet; /* no new packets */
+	bool quiet; /* no new packets, but for those below */
+	uint32_t sequential; /* so many packets more, one of each flow in turn */
 };
 
 /* --- The ends --- */
@@ -69,9 +72,10 @@ static unsigned receive(struct shoal_port *port, struct shoal_packet *packets[],
 	bool outside = end == &world->ends[1];
 	unsigned count = 0, want = (unsigned)(nat_cluster_random(&world->cluster) % 8);
 
-	while (count < n && count < want && (outside ? world->answers_head != world->answers_tail : !world->quiet)) {
+	while (count < n && count < want && (outside ? world->answers_head != world->answers_tail : !world->quiet || world->sequential)) {
 		struct shoal_packet *packet = shoal_packet_alloc(pool, FRAME);
-		uint32_t flow = (uint32_t)(nat_cluster_random(&world->cluster) % FLOWS);
+		uint32_t flow = world->sequential ? world->sequential - 1 :
+						    (uint32_t)(nat_cluster_random(&world->cluster) % FLOWS);
 
 		if (!packet)
 			break;
@@ -81,6 +85,7 @@ static unsigned receive(struct shoal_port *port, struct shoal_packet *packets[],
 		} else {
 			make_frame(packet->frame, flow, world->flows[flow].sent++);
 			world->sent++;
+			world->sequential -= world->sequential > 0;
 		}
 		packet->port = outside;
 		packets[count++] = packet;
@@ -100,7 +105,7 @@ static void arrive_outside(struct world *world, uint8_t *frame, const struct sta
 	memcpy(&port, frame + 34, 2);
 	memcpy(&server, frame + 36, 2);
 	world->arrived_outside++;
-	world->reordered += stamp->number != flow->answered;
+	world->reordered += stamp->number < flow->answered;
 	flow->answered = stamp->number + 1;
 	if (!flow->public_port) {
 		flow->public_address = source;
@@ -124,7 +129,7 @@ static void arrive_inside(struct world *world, const uint8_t *frame, const struc
 	memcpy(&host, frame + 30, 4);
 	memcpy(&port, frame + 36, 2);
 	world->arrived_inside++;
-	world->reordered += stamp->number != flow->received;
+	world->reordered += stamp->number < flow->received;
 	flow->received = stamp->number + 1;
 	world->mapped_wrongly += ntohl(host) != 0x10000001 + stamp->flow / 16 || ntohs(port) != 2000 + stamp->flow % 16;
 }
@@ -158,7 +163,8 @@ static const struct shoal_port_operations end_operations = {
 static void drain(struct world *world)
 {
 	world->quiet = true;
-	for (unsigned polls = 0; world->arrived_inside != world->sent && polls < 200000; polls += 10)
+	for (unsigned polls = 0; world->arrived_inside != world->sent && !nat_cluster_idle(&world->cluster) && polls < 200000;
+		polls += 10)
 		nat_cluster_run(&world->cluster, 10);
 }
 
@@ -235,9 +241,98 @@ static void test_scaling(void **state)
 		scale_under_traffic(seed);
 }
 
+/* --- Deaths --- */
+
+static void print_drops(const struct world *world)
+{
+	struct nat_cluster_figures drops;
+
+	nat_cluster_figures_read(&world->cluster, &drops);
+	for (unsigned drop = 0; drop < shoal_nf.drops_count; drop++)
+		if (drops.nf_drops[drop])
+			print_message("instances dropped %lu: %s\n", drops.nf_drops[drop], shoal_nf.drops[drop]);
+	for (unsigned drop = 0; drop < SHOAL_WORKER_DROPS; drop++)
+		if (drops.worker_drops[drop])
+			print_message("instances dropped %lu: %s\n", drops.worker_drops[drop], shoal_worker_drop_name(drop));
+}
+
+static uint64_t lost_objects(const struct world *world)
+{
+	uint64_t lost = 0;
+
+	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
+		for (unsigned class = 0; world->cluster.workers[member] && class < 3; class++)
+			lost += world->cluster.workers[member]->space.view.lost[class];
+	return lost;
+}
+
+/* Every flow sends a packet, and hears of it: its mapping is the one that it had. */
+static void every_flow_goes_on(struct world *world, uint64_t seed)
+{
+	uint64_t before;
+
+	drain(world);
+	nat_cluster_run(&world->cluster, 2000);
+	before = world->arrived_inside;
+	world->sequential = FLOWS;
+	for (unsigned polls = 0; world->arrived_inside - before != FLOWS && polls < 200000; polls += 10)
+		nat_cluster_run(&world->cluster, 10);
+	if (world->arrived_inside - before != FLOWS) {
+		print_message("seed %lu: %lu of %u flows went on\n", seed, world->arrived_inside - before, FLOWS);
+		print_drops(world);
+	}
+	assert_int_equal(world->arrived_inside - before, FLOWS);
+	assert_int_equal(world->mapped_wrongly, 0);
+	assert_int_equal(world->reordered, 0);
+}
+
+/* Members die under traffic, one after the other, and come back as new lives. */
+static void die_under_traffic(uint64_t seed)
+{
+	struct world *world = make_world(seed);
+	bool in[NAT_CLUSTER_INSTANCES] = { true, true, true };
+
+	snprintf(world->cluster.directory, sizeof(world->cluster.directory), "/dev/shm/shoal-cluster-XXXXXX");
+	assert_non_null(mkdtemp(world->cluster.directory));
+	world->quiet = true;
+	nat_cluster_scale(&world->cluster, in);
+	world->sequential = FLOWS; /* every flow has its mapping */
+	for (unsigned polls = 0; world->arrived_inside != FLOWS && polls < 200000; polls += 10)
+		nat_cluster_run(&world->cluster, 10);
+	for (unsigned round = 0; round < 4; round++) {
+		unsigned victim = (unsigned)(nat_cluster_random(&world->cluster) % NAT_CLUSTER_INSTANCES);
+
+		while (!in[victim])
+			victim = (victim + 1) % NAT_CLUSTER_INSTANCES;
+		world->quiet = false;
+		nat_cluster_run(&world->cluster, 1000 + (unsigned)(nat_cluster_random(&world->cluster) % 1000));
+		nat_cluster_kill(&world->cluster, victim, true);
+		nat_cluster_run(&world->cluster, 1000);
+		every_flow_goes_on(world, seed);
+		assert_int_equal(lost_objects(world), 0);
+		for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
+			in[member] = member != (victim + round) % NAT_CLUSTER_INSTANCES;
+		world->quiet = false;
+		nat_cluster_scale(&world->cluster, in);
+		every_flow_goes_on(world, seed);
+	}
+	nat_cluster_fini(&world->cluster);
+	assert_int_equal(rmdir(world->cluster.directory), 0);
+	free(world);
+}
+
+static void test_deaths(void **state)
+{
+	const char *seeds = getenv("SHOAL_SEEDS");
+	uint64_t last = seeds ? strtoull(seeds, NULL, 10) : 20;
+
+	for (uint64_t seed = 1; seed <= last; seed++)
+		die_under_traffic(seed);
+}
+
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_scaling) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_scaling), cmocka_unit_test(test_deaths) };
 
 	pool = nat_cluster_pool("nat_cluster", 16383, 512);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,49 @@ int shoal_instance_markers_back(struct shoal_instance *instance, uint64_t term, 
 int shoal_instance_forget(struct shoal_instance *instance, uint64_t term, uint64_t epoch);
 int shoal_instance_progress(struct shoal_instance *instance, struct shoal_progress *progress);
 
+/* --- A member dies (keyspace/view.h) --- */
+
+struct shoal_death {
+	uint64_t term;
+	uint64_t view; /* one above the last view begun */
+	uint64_t epoch; /* number of the map that results; above every epoch ever used */
+	uint8_t dead[64]; /* by member: died since the last completed view, all of them; SHOAL_MEMBERS_MAX entries */
+	uint64_t life[64]; /* of the dead */
+	uint8_t survivor[64]; /* by member: takes part */
+	uint8_t adopter[64]; /* by dead member: the survivor that adopts its objects, or SHOAL_MEMBER_NONE */
+	uint8_t mint[16384]; /* by slot: the survivor that gets a token which nobody has; SHOAL_SLOTS entries */
+};
+
+/* Begins, or begins anew after a further death. Idempotent. -ESTALE: an older term or view. -EINVAL: this member does not
+ * survive, a minter does not, or something is to be adopted of which shoal_instance_adopt was not told. -ENOTCONN: no channel
+ * to a survivor. */
+int shoal_instance_death(struct shoal_instance *instance, const struct shoal_death *death);
+/* Tells the adopter where a dead member's slabs lie, before shoal_instance_death. -ENOENT: nothing there; -EPROTO: not to be
+ * used, with the reason. */
+int shoal_instance_adopt(struct shoal_instance *instance, uint16_t member, uint64_t life, const char *slab_directory);
+
+enum shoal_view_stage {
+	SHOAL_VIEW_QUIET, /* the last view is complete here */
+	SHOAL_VIEW_FLUSHING,
+	SHOAL_VIEW_COUNTING,
+	SHOAL_VIEW_READYING,
+	SHOAL_VIEW_REPORTING,
+	SHOAL_VIEW_SETTLING,
+	SHOAL_VIEW_FINISHING,
+};
+
+struct shoal_view_progress {
+	int stage; /* enum shoal_view_stage */
+	uint64_t view; /* begun last */
+	uint64_t resumed; /* completed last */
+	uint64_t epoch;
+	uint8_t tokens[2048]; /* bit s: the token of slot s is here; counts when QUIET */
+	/* Objects by class, of all views since start; SHOAL_CLASSES_MAX entries. */
+	uint64_t adopted[16], checked[16], rejected[16], lost[16], rolled_back[16];
+	char waiting_for[128];
+};
+int shoal_instance_view_progress(struct shoal_instance *instance, struct shoal_view_progress *progress);
+
 /* Fills up to n rows; returns how many there are. */
 long shoal_instance_statistics(struct shoal_instance *instance, struct shoal_statistic *rows, long n);
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What survivors do when members have died (dso.md, "A worker dies"): the key plane is frozen, everybody says which tokens,
+ * leases and records it has, missing tokens are minted, and all go on from there. Local access to held leases never stops.
+ *
+ * Stages of one worker; all members that live go through them together, each step waiting for a message of all others:
+ *     QUIET -> FLUSHING        command death: frozen; what the dead had sent is taken; STEP flush to all
+ *     FLUSHING -> COUNTING     flush from all: nothing older is under way; TOKENS to all (an adopter's MARKs before)
+ *     COUNTING -> READYING     tokens from all: every slot has an owner again, minted where nobody had it; STEP ready
+ *     READYING -> REPORTING    ready from all: CLAIM and BYTES for what is here, each to its slot's owner
+ *     REPORTING -> SETTLING    all reported: STEP end
+ *     SETTLING -> FINISHING    end from all: what nobody claims is lost; STEP done
+ *     FINISHING -> QUIET       done from all: requests are asked anew
+ *     any -> FLUSHING          command death with a higher view: another one died; reports of older views are ignored
+ * Forbidden: anything else. A lower view than the present one is refused. */
+#ifndef SHOAL_KEYSPACE_VIEW_H
+#define SHOAL_KEYSPACE_VIEW_H
+
+#include "object/image.h" /* and through it nf.h */
+#include "shoal/dataplane.h"
+
+struct shoal_space;
+struct shoal_message;
+struct shoal_parked;
+
+enum shoal_view_step { SHOAL_STEP_FLUSH = 1, SHOAL_STEP_READY, SHOAL_STEP_END, SHOAL_STEP_DONE, SHOAL_STEPS };
+
+/* A dead member's legacy that this worker adopts. */
+struct shoal_adoption {
+	bool open, adopted;
+	uint64_t life;
+	char directory[256];
+	struct shoal_legacy legacy;
+};
+
+struct shoal_view {
+	int stage; /* enum shoal_view_stage */
+	uint64_t number; /* of the view begun last */
+	uint64_t resumed; /* of the view completed last */
+	struct shoal_death *death; /* owns; the command of the present view */
+	uint64_t dead, others; /* sets of members; others: survivors but me */
+	uint64_t step_view[SHOAL_STEPS][SHOAL_MEMBERS_MAX]; /* highest view for which a member has said a step */
+	uint64_t tokens_view[SHOAL_MEMBERS_MAX];
+	uint64_t mark[SHOAL_MEMBERS_MAX]; /* of my messages to a dead member; UINT64_MAX: nobody knows */
+	uint8_t owner[SHOAL_SLOTS]; /* of the map that results; NONE: not known yet */
+	uint64_t minted[SHOAL_SLOTS / 64]; /* owner by minting: its records are not complete */
+	struct shoal_adoption *adoptions[SHOAL_MEMBERS_MAX]; /* owns; by dead member */
+	struct shoal_parked *returns_first, *returns_last; /* RETURNs that came while frozen, and whose token is not here */
+	uint64_t calls_taken_back; /* dead members whose unhandled calls are in `after` already */
+	struct shoal_parked *after_first, *after_last; /* calls, to be handled when the view is complete */
+	/* Cursor of adoption and report. */
+	unsigned phase; /* 0: adopting; 1: mail; 2: own objects; 3: all reported */
+	uint8_t class;
+	uint32_t index;
+	uint64_t adopted[SHOAL_CLASSES_MAX], checked[SHOAL_CLASSES_MAX], rejected[SHOAL_CLASSES_MAX];
+	uint64_t lost[SHOAL_CLASSES_MAX], rolled_back[SHOAL_CLASSES_MAX];
+};
+
+SHOAL_MUST_USE int shoal_view_init(struct shoal_view *view);
+void shoal_view_fini(struct shoal_space *space);
+
+/* Commands; see dataplane.h. */
+int shoal_view_adopt(struct shoal_space *space, uint8_t member, uint64_t life, const char *directory);
+int shoal_view_death(struct shoal_space *space, const struct shoal_death *death);
+void shoal_view_progress(const struct shoal_space *space, struct shoal_view_progress *progress);
+
+/* Once for each poll while a view changes. Returns work done. */
+unsigned shoal_view_poll(struct shoal_space *space);
+void shoal_view_handle(struct shoal_space *space, uint8_t from, const struct shoal_message *message);
+/* A call is handled when the view is complete. */
+void shoal_view_keep_call(struct shoal_space *space, const struct shoal_message *message);
+/* A message of the ordinary protocol while frozen: true if it has been dealt with here. */
+bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *message);
+
+/* view_report.c: takes the report on by a bounded step; true when all is reported. */
+bool shoal_view_report(struct shoal_space *space);
+void shoal_view_report_begin(struct shoal_space *space);
+/* A dead member's objects become this worker's own; true when all are. (object/adopt.c) */
+bool shoal_adopt_step(struct shoal_space *space, uint8_t member, unsigned budget);
+
+/* view_claim.c: at a slot's owner. */
+void shoal_view_unclaim(struct shoal_space *space);
+void shoal_view_claim(struct shoal_space *space, const struct shoal_message *claim);
+void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *bytes);
+void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop);
+void shoal_view_settle(struct shoal_space *space);
+/* To the owner of the slot in the map that results; myself included. */
+void shoal_view_send(struct shoal_space *space, uint16_t slot, struct shoal_message *head, const void *key, const void *bytes,
+	unsigned bytes_count);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* How a slot's owner puts its records together from what survivors report. For each key the highest (incarnation, lease)
+ * counts; at the same lease a live holder, or a record with its object, beats mail. Whoever claimed in vain is told to drop. */
+#include <string.h>
+#include "keyspace/view.h"
+#include "object/map_inline.h"
+#include "object/space.h"
+
+static bool here(const struct shoal_place *place)
+{
+	return place->entry->handle == SHOAL_HANDLE_HELD || place->entry->handle == SHOAL_HANDLE_REMOVING;
+}
+
+static bool leased(const struct shoal_place *place)
+{
+	return place->entry->record == SHOAL_RECORD_LEASED || place->entry->record == SHOAL_RECORD_RECALLED;
+}
+
+/* Every record of the slot was known here before the death: one that is not has been removed. */
+static bool complete(const struct shoal_space *space, uint16_t slot)
+{
+	return !shoal_slot_bit(space->view.minted, slot) && !shoal_slot_bit(space->keyspace.unswept, slot);
+}
+
+/* < 0: older than what the entry says, 0: the same, > 0: newer. */
+static int compare(const struct shoal_message *message, const struct shoal_place *place)
+{
+	if (message->incarnation != place->cold->incarnation)
+		return message->incarnation > place->cold->incarnation ? 1 : -1;
+	if (message->lease == place->cold->lease)
+		return 0;
+	return shoal_request_after(message->lease, place->cold->lease) ? 1 : -1;
+}
+
+static void set(struct shoal_place *place, const struct shoal_message *message, unsigned record, uint8_t holder)
+{
+	place->entry->record = (uint8_t)record;
+	place->entry->holder = holder;
+	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_MAIL;
+	place->cold->incarnation = message->incarnation;
+	place->cold->lease = message->lease;
+}
+
+static void tell_to_drop(struct shoal_space *space, const struct shoal_place *place, uint8_t member, uint64_t incarnation,
+	uint32_t lease)
+{
+	struct shoal_message head = { .kind = SHOAL_VIEW_DROP,
+		.class = place->class,
+		.origin = space->config.self,
+		.holder = SHOAL_MEMBER_NONE,
+		.lease = lease,
+		.request = (uint32_t)space->view.number,
+		.incarnation = incarnation };
+
+	shoal_space_send(space, member, &head, shoal_place_key(place), NULL, 0, NULL, 0);
+}
+
+static struct shoal_place place_of(struct shoal_space *space, const struct shoal_message *message)
+{
+	const void *key = shoal_message_key(message);
+
+	return shoal_place_make(space, message->class, key, shoal_map_hash(&space->maps[message->class], key));
+}
+
+/* The last known holder has been beaten. */
+static void supersede(struct shoal_space *space, struct shoal_place *place)
+{
+	if (here(place)) {
+		shoal_holder_let_go(space, place);
+		space->view.rolled_back[place->class]++;
+	} else if (leased(place) && place->entry->holder != SHOAL_MEMBER_NONE) {
+		tell_to_drop(space, place, place->entry->holder, place->cold->incarnation, place->cold->lease);
+	}
+}
+
+void shoal_view_unclaim(struct shoal_space *space)
+{
+	for (uint8_t class = 0; class < space->config.classes_count; class++) {
+		for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
+			struct shoal_place place = shoal_place_at(space, class, index);
+
+			if (!leased(&place))
+				continue;
+			place.entry->record = SHOAL_RECORD_LEASED;
+			place.entry->holder = SHOAL_MEMBER_NONE;
+		}
+	}
+}
+
+void shoal_view_claim(struct shoal_space *space, const struct shoal_message *claim)
+{
+	struct shoal_place place = place_of(space, claim);
+	uint8_t claimer = claim->holder;
+	bool mine = claimer == space->config.self, unclaimed;
+	int order;
+
+	if (!place.entry)
+		return; /* no room: the holder keeps what it has, and asks for room when it gives it back */
+	unclaimed = leased(&place) && place.entry->holder == SHOAL_MEMBER_NONE;
+	order = compare(claim, &place);
+	if (mine && here(&place)) {
+		if (order == 0)
+			set(&place, claim, SHOAL_RECORD_LEASED, claimer);
+	} else if (place.entry->record == SHOAL_RECORD_NONE && !here(&place)) {
+		if (complete(space, place.entry->slot))
+			tell_to_drop(space, &place, claimer, claim->incarnation, claim->lease);
+		else
+			set(&place, claim, SHOAL_RECORD_LEASED, claimer);
+	} else if (unclaimed && !here(&place) && claim->incarnation == place.cold->incarnation) {
+		space->view.rolled_back[place.class] += order < 0;
+		set(&place, claim, SHOAL_RECORD_LEASED, claimer);
+	} else if (order > 0 || (order == 0 && (place.entry->flags & SHOAL_ENTRY_MAIL))) {
+		supersede(space, &place);
+		set(&place, claim, SHOAL_RECORD_LEASED, claimer);
+	} else if (!(order == 0 && place.entry->holder == claimer)) {
+		tell_to_drop(space, &place, claimer, claim->incarnation, claim->lease);
+	}
+	shoal_place_tidy(space, &place);
+}
+
+static void take_bytes(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	set(place, message, message->method, SHOAL_MEMBER_NONE);
+	memcpy(shoal_place_object(place), shoal_message_waiters(message), message->bytes);
+	place->entry->used_ms = space->now_ms - message->age_ms;
+	if (message->flags & SHOAL_MESSAGE_MAIL)
+		place->entry->flags |= SHOAL_ENTRY_MAIL;
+}
+
+/* A life of which nothing is left, or that never began: its record ends, and nothing counts as lost. */
+static void end_life(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	if (leased(place) && place->entry->holder == SHOAL_MEMBER_NONE && !here(place) && compare(message, place) >= 0)
+		place->entry->record = SHOAL_RECORD_NONE;
+}
+
+void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *bytes)
+{
+	struct shoal_place place = place_of(space, bytes);
+	bool unclaimed;
+	int order;
+
+	if (!place.entry) {
+		space->view.lost[bytes->class]++;
+		return;
+	}
+	order = compare(bytes, &place);
+	unclaimed = leased(&place) && place.entry->holder == SHOAL_MEMBER_NONE && !here(&place);
+	if (bytes->flags & SHOAL_MESSAGE_CONSTRUCT) {
+		end_life(space, &place, bytes);
+	} else if (place.entry->record == SHOAL_RECORD_NONE && !here(&place)) {
+		if (!complete(space, place.entry->slot))
+			take_bytes(space, &place, bytes);
+	} else if (bytes->method == SHOAL_RECORD_SHARED) {
+		/* The object is here already. */
+	} else if (unclaimed && bytes->incarnation == place.cold->incarnation) {
+		space->view.rolled_back[place.class] += order < 0;
+		take_bytes(space, &place, bytes);
+	} else if (order > 0 || (order == 0 && (place.entry->flags & SHOAL_ENTRY_MAIL))) {
+		if (!complete(space, place.entry->slot) || bytes->incarnation == place.cold->incarnation) {
+			supersede(space, &place);
+			take_bytes(space, &place, bytes);
+		}
+	}
+	shoal_place_tidy(space, &place);
+}
+
+void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop)
+{
+	const void *key = shoal_message_key(drop);
+	struct shoal_place place =
+		shoal_place_find(space, drop->class, key, shoal_map_hash(&space->maps[drop->class], key));
+
+	if (!place.entry || !here(&place) || compare(drop, &place) != 0 || place.entry->references)
+		return;
+	space->view.rolled_back[drop->class]++;
+	shoal_idle_disarm(space, &place);
+	shoal_holder_let_go(space, &place);
+	shoal_place_tidy(space, &place);
+}
+
+static void settle_one(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_entry *entry = place->entry;
+	bool adopted = entry->flags & SHOAL_ENTRY_ADOPTED;
+
+	entry->flags &= (uint8_t)~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_ADOPTED);
+	if (leased(place) && entry->holder == SHOAL_MEMBER_NONE) {
+		space->view.lost[place->class]++;
+		entry->record = SHOAL_RECORD_NONE;
+	}
+	if (adopted)
+		entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
+	if (place->cold->contention)
+		shoal_holder_forget_waiters(space, place);
+	if ((adopted && entry->handle == SHOAL_HANDLE_HELD) || entry->record == SHOAL_RECORD_FREE)
+		shoal_idle_arm(space, place, 0);
+	shoal_place_tidy(space, place);
+}
+
+void shoal_view_settle(struct shoal_space *space)
+{
+	for (uint8_t class = 0; class < space->config.classes_count; class++) {
+		for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
+			struct shoal_place place = shoal_place_at(space, class, index);
+
+			if (place.entry->handle != SHOAL_HANDLE_ABSENT || place.entry->record != SHOAL_RECORD_NONE ||
+				place.cold->contention)
+				settle_one(space, &place);
+		}
+	}
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A dead worker's objects, read from the slabs that outlived it, become this worker's own. What it was writing when it died
+ * is known exactly: such an object counts only if its class's check accepts it. Adopted objects are not used before the
+ * view is settled, for somebody else may have a newer lease. */
+#include <string.h>
+#include "keyspace/view.h"
+#include "object/map_inline.h"
+#include "object/space.h"
+
+static bool in_doubt(const struct shoal_legacy *legacy, uint8_t class, uint32_t index, const struct shoal_entry *entry)
+{
+	const struct shoal_image *image = legacy->image;
+	uint32_t count = image->writing_count < SHOAL_BURST_MAX ? image->writing_count : SHOAL_BURST_MAX;
+
+	if (entry->references || (image->applying_class == class && image->applying_entry == index))
+		return true;
+	for (uint32_t i = 0; i < count && image->writing_class == class; i++)
+		if (image->writing[i] == index)
+			return true;
+	return false;
+}
+
+/* Tells the owner of the slot about a life that this worker can't or won't go on with. */
+static void report_ended(struct shoal_space *space, uint8_t class, uint16_t slot, const struct shoal_entry *entry,
+	const struct shoal_entry_cold *cold)
+{
+	struct shoal_message head = { .kind = SHOAL_VIEW_BYTES,
+		.class = class,
+		.flags = SHOAL_MESSAGE_MAIL | SHOAL_MESSAGE_CONSTRUCT,
+		.holder = SHOAL_MEMBER_NONE,
+		.lease = cold->lease,
+		.incarnation = cold->incarnation };
+
+	shoal_view_send(space, slot, &head, entry->bytes, NULL, 0);
+}
+
+static void report_bytes(struct shoal_space *space, const struct shoal_map *map, uint8_t class, uint16_t slot,
+	struct shoal_entry *entry, const struct shoal_entry_cold *cold, unsigned state, uint8_t flags)
+{
+	bool record = entry->record == SHOAL_RECORD_LEASED || entry->record == SHOAL_RECORD_RECALLED;
+	struct shoal_message head = { .kind = SHOAL_VIEW_BYTES,
+		.class = class,
+		.flags = flags,
+		.holder = SHOAL_MEMBER_NONE,
+		/* What was under way bore the next lease, which a record in the same entry knows already. */
+		.lease = cold->lease + (flags && !record),
+		.age_ms = space->now_ms - entry->used_ms,
+		.incarnation = cold->incarnation,
+		.method = (uint16_t)state };
+
+	shoal_view_send(space, slot, &head, entry->bytes, shoal_map_object(map, entry), map->class->object_bytes);
+}
+
+static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, uint8_t class, uint64_t hash,
+	struct shoal_entry *entry, const struct shoal_entry_cold *cold)
+{
+	struct shoal_place place = shoal_place_make(space, class, entry->bytes, hash);
+
+	if (!place.entry) {
+		space->view.lost[class]++;
+		return;
+	}
+	if (place.entry->handle == SHOAL_HANDLE_HELD || place.entry->handle == SHOAL_HANDLE_REMOVING)
+		return; /* newer: it came to me from the dead */
+	if (place.entry->handle == SHOAL_HANDLE_WAITING) {
+		space->waiting--;
+		shoal_window_leave(space); /* a WAITING handle becomes HELD and does not ask [a 4] */
+	}
+	memcpy(shoal_place_object(&place), shoal_map_object(map, entry), map->class->object_bytes);
+	place.entry->handle = entry->handle;
+	place.entry->flags |= SHOAL_ENTRY_ADOPTED | SHOAL_ENTRY_RECALLED;
+	place.entry->used_ms = entry->used_ms;
+	place.cold->incarnation = cold->incarnation;
+	place.cold->lease = cold->lease;
+	place.cold->request = 0;
+	space->held += entry->handle == SHOAL_HANDLE_HELD;
+	space->waiting += entry->handle == SHOAL_HANDLE_REMOVING;
+	space->view.adopted[class]++;
+}
+
+static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, uint8_t class, uint32_t index)
+{
+	struct shoal_map *map = &legacy->maps[class];
+	struct shoal_entry *entry = shoal_map_entry(map, index);
+	const struct shoal_entry_cold *cold = &map->cold[index];
+	bool lease = entry->handle == SHOAL_HANDLE_HELD || entry->handle == SHOAL_HANDLE_REMOVING;
+	bool record = entry->record == SHOAL_RECORD_FREE || entry->record == SHOAL_RECORD_SHARED;
+	uint64_t hash = shoal_map_hash(&space->maps[class], entry->bytes);
+	uint16_t slot = shoal_map_slot(&space->maps[class], entry->bytes, hash);
+
+	if (!lease && !record && !(entry->flags & SHOAL_ENTRY_MAILED))
+		return;
+	if ((lease || record) && in_doubt(legacy, class, index, entry)) {
+		const struct shoal_class *declared = map->class;
+
+		space->view.checked[class]++;
+		if (!declared->check || !declared->check(entry->bytes, shoal_map_object(map, entry))) {
+			space->view.rejected[class]++;
+			report_ended(space, class, slot, entry, cold);
+			return;
+		}
+	}
+	if (lease) {
+		adopt_lease(space, map, class, hash, entry, cold);
+	} else if (record) {
+		space->view.adopted[class]++;
+		report_bytes(space, map, class, slot, entry, cold, entry->record, 0);
+	} else {
+		report_bytes(space, map, class, slot, entry, cold,
+			map->class->pattern == SHOAL_MULTI_WRITER ? SHOAL_RECORD_SHARED : SHOAL_RECORD_FREE,
+			map->class->pattern == SHOAL_MULTI_WRITER ? 0 : SHOAL_MESSAGE_MAIL);
+	}
+}
+
+bool shoal_adopt_step(struct shoal_space *space, uint8_t member, unsigned budget)
+{
+	struct shoal_adoption *adoption = space->view.adoptions[member];
+
+	if (!adoption || !adoption->open || adoption->adopted || space->view.death->adopter[member] != space->config.self)
+		return true;
+	/* Another one adopted it already, and died: what it adopted is in its own slab. */
+	if (adoption->legacy.image->resumed_view) {
+		adoption->adopted = true;
+		return true;
+	}
+	for (; budget; budget--) {
+		if (space->view.index > adoption->legacy.image->objects_max) {
+			space->view.index = 1;
+			if (++space->view.class == adoption->legacy.classes_count) {
+				space->view.class = 0;
+				adoption->adopted = true;
+				return true;
+			}
+			continue;
+		}
+		adopt_entry(space, &adoption->legacy, space->view.class, space->view.index++);
+	}
+	return false;
+}
