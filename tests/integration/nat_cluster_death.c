@@ -66,7 +66,7 @@ static void tell_survivors(struct nat_cluster *cluster, unsigned dead, uint8_t a
 	nat_cluster_must(death ? 0 : ENOMEM, "death");
 	death->term = 1;
 	death->view = ++cluster->view;
-	death->epoch = ++cluster->epoch;
+	death->epoch = cluster->epoch = ++cluster->epoch_last;
 	death->dead[dead] = 1;
 	death->life[dead] = cluster->life[dead];
 	memset(death->adopter, SHOAL_MEMBER_NONE, sizeof(death->adopter));
