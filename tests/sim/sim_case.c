@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct sim_case *const lists[] = { sim_race_cases };
+static const struct sim_case *const lists[] = { sim_race_cases, sim_prototype_cases, sim_million_cases };
 
 bool sim_case_run(struct sim_world *world, const char *name)
 {

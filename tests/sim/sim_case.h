@@ -12,6 +12,8 @@ struct sim_case {
 
 /* One list for each file of cases; ends with an empty one. */
 extern const struct sim_case sim_race_cases[];
+extern const struct sim_case sim_prototype_cases[];
+extern const struct sim_case sim_million_cases[];
 
 /* False: no such case. What it finds is in world->failed. */
 bool sim_case_run(struct sim_world *world, const char *name);

@@ -134,9 +134,11 @@ static void check_memory(struct sim_world *world, const struct sim_member *membe
 
 void sim_check_step(struct sim_world *world, struct sim_member *member)
 {
-	for (unsigned class = 0; class < SIM_SINGLE_CLASSES; class ++)
+	for (unsigned class = 0; class < SIM_SINGLE_CLASSES && !world->settings.sparse_checks; class ++)
 		check_copies(world, member, class);
-	if (world->controller.stage != SIM_AT_REST && (world->network.reliable || world->steps % 16 == 0))
+	/* Where all queues have to be searched, or many members' tokens, not after each step. */
+	if (world->controller.stage != SIM_AT_REST &&
+		((world->network.reliable && world->settings.members_most <= 8) || world->steps % 16 == 0))
 		sim_check_tokens(world);
 	check_memory(world, member);
 }

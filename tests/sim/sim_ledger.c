@@ -60,8 +60,12 @@ void sim_ledger_absent(struct sim_world *world, uint8_t member, unsigned class, 
 
 void sim_ledger_construct(struct sim_world *world, uint8_t member, unsigned class, struct sim_object *object)
 {
-	struct sim_single *single = &world->ledger.single[class][object->key];
+	struct sim_single *single = &world->ledger.single[class][object->key % SIM_KEYS_MAX];
 
+	if (object->key >= SIM_KEYS_MAX) { /* not in the ledger */
+		sim_object_fill(class, object);
+		return;
+	}
 	if (single->alive)
 		sim_fail(world, 1, "member %u makes class %u key %u, which lives (life %u, %lu updates)", member, class,
 			object->key, single->life, single->updates);

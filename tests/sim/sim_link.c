@@ -7,7 +7,7 @@ struct sim_link {
 	struct shoal_link link; /* first */
 	struct sim_network *network; /* borrows */
 	uint8_t self, peer;
-	uint8_t open[SHOAL_CHANNEL_FRAME_BYTES_MAX];
+	uint8_t open[SHOAL_CHANNEL_FRAME_BYTES_MAX] __attribute__((aligned(8)));
 };
 
 void sim_frame_visit(

@@ -16,7 +16,7 @@ struct sim_frame {
 	struct sim_frame *next;
 	uint64_t due_ns;
 	uint32_t length;
-	uint8_t bytes[];
+	uint8_t bytes[] __attribute__((aligned(8)));
 };
 
 /* Frames from one member to another. */

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define EVENTS_WRITTEN 120
-#define SECONDS_EACH 120
+#define SECONDS_EACH 300
 
 #ifdef SHOAL_PLANTED_BUILD
 unsigned shoal_planted_bug;

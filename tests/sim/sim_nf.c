@@ -82,8 +82,8 @@ static void process(
 		const struct sim_load load = load_of(packets[i]);
 		unsigned class = declared_class(packets[i]->port);
 
-		sim_note(member->world, "  member %ld: flow %ld packet %ld in the burst handler", member->number, load.flow,
-			load.sequence);
+		sim_note(member->world, "  member %ld: flow %ld packet %ld in the burst handler", member->number,
+			load.flow, load.sequence);
 		sim_ledger_compare(member->world, member->number, class, objects[i]);
 		if (((struct sim_object *)objects[i])->key != sim_flow_key(load.flow))
 			sim_fail(member->world, 3, "member %u: the burst handler was given another object",

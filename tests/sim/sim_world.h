@@ -42,6 +42,7 @@ struct sim_settings {
 	uint64_t packets; /* a packet world: that many are fed; 0: operations without packets */
 	uint32_t parked_max, ring_bytes; /* of packets */
 	unsigned port_full_percent;
+	bool sparse_checks; /* objects are too many to look at after each step */
 	bool steady; /* ends with every member working on what it holds: no message (P10) */
 };
 
