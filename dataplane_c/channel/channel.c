@@ -438,8 +438,8 @@ void shoal_channel_drain(struct shoal_channel *channel, uint8_t member, shoal_ch
 
 /* --- What a dead peer never handled --- */
 
-static void take_back_frame(const struct shoal_frame *frame, uint64_t mark, shoal_channel_receive take, void *owner,
-	uint8_t member)
+static void take_back_frame(
+	const struct shoal_frame *frame, uint64_t mark, shoal_channel_receive take, void *owner, uint8_t member)
 {
 	uint32_t skip = 0;
 
@@ -500,7 +500,6 @@ uint64_t shoal_channel_taken(const struct shoal_channel *channel, uint8_t member
 		return peer->messages_sent;
 	return peer->taken_by;
 }
-
 
 size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member)
 {

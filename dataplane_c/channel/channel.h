@@ -60,8 +60,8 @@ uint64_t shoal_channel_sent(const struct shoal_channel *channel, uint8_t member)
 uint64_t shoal_channel_taken(const struct shoal_channel *channel, uint8_t member);
 /* Calls `take` for every message to a member whose life has ended that it never handled, in order; may be repeated. `mark`
  * is what its own `received` said of us; UINT64_MAX: not known, then what it had not taken from the transport. */
-void shoal_channel_take_back(struct shoal_channel *channel, uint8_t member, uint64_t mark, shoal_channel_receive take,
-	void *owner);
+void shoal_channel_take_back(
+	struct shoal_channel *channel, uint8_t member, uint64_t mark, shoal_channel_receive take, void *owner);
 /* End of a poll: closes frames, empties outboxes as far as links take them, acknowledges, sends again what is overdue. */
 void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns);
 

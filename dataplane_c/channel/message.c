@@ -55,14 +55,16 @@ static const char *wrong_record(const struct shoal_message *message, const struc
 {
 	switch (message->method) {
 	case SHOAL_RECORD_FREE:
-		return class->pattern == SHOAL_SINGLE_WRITER && message->bytes ? NULL : "free record without its object";
+		return class->pattern == SHOAL_SINGLE_WRITER && message->bytes ? NULL
+		                                                               : "free record without its object";
 	case SHOAL_RECORD_LEASED:
 	case SHOAL_RECORD_RECALLED:
-		return class->pattern == SHOAL_SINGLE_WRITER && !message->bytes && message->holder < SHOAL_MEMBERS_MAX ?
-			NULL :
-			"leased record without its holder";
+		return class->pattern == SHOAL_SINGLE_WRITER && !message->bytes && message->holder < SHOAL_MEMBERS_MAX
+		               ? NULL
+		               : "leased record without its holder";
 	case SHOAL_RECORD_SHARED:
-		return class->pattern == SHOAL_MULTI_WRITER && message->bytes ? NULL : "shared record without its object";
+		return class->pattern == SHOAL_MULTI_WRITER && message->bytes ? NULL
+		                                                              : "shared record without its object";
 	default:
 		return "no state of a record";
 	}
@@ -75,7 +77,8 @@ static const char *wrong_meaning(const struct shoal_message *message, const stru
 	case SHOAL_RECORD_MOVED:
 		return wrong_record(message, class);
 	case SHOAL_GRANT:
-		return !message->bytes == !(message->flags & SHOAL_MESSAGE_CONSTRUCT) ? "grant without its object" : NULL;
+		return !message->bytes == !(message->flags & SHOAL_MESSAGE_CONSTRUCT) ? "grant without its object"
+		                                                                      : NULL;
 	case SHOAL_VIEW_BYTES:
 		return message->flags & SHOAL_MESSAGE_CONSTRUCT ? NULL : wrong_record(message, class);
 	case SHOAL_VIEW_MARK:
@@ -116,8 +119,8 @@ static const char *wrong_waiters(const struct shoal_message *message, unsigned b
 	return NULL;
 }
 
-static const char *wrong_body(const struct shoal_message *message, const struct shoal_class *const *classes,
-	unsigned classes_count)
+static const char *wrong_body(
+	const struct shoal_message *message, const struct shoal_class *const *classes, unsigned classes_count)
 {
 	unsigned body = kinds[message->kind].body;
 	const struct shoal_class *class = NULL;
@@ -142,8 +145,8 @@ static const char *wrong_body(const struct shoal_message *message, const struct 
 	return wrong ? wrong : wrong_meaning(message, class);
 }
 
-bool shoal_message_valid(const struct shoal_message *message, uint32_t available, const struct shoal_class *const *classes,
-	unsigned classes_count, const char **reason)
+bool shoal_message_valid(const struct shoal_message *message, uint32_t available,
+	const struct shoal_class *const *classes, unsigned classes_count, const char **reason)
 {
 	*reason = NULL;
 	if (available < sizeof(*message) || message->length < sizeof(*message) || message->length > available ||

@@ -16,22 +16,10 @@ int shoal_view_init(struct shoal_view *view)
 	return view->death ? 0 : -ENOMEM;
 }
 
-static void close_adoption(struct shoal_view *view, uint8_t member)
-{
-	struct shoal_adoption *adoption = view->adoptions[member];
-
-	if (!adoption)
-		return;
-	if (adoption->open)
-		shoal_legacy_close(&adoption->legacy, adoption->directory, adoption->adopted);
-	free(adoption);
-	view->adoptions[member] = NULL;
-}
-
 void shoal_view_fini(struct shoal_space *space)
 {
 	for (uint8_t member = 0; member < SHOAL_MEMBERS_MAX; member++)
-		close_adoption(&space->view, member);
+		shoal_view_close_adoption(&space->view, member);
 	free(space->view.death);
 	space->view.death = NULL;
 }
@@ -43,7 +31,7 @@ static void transition(struct shoal_view *view, int to)
 
 /* --- Sending to all others --- */
 
-static void send_step(struct shoal_space *space, enum shoal_view_step step)
+void shoal_view_say(struct shoal_space *space, enum shoal_view_step step)
 {
 	for (uint64_t members = space->view.others; members; members &= members - 1) {
 		struct shoal_message head = { .kind = SHOAL_VIEW_STEP,
@@ -91,157 +79,6 @@ static void send_tokens(struct shoal_space *space)
 	}
 }
 
-/* --- Beginning --- */
-
-static void keep(struct shoal_space *space, struct shoal_parked **first, struct shoal_parked **last,
-	const struct shoal_message *message)
-{
-	struct shoal_parked *parked = shoal_parked_get(&space->contention, message->length);
-
-	memcpy(&parked->message, message, message->length);
-	if (*last)
-		(*last)->next = parked;
-	else
-		*first = parked;
-	*last = parked;
-}
-
-/* Messages that waited for a record: calls and returned objects count, the rest is asked anew. */
-static void take_over_parked(struct shoal_space *space, struct shoal_contention *contention)
-{
-	struct shoal_parked *parked = contention->parked_first, *next;
-
-	contention->parked_first = contention->parked_last = NULL;
-	for (; parked; parked = next) {
-		next = parked->next;
-		if (parked->message.kind == SHOAL_CALL)
-			keep(space, &space->view.after_first, &space->view.after_last, &parked->message);
-		else if (parked->message.kind == SHOAL_RETURN)
-			keep(space, &space->view.returns_first, &space->view.returns_last, &parked->message);
-		shoal_parked_put(&space->contention, parked);
-		space->contention.parked--;
-	}
-}
-
-/* Nobody waits for anybody any more: who still wants something asks again when the view is complete. */
-static void forget_waiting(struct shoal_space *space)
-{
-	for (uint8_t class = 0; class < space->config.classes_count; class++) {
-		for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
-			struct shoal_place place = shoal_place_at(space, class, index);
-			struct shoal_contention *contention = shoal_place_contended(space, &place);
-
-			if (place.entry->record == SHOAL_RECORD_PULLING)
-				place.entry->record = SHOAL_RECORD_NONE;
-			if (!contention)
-				continue;
-			take_over_parked(space, contention);
-			shoal_waiters_clear(&space->contention, &contention->waiters);
-			contention->missing = 0;
-			shoal_holder_forget_waiters(space, &place);
-			shoal_place_tidy(space, &place);
-		}
-	}
-	space->keyspace.pulling = 0;
-	space->settle_count = 0;
-}
-
-static void forget_held_back(struct shoal_space *space)
-{
-	for (unsigned slot = 0; slot < SHOAL_SLOTS && space->keyspace.held_back_count; slot++) {
-		struct shoal_parked *parked = space->keyspace.held_back[slot], *next;
-
-		space->keyspace.held_back[slot] = NULL;
-		for (; parked; parked = next) {
-			next = parked->next;
-			keep(space, &space->view.after_first, &space->view.after_last, &parked->message);
-			shoal_parked_put(&space->contention, parked);
-			space->keyspace.held_back_count--;
-		}
-	}
-}
-
-static uint64_t set_of(const uint8_t *members)
-{
-	uint64_t set = 0;
-
-	for (unsigned member = 0; member < SHOAL_MEMBERS_MAX; member++)
-		set |= (uint64_t)(members[member] != 0) << member;
-	return set;
-}
-
-static void begin(struct shoal_space *space, const struct shoal_death *death)
-{
-	struct shoal_view *view = &space->view;
-
-	*view->death = *death;
-	view->number = death->view;
-	space->keyspace.term = death->term;
-	view->dead = set_of(death->dead);
-	view->others = set_of(death->survivor) & ~(UINT64_C(1) << space->config.self);
-	/* All that the dead had sent is taken, then nothing more. */
-	for (uint64_t dead = view->dead; dead; dead &= dead - 1)
-		shoal_channel_drain(space->channel, (uint8_t)__builtin_ctzll(dead), shoal_space_handle, space);
-	shoal_space_drain(space);
-	memset(view->mark, 0xff, sizeof(view->mark));
-	memset(view->owner, SHOAL_MEMBER_NONE, sizeof(view->owner));
-	memset(view->minted, 0, sizeof(view->minted));
-	transition(view, SHOAL_VIEW_FLUSHING);
-	forget_waiting(space);
-	forget_held_back(space);
-	send_step(space, SHOAL_STEP_FLUSH);
-}
-
-int shoal_view_death(struct shoal_space *space, const struct shoal_death *death)
-{
-	struct shoal_view *view = &space->view;
-	uint8_t self = space->config.self;
-
-	if (death->term < space->keyspace.term)
-		return shoal_error(ESTALE, "term %lu is older than %lu", death->term, space->keyspace.term);
-	if (death->view == view->number && view->number)
-		return 0;
-	if (death->view < view->number)
-		return shoal_error(ESTALE, "view %lu is older than %lu", death->view, view->number);
-	if (!death->survivor[self] || death->dead[self])
-		return shoal_error(EINVAL, "member %u is not among the survivors of view %lu", self, death->view);
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
-		if (death->mint[slot] >= SHOAL_MEMBERS_MAX || !death->survivor[death->mint[slot]])
-			return shoal_error(EINVAL, "slot %u would be minted at member %u, which is no survivor", slot, death->mint[slot]);
-	for (uint8_t member = 0; member < SHOAL_MEMBERS_MAX; member++) {
-		if (death->survivor[member] && member != self && !shoal_channel_attached(space->channel, member))
-			return shoal_error(ENOTCONN, "member %u has no channel to survivor %u", self, member);
-		if (death->dead[member] && death->adopter[member] == self && !view->adoptions[member])
-			return shoal_error(EINVAL, "member %u is to adopt member %u, but was not told where", self, member);
-	}
-	begin(space, death);
-	return 0;
-}
-
-int shoal_view_adopt(struct shoal_space *space, uint8_t member, uint64_t life, const char *directory)
-{
-	struct shoal_adoption *adoption = space->view.adoptions[member];
-	const char *reason = "";
-	int error;
-
-	if (adoption && adoption->life == life)
-		return 0;
-	close_adoption(&space->view, member);
-	adoption = calloc(1, sizeof(*adoption));
-	if (!adoption)
-		return shoal_error(ENOMEM, "no memory to adopt member %u", member);
-	adoption->life = life;
-	snprintf(adoption->directory, sizeof(adoption->directory), "%s", directory);
-	error = shoal_legacy_open(&adoption->legacy, directory, life, space->config.classes, space->config.classes_count, &reason);
-	if (error) {
-		free(adoption);
-		return shoal_error(-error, "what member %u left in %s can't be adopted: %s", member, directory, reason);
-	}
-	adoption->open = true;
-	space->view.adoptions[member] = adoption;
-	return 0;
-}
-
 /* --- While frozen --- */
 
 bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *message)
@@ -250,11 +87,11 @@ bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *me
 
 	switch (message->kind) {
 	case SHOAL_CALL:
-		keep(space, &view->after_first, &view->after_last, message);
+		shoal_view_keep(space, &view->after_first, &view->after_last, message);
 		return true;
 	case SHOAL_RETURN:
 		/* The bytes count; who holds what is reported anew. */
-		keep(space, &view->returns_first, &view->returns_last, message);
+		shoal_view_keep(space, &view->returns_first, &view->returns_last, message);
 		return true;
 	case SHOAL_LEASE_REQUEST:
 	case SHOAL_PASSED:
@@ -272,7 +109,7 @@ bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *me
 
 void shoal_view_keep_call(struct shoal_space *space, const struct shoal_message *message)
 {
-	keep(space, &space->view.after_first, &space->view.after_last, message);
+	shoal_view_keep(space, &space->view.after_first, &space->view.after_last, message);
 }
 
 static bool all_said(const struct shoal_view *view, const uint64_t *said)
@@ -353,7 +190,8 @@ static void mint(struct shoal_space *space)
 		shoal_slot_set(keyspace->token, slot, true);
 		keyspace->tokens++;
 		if (keyspace->incarnation[slot] < view->number << 40)
-			keyspace->incarnation[slot] = view->number << 40; /* above all that the dead can have drawn [m 4] */
+			keyspace->incarnation[slot] = view->number
+			                              << 40; /* above all that the dead can have drawn [m 4] */
 		for (unsigned caller = 0; caller < SHOAL_MEMBERS_MAX; caller++)
 			keyspace->call_expected[i * SHOAL_MEMBERS_MAX + caller] = SHOAL_CALLS_ANY;
 	}
@@ -379,7 +217,7 @@ static void adopt_map(struct shoal_space *space)
 
 static void ask_again(struct shoal_space *space)
 {
-	for (uint8_t class = 0; class < space->config.classes_count; class++) {
+	for (uint8_t class = 0; class < space->config.classes_count; class ++) {
 		for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
 			struct shoal_place place = shoal_place_at(space, class, index);
 
@@ -401,7 +239,7 @@ static void resume(struct shoal_space *space)
 
 		if (view->adoptions[member] && view->adoptions[member]->open)
 			view->adoptions[member]->legacy.image->resumed_view = view->number;
-		close_adoption(view, member);
+		shoal_view_close_adoption(view, member);
 		shoal_channel_detach(space->channel, member);
 	}
 	shoal_calls_after_view(space, view->dead);
@@ -439,7 +277,7 @@ unsigned shoal_view_poll(struct shoal_space *space)
 		mint(space);
 		shoal_view_unclaim(space);
 		shoal_view_report_begin(space);
-		send_step(space, SHOAL_STEP_READY);
+		shoal_view_say(space, SHOAL_STEP_READY);
 		transition(view, SHOAL_VIEW_READYING);
 		return 1;
 	case SHOAL_VIEW_READYING:
@@ -450,7 +288,7 @@ unsigned shoal_view_poll(struct shoal_space *space)
 	case SHOAL_VIEW_REPORTING:
 		if (!shoal_view_report(space))
 			return 1;
-		send_step(space, SHOAL_STEP_END);
+		shoal_view_say(space, SHOAL_STEP_END);
 		transition(view, SHOAL_VIEW_SETTLING);
 		return 1;
 	case SHOAL_VIEW_SETTLING:
@@ -458,7 +296,7 @@ unsigned shoal_view_poll(struct shoal_space *space)
 			return 0;
 		shoal_view_settle(space);
 		adopt_map(space);
-		send_step(space, SHOAL_STEP_DONE);
+		shoal_view_say(space, SHOAL_STEP_DONE);
 		transition(view, SHOAL_VIEW_FINISHING);
 		return 1;
 	case SHOAL_VIEW_FINISHING:

@@ -44,7 +44,8 @@ struct shoal_view {
 	uint8_t owner[SHOAL_SLOTS]; /* of the map that results; NONE: not known yet */
 	uint64_t minted[SHOAL_SLOTS / 64]; /* owner by minting: its records are not complete */
 	struct shoal_adoption *adoptions[SHOAL_MEMBERS_MAX]; /* owns; by dead member */
-	struct shoal_parked *returns_first, *returns_last; /* RETURNs that came while frozen, and whose token is not here */
+	struct shoal_parked *returns_first,
+		*returns_last; /* RETURNs that came while frozen, and whose token is not here */
 	uint64_t calls_taken_back; /* dead members whose unhandled calls are in `after` already */
 	struct shoal_parked *after_first, *after_last; /* calls, to be handled when the view is complete */
 	/* Cursor of adoption and report. */
@@ -71,6 +72,12 @@ void shoal_view_keep_call(struct shoal_space *space, const struct shoal_message 
 /* A message of the ordinary protocol while frozen: true if it has been dealt with here. */
 bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *message);
 
+/* Says a step of the present view to all other survivors. */
+void shoal_view_say(struct shoal_space *space, enum shoal_view_step step);
+/* view_begin.c: keeps a copy of a message in a list. */
+void shoal_view_keep(struct shoal_space *space, struct shoal_parked **first, struct shoal_parked **last,
+	const struct shoal_message *message);
+void shoal_view_close_adoption(struct shoal_view *view, uint8_t member);
 /* view_report.c: takes the report on by a bounded step; true when all is reported. */
 bool shoal_view_report(struct shoal_space *space);
 void shoal_view_report_begin(struct shoal_space *space);
@@ -84,7 +91,7 @@ void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *byt
 void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop);
 void shoal_view_settle(struct shoal_space *space);
 /* To the owner of the slot in the map that results; myself included. */
-void shoal_view_send(struct shoal_space *space, uint16_t slot, struct shoal_message *head, const void *key, const void *bytes,
-	unsigned bytes_count);
+void shoal_view_send(struct shoal_space *space, uint16_t slot, struct shoal_message *head, const void *key,
+	const void *bytes, unsigned bytes_count);
 
 #endif

@@ -41,8 +41,8 @@ static void set(struct shoal_place *place, const struct shoal_message *message, 
 	place->cold->lease = message->lease;
 }
 
-static void tell_to_drop(struct shoal_space *space, const struct shoal_place *place, uint8_t member, uint64_t incarnation,
-	uint32_t lease)
+static void tell_to_drop(struct shoal_space *space, const struct shoal_place *place, uint8_t member,
+	uint64_t incarnation, uint32_t lease)
 {
 	struct shoal_message head = { .kind = SHOAL_VIEW_DROP,
 		.class = place->class,
@@ -75,7 +75,7 @@ static void supersede(struct shoal_space *space, struct shoal_place *place)
 
 void shoal_view_unclaim(struct shoal_space *space)
 {
-	for (uint8_t class = 0; class < space->config.classes_count; class++) {
+	for (uint8_t class = 0; class < space->config.classes_count; class ++) {
 		for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
 			struct shoal_place place = shoal_place_at(space, class, index);
 
@@ -184,7 +184,7 @@ static void settle_one(struct shoal_space *space, struct shoal_place *place)
 	struct shoal_entry *entry = place->entry;
 	bool adopted = entry->flags & SHOAL_ENTRY_ADOPTED;
 
-	entry->flags &= (uint8_t)~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_ADOPTED);
+	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_ADOPTED);
 	if (leased(place) && entry->holder == SHOAL_MEMBER_NONE) {
 		space->view.lost[place->class]++;
 		entry->record = SHOAL_RECORD_NONE;
@@ -200,7 +200,7 @@ static void settle_one(struct shoal_space *space, struct shoal_place *place)
 
 void shoal_view_settle(struct shoal_space *space)
 {
-	for (uint8_t class = 0; class < space->config.classes_count; class++) {
+	for (uint8_t class = 0; class < space->config.classes_count; class ++) {
 		for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
 			struct shoal_place place = shoal_place_at(space, class, index);
 

@@ -12,8 +12,8 @@
 
 enum phase { ADOPTING, MAIL, OWN, REPORTED };
 
-void shoal_view_send(struct shoal_space *space, uint16_t slot, struct shoal_message *head, const void *key, const void *bytes,
-	unsigned bytes_count)
+void shoal_view_send(struct shoal_space *space, uint16_t slot, struct shoal_message *head, const void *key,
+	const void *bytes, unsigned bytes_count)
 {
 	head->request = (uint32_t)space->view.number;
 	head->origin = space->config.self;
@@ -154,7 +154,8 @@ static bool report_own(struct shoal_space *space)
 		view->index++;
 		if (place.entry->handle == SHOAL_HANDLE_HELD || place.entry->handle == SHOAL_HANDLE_REMOVING)
 			report_lease(space, &place);
-		if (place.entry->record != SHOAL_RECORD_NONE && !shoal_slot_bit(space->keyspace.token, place.entry->slot)) {
+		if (place.entry->record != SHOAL_RECORD_NONE &&
+			!shoal_slot_bit(space->keyspace.token, place.entry->slot)) {
 			report_record(space, &place);
 			shoal_place_tidy(space, &place);
 		}

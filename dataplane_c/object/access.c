@@ -240,9 +240,8 @@ static void sort(struct shoal_space *space, struct shoal_request *requests, unsi
 		classes[i] = shoal_space_class_index(space, requests[i].class);
 		hashes[i] =
 			classes[i] < SHOAL_CLASSES_MAX ? shoal_map_hash(&space->maps[classes[i]], requests[i].key) : 0;
-		while (at &&
-			(classes[order[at - 1]] > classes[i] ||
-				(classes[order[at - 1]] == classes[i] && hashes[order[at - 1]] > hashes[i]))) {
+		while (at && (classes[order[at - 1]] > classes[i] ||
+				     (classes[order[at - 1]] == classes[i] && hashes[order[at - 1]] > hashes[i]))) {
 			order[at] = order[at - 1];
 			at--;
 		}

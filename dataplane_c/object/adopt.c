@@ -116,7 +116,8 @@ bool shoal_adopt_step(struct shoal_space *space, uint8_t member, unsigned budget
 {
 	struct shoal_adoption *adoption = space->view.adoptions[member];
 
-	if (!adoption || !adoption->open || adoption->adopted || space->view.death->adopter[member] != space->config.self)
+	if (!adoption || !adoption->open || adoption->adopted ||
+		space->view.death->adopter[member] != space->config.self)
 		return true;
 	/* Another one adopted it already, and died: what it adopted is in its own slab. */
 	if (adoption->legacy.image->resumed_view) {

@@ -232,8 +232,8 @@ void shoal_calls_after_view(struct shoal_space *space, uint64_t dead)
 
 	/* Those that the dead never handled are sent again, and will be answered. */
 	for (const struct shoal_parked *parked = space->view.after_first; parked; parked = parked->next)
-		if (parked->message.origin == space->config.self && !(parked->message.flags & SHOAL_MESSAGE_UNTETHERED) &&
-			parked->message.granted < table->room)
+		if (parked->message.origin == space->config.self &&
+			!(parked->message.flags & SHOAL_MESSAGE_UNTETHERED) && parked->message.granted < table->room)
 			table->calls[parked->message.granted].member = SHOAL_MEMBER_NONE;
 	for (uint32_t i = 0; i < table->room; i++) {
 		struct pending_call *call = &table->calls[i];
@@ -293,8 +293,7 @@ static bool at_home(struct shoal_space *space, uint8_t class, const void *key, u
 	if (SHOAL_UNLIKELY(*last == SHOAL_CALLS_ANY) && !shoal_space_frozen(space))
 		*last = space->keyspace.call_last[slot];
 	return shoal_slot_bit(space->keyspace.token, slot) && !shoal_space_frozen(space) &&
-	       *last == space->keyspace.call_last[slot] &&
-	       shoal_record_here(space, class, key, hash, slot);
+	       *last == space->keyspace.call_last[slot] && shoal_record_here(space, class, key, hash, slot);
 }
 
 int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,

@@ -179,7 +179,7 @@ bool shoal_space_owner_ended(const struct shoal_space *space, uint16_t slot)
 
 	/* While a view changes, somebody else is about to own it. */
 	return owner < SHOAL_MEMBERS_MAX && owner != space->config.self && !shoal_space_frozen(space) &&
-		shoal_channel_ended(space->channel, owner);
+	       shoal_channel_ended(space->channel, owner);
 }
 
 void shoal_space_drain(struct shoal_space *space)

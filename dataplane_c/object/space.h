@@ -2,7 +2,7 @@
 /* One worker's part of the object space: its local maps, its key records, and what waits. The protocol is that of
  * docs/object-space.md; who holds which part:
  *     access.c        take, release, remove, call: the only place that asks "local or not"
- *     holder.c        the holder's side of a lease: GRANT, RECALL, ABSENT, REMOVED
+ *     holder.c        the holder's side of a lease: GRANT, RECALL, ABSENT, REMOVED; pass_on.c: how an object leaves
  *     keyspace/record.c   the key owner's side: LEASE_REQUEST, PASSED, RETURN, REMOVE
  *     call.c          multi-writer calls, both sides
  *     wait.c          microthreads that wait, and their deadline
@@ -104,7 +104,7 @@ struct shoal_space {
 		uint32_t entry;
 		uint8_t class;
 		uint8_t member;
-	} *mailed; /* owns; a ring */
+	} * mailed; /* owns; a ring */
 	uint32_t mailed_head, mailed_tail;
 	uint32_t applied[SHOAL_MEMBERS_MAX]; /* untethered calls applied since the last CALL_APPLIED */
 	uint64_t applied_members; /* bit for each member whose number is not 0 */
@@ -211,7 +211,9 @@ void shoal_holder_handle(struct shoal_space *space, const struct shoal_message *
 /* The lease is mine now, granted without a message: construct, or keep the bytes that lie here. */
 void shoal_holder_install(
 	struct shoal_space *space, struct shoal_place *place, uint64_t incarnation, uint32_t lease, bool construct);
-/* Called when references became zero, or a RECALL came: has the object passed on at the end of the poll if somebody waits for
+/* Every microthread that waits here gets its reference now. */
+void shoal_holder_grant_to_waiting(struct shoal_space *space, struct shoal_place *place);
+/* pass_on.c. Called when references became zero, or a RECALL came: has the object passed on at the end of the poll if somebody waits for
  * it. */
 void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *place);
 void shoal_holder_settle_all(struct shoal_space *space);

@@ -26,7 +26,8 @@ int shoal_instance_attach_packet_ring(struct shoal_instance *instance, int descr
 	int error;
 
 	if (!ring)
-		return shoal_error(errno, "instance %s: the descriptor is no packet ring: %s", instance->config.name, strerror(errno));
+		return shoal_error(errno, "instance %s: the descriptor is no packet ring: %s", instance->config.name,
+			strerror(errno));
 	error = shoal_instance_command(instance, take_ring, ring);
 	if (!error)
 		return 0;
@@ -46,7 +47,8 @@ static int drop_ring(void *component, void *argument, uint64_t now_ns)
 	if (!*ring)
 		return -ENOENT;
 	/* What waits to leave by it has nowhere to go. */
-	for (struct shoal_packet *packet; (packet = shoal_packet_list_pop(&instance->worker.output[SHOAL_NF_PORTS_MAX].backlog));)
+	for (struct shoal_packet *packet;
+		(packet = shoal_packet_list_pop(&instance->worker.output[SHOAL_NF_PORTS_MAX].backlog));)
 		shoal_worker_drop(&instance->worker, packet, SHOAL_WORKER_DROP_NO_PORT);
 	memset(instance->worker.marker, 0, sizeof(instance->worker.marker));
 	instance->worker.markers_waiting = 0;
@@ -130,7 +132,9 @@ static int attach_link(struct shoal_instance *instance, struct peer_argument *at
 	if (error == -ETIMEDOUT)
 		attach->link->operations->destroy(attach->link);
 	return shoal_error(-error, "member %u: %s", attach->member,
-		error == -EEXIST ? "it has a channel already" : error == -ETIMEDOUT ? "the worker did not answer" : strerror(-error));
+		error == -EEXIST      ? "it has a channel already"
+		: error == -ETIMEDOUT ? "the worker did not answer"
+				      : strerror(-error));
 }
 
 static int check_peer(const struct shoal_instance *instance, uint16_t member)
@@ -140,8 +144,8 @@ static int check_peer(const struct shoal_instance *instance, uint16_t member)
 	return 0;
 }
 
-int shoal_instance_attach_peer_ring(struct shoal_instance *instance, uint16_t member, uint64_t life, int descriptor,
-	unsigned side)
+int shoal_instance_attach_peer_ring(
+	struct shoal_instance *instance, uint16_t member, uint64_t life, int descriptor, unsigned side)
 {
 	struct peer_argument attach = { .member = (uint8_t)member, .life = life };
 	int error = check_peer(instance, member);
@@ -156,9 +160,9 @@ int shoal_instance_attach_peer_ring(struct shoal_instance *instance, uint16_t me
 
 static struct shoal_tcp_identity identity(const struct shoal_instance *instance)
 {
-	return (struct shoal_tcp_identity){ .cluster = instance->config.cluster,
-		.member = instance->config.member,
-		.life = instance->config.life };
+	return (struct shoal_tcp_identity){
+		.cluster = instance->config.cluster, .member = instance->config.member, .life = instance->config.life
+	};
 }
 
 int shoal_instance_listen(struct shoal_instance *instance, const char *address, uint16_t tcp_port)
@@ -173,8 +177,8 @@ int shoal_instance_listen(struct shoal_instance *instance, const char *address, 
 	return shoal_tcp_listener_port(instance->listener);
 }
 
-int shoal_instance_attach_peer_tcp(struct shoal_instance *instance, uint16_t member, uint64_t life, const char *address,
-	uint16_t tcp_port)
+int shoal_instance_attach_peer_tcp(
+	struct shoal_instance *instance, uint16_t member, uint64_t life, const char *address, uint16_t tcp_port)
 {
 	const struct shoal_tcp_identity self = identity(instance);
 	const struct shoal_tcp_peer peer = { .member = member, .life = life };
@@ -191,7 +195,8 @@ int shoal_instance_attach_peer_tcp(struct shoal_instance *instance, uint16_t mem
 		attach.link = shoal_tcp_link_connect(&self, &peer, address, tcp_port, NULL);
 	}
 	if (!attach.link)
-		return shoal_error(errno, "member %u: no TCP channel with %s port %u: %s", member, address, tcp_port, strerror(errno));
+		return shoal_error(errno, "member %u: no TCP channel with %s port %u: %s", member, address, tcp_port,
+			strerror(errno));
 	return attach_link(instance, &attach);
 }
 

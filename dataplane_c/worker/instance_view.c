@@ -18,8 +18,8 @@ static int run_in_worker(void *component, void *argument, uint64_t now_ns)
 {
 	struct shoal_space *space = &((struct shoal_instance *)component)->worker.space;
 	struct view_command *command = argument;
-	int error = command->death ? shoal_view_death(space, command->death) :
-				     shoal_view_adopt(space, command->member, command->life, command->directory);
+	int error = command->death ? shoal_view_death(space, command->death)
+	                           : shoal_view_adopt(space, command->member, command->life, command->directory);
 
 	if (error)
 		snprintf(command->sentence, sizeof(command->sentence), "%s", shoal_last_error());
@@ -31,8 +31,8 @@ static int run(struct shoal_instance *instance, struct view_command *command)
 	int error = shoal_instance_command(instance, run_in_worker, command);
 
 	if (error && !command->sentence[0])
-		return shoal_error(-error, "instance %s: its worker did not take the command: %s", instance->config.name,
-			strerror(-error));
+		return shoal_error(-error, "instance %s: its worker did not take the command: %s",
+			instance->config.name, strerror(-error));
 	return error ? shoal_error(-error, "%s", command->sentence) : 0;
 }
 

@@ -42,8 +42,9 @@ int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_con
 	if (error)
 		return error;
 	worker->scheduler = shoal_scheduler_create(&scheduler);
-	error = worker->scheduler ? shoal_space_init(&worker->space, &worker->context, &config->space, worker->scheduler) :
-				    -errno;
+	error = worker->scheduler
+	                ? shoal_space_init(&worker->space, &worker->context, &config->space, worker->scheduler)
+	                : -errno;
 	if (error) {
 		shoal_scheduler_destroy(worker->scheduler);
 		shoal_flow_table_fini(&worker->flows);
@@ -196,12 +197,15 @@ void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_sta
 		const char *name = worker->nf->ports[port].name;
 
 		shoal_statistics_counter(statistics, "packets_received_total", "port", name, worker->received[port]);
-		shoal_statistics_counter(statistics, "packets_transmitted_total", "port", name, worker->transmitted[port]);
+		shoal_statistics_counter(
+			statistics, "packets_transmitted_total", "port", name, worker->transmitted[port]);
 	}
 	for (unsigned i = 1; i < SHOAL_PARSE_RESULTS; i++)
-		shoal_statistics_counter(statistics, "drops_total", "reason", shoal_parse_result_name(i), worker->parse_drops[i]);
+		shoal_statistics_counter(
+			statistics, "drops_total", "reason", shoal_parse_result_name(i), worker->parse_drops[i]);
 	for (unsigned i = 0; i < worker->nf->drops_count; i++)
-		shoal_statistics_counter(statistics, "drops_total", "reason", worker->nf->drops[i], worker->nf_drops[i]);
+		shoal_statistics_counter(
+			statistics, "drops_total", "reason", worker->nf->drops[i], worker->nf_drops[i]);
 	for (unsigned i = 0; i < SHOAL_WORKER_DROPS; i++)
 		shoal_statistics_counter(statistics, "drops_total", "reason", drop_names[i], worker->drops[i]);
 	shoal_statistics_counter(statistics, "packets_reentered_total", NULL, NULL, worker->reentered);
@@ -215,7 +219,8 @@ void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_sta
 	shoal_statistics_gauge(statistics, "packets_parked", NULL, NULL, worker->parked);
 	shoal_statistics_gauge(statistics, "packets_parked_most", NULL, NULL, worker->parked_most);
 	shoal_statistics_gauge(statistics, "packets_held", NULL, NULL, worker->held);
-	shoal_statistics_gauge(statistics, "microthreads_suspended", NULL, NULL, shoal_scheduler_suspended(worker->scheduler));
+	shoal_statistics_gauge(
+		statistics, "microthreads_suspended", NULL, NULL, shoal_scheduler_suspended(worker->scheduler));
 	shoal_statistics_histogram(statistics, "packet_blocked_seconds", &worker->blocked_times);
 	if (worker->nf->counter_values) {
 		const uint64_t *values = worker->nf->counter_values(worker->context.context.nf_state);

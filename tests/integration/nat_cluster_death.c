@@ -20,9 +20,10 @@ static void end_process(struct nat_cluster *cluster, unsigned member)
 	struct shoal_port *port = shoal_packet_ring_port(worker->ring);
 
 	for (unsigned other = 0; other < NAT_CLUSTER_INSTANCES; other++) {
-		struct shoal_link *link = cluster->workers[other] && other != member ?
-				shoal_channel_link(cluster->workers[other]->space.channel, (uint8_t)member, cluster->life[member]) :
-				NULL;
+		struct shoal_link *link = cluster->workers[other] && other != member
+		                                  ? shoal_channel_link(cluster->workers[other]->space.channel,
+							    (uint8_t)member, cluster->life[member])
+		                                  : NULL;
 
 		if (!link)
 			continue;
@@ -30,7 +31,7 @@ static void end_process(struct nat_cluster *cluster, unsigned member)
 		cluster->workers[other]->space.owner_gone = true;
 	}
 	/* The slabs' names are taken away first: fini would remove the files. */
-	for (unsigned class = 0; class < worker->space.config.classes_count; class++)
+	for (unsigned class = 0; class < worker->space.config.classes_count; class ++)
 		worker->space.maps[class].path[0] = 0;
 	worker->space.config.slab_directory = NULL;
 	void *state = worker->context.context.nf_state;
@@ -124,7 +125,8 @@ void nat_cluster_kill(struct nat_cluster *cluster, unsigned member, bool usable_
 	}
 	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
 		for (uint8_t owner = 0; owner < NAT_CLUSTER_INSTANCES; owner++)
-			if (cluster->workers[owner] && shoal_slot_bit(cluster->workers[owner]->space.keyspace.token, (uint16_t)slot))
+			if (cluster->workers[owner] &&
+				shoal_slot_bit(cluster->workers[owner]->space.keyspace.token, (uint16_t)slot))
 				cluster->owner[slot] = owner;
 	if (!usable_slab && cluster->slab_path[member]) {
 		struct shoal_legacy legacy;

@@ -72,10 +72,11 @@ static unsigned receive(struct shoal_port *port, struct shoal_packet *packets[],
 	bool outside = end == &world->ends[1];
 	unsigned count = 0, want = (unsigned)(nat_cluster_random(&world->cluster) % 8);
 
-	while (count < n && count < want && (outside ? world->answers_head != world->answers_tail : !world->quiet || world->sequential)) {
+	while (count < n && count < want &&
+		(outside ? world->answers_head != world->answers_tail : !world->quiet || world->sequential)) {
 		struct shoal_packet *packet = shoal_packet_alloc(pool, FRAME);
-		uint32_t flow = world->sequential ? world->sequential - 1 :
-						    (uint32_t)(nat_cluster_random(&world->cluster) % FLOWS);
+		uint32_t flow = world->sequential ? world->sequential - 1
+		                                  : (uint32_t)(nat_cluster_random(&world->cluster) % FLOWS);
 
 		if (!packet)
 			break;
@@ -163,7 +164,8 @@ static const struct shoal_port_operations end_operations = {
 static void drain(struct world *world)
 {
 	world->quiet = true;
-	for (unsigned polls = 0; world->arrived_inside != world->sent && !nat_cluster_idle(&world->cluster) && polls < 200000;
+	for (unsigned polls = 0;
+		world->arrived_inside != world->sent && !nat_cluster_idle(&world->cluster) && polls < 200000;
 		polls += 10)
 		nat_cluster_run(&world->cluster, 10);
 }
@@ -253,7 +255,8 @@ static void print_drops(const struct world *world)
 			print_message("instances dropped %lu: %s\n", drops.nf_drops[drop], shoal_nf.drops[drop]);
 	for (unsigned drop = 0; drop < SHOAL_WORKER_DROPS; drop++)
 		if (drops.worker_drops[drop])
-			print_message("instances dropped %lu: %s\n", drops.worker_drops[drop], shoal_worker_drop_name(drop));
+			print_message(
+				"instances dropped %lu: %s\n", drops.worker_drops[drop], shoal_worker_drop_name(drop));
 }
 
 static uint64_t lost_objects(const struct world *world)
@@ -261,7 +264,7 @@ static uint64_t lost_objects(const struct world *world)
 	uint64_t lost = 0;
 
 	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
-		for (unsigned class = 0; world->cluster.workers[member] && class < 3; class++)
+		for (unsigned class = 0; world->cluster.workers[member] && class < 3; class ++)
 			lost += world->cluster.workers[member]->space.view.lost[class];
 	return lost;
 }

@@ -127,7 +127,7 @@ static void check_left_over(struct sim_world *world, const struct sim_member *me
 
 			/* What was sent stays until the receiver is known to have it. */
 			used += entry->handle != SHOAL_HANDLE_ABSENT || entry->record != SHOAL_RECORD_NONE ||
-				entry->flags & SHOAL_ENTRY_MAILED;
+			        entry->flags & SHOAL_ENTRY_MAILED;
 			held += entry->handle == SHOAL_HANDLE_HELD;
 			if (entry->handle == SHOAL_HANDLE_HELD && entry->references)
 				sim_fail(world, 4, "member %u at rest: %u references", member->number,

@@ -52,7 +52,8 @@ struct shoal_statistic {
 
 struct shoal_instance_config {
 	char name[64];
-	char slab_directory[256]; /* on hugetlbfs or tmpfs; slabs lie here, and outlive the process; "": slabs without files */
+	char slab_directory
+		[256]; /* on hugetlbfs or tmpfs; slabs lie here, and outlive the process; "": slabs without files */
 	char nf_path[256]; /* the NF's shared object */
 	uint16_t member; /* this worker's number in the space, below SHOAL_MEMBERS_MAX */
 	uint64_t life; /* number of this start; never used twice in one cluster */
@@ -82,12 +83,12 @@ int shoal_instance_attach_port(struct shoal_instance *instance, uint8_t nf_port,
 
 /* Channels. Of two members the lower number makes the ring pair (shoal_ring_pair_create) and is side 0. */
 int shoal_ring_pair_create(uint32_t capacity);
-int shoal_instance_attach_peer_ring(struct shoal_instance *instance, uint16_t member, uint64_t life, int descriptor,
-	unsigned side);
+int shoal_instance_attach_peer_ring(
+	struct shoal_instance *instance, uint16_t member, uint64_t life, int descriptor, unsigned side);
 /* TCP: the lower number listens, the higher one connects. Address is numeric; port 0: any. Listen returns the port. */
 int shoal_instance_listen(struct shoal_instance *instance, const char *address, uint16_t tcp_port);
-int shoal_instance_attach_peer_tcp(struct shoal_instance *instance, uint16_t member, uint64_t life, const char *address,
-	uint16_t tcp_port);
+int shoal_instance_attach_peer_tcp(
+	struct shoal_instance *instance, uint16_t member, uint64_t life, const char *address, uint16_t tcp_port);
 int shoal_instance_peer_ended(struct shoal_instance *instance, uint16_t member, uint64_t life, const char *reason);
 int shoal_instance_detach_peer(struct shoal_instance *instance, uint16_t member);
 
@@ -102,7 +103,8 @@ struct shoal_plan {
 	uint8_t in_now[64]; /* is a member; SHOAL_MEMBERS_MAX entries */
 	uint8_t in_next[64];
 	uint64_t life[64];
-	uint32_t expected_objects[16]; /* of each class, that the next map would bring here; SHOAL_CLASSES_MAX entries */
+	uint32_t
+		expected_objects[16]; /* of each class, that the next map would bring here; SHOAL_CLASSES_MAX entries */
 };
 
 enum shoal_stage {
@@ -208,13 +210,14 @@ struct shoal_class_information {
 	uint32_t key_bytes, object_bytes;
 	uint32_t objects, capacity;
 };
-int shoal_instance_class_information(struct shoal_instance *instance, unsigned index, struct shoal_class_information *information);
+int shoal_instance_class_information(
+	struct shoal_instance *instance, unsigned index, struct shoal_class_information *information);
 /* The row of one key: 0, or -ENOENT. Copied by the worker between two packets. */
 int shoal_instance_state_get(struct shoal_instance *instance, unsigned class_index, const void *key, uint32_t key_bytes,
 	struct shoal_state_row *row);
 /* Rows from *cursor (0 at first) on; sets *cursor for the next call, UINT64_MAX at the end. Returns the rows filled. */
-long shoal_instance_state_list(struct shoal_instance *instance, unsigned class_index, uint64_t *cursor,
-	struct shoal_state_row *rows, long n);
+long shoal_instance_state_list(
+	struct shoal_instance *instance, unsigned class_index, uint64_t *cursor, struct shoal_state_row *rows, long n);
 
 /* Runs a control task of the NF; -ENOENT: no such task; -ETIMEDOUT after deadline_ms. */
 int shoal_instance_run_task(struct shoal_instance *instance, const char *task, const char *arguments, char *reply,
@@ -235,7 +238,8 @@ struct shoal_splitter;
 struct shoal_splitter *shoal_splitter_create(const struct shoal_splitter_config *config);
 void shoal_splitter_destroy(struct shoal_splitter *splitter);
 int shoal_splitter_run_on(struct shoal_splitter *splitter, struct shoal_runner *runner);
-int shoal_splitter_set(struct shoal_splitter *splitter, const char *name, const char *value); /* NF setting, as the instance's */
+int shoal_splitter_set(
+	struct shoal_splitter *splitter, const char *name, const char *value); /* NF setting, as the instance's */
 int shoal_splitter_init_nf(struct shoal_splitter *splitter);
 int shoal_splitter_attach_port(struct shoal_splitter *splitter, uint8_t nf_port, const char *devargs);
 /* Makes the packet ring of one member; returns a descriptor for it (owned by the caller), or -errno. */
@@ -255,7 +259,8 @@ struct shoal_redirect_progress {
 	uint32_t parked_most; /* since the last call with reset */
 	uint8_t pending_slots[32];
 };
-int shoal_splitter_redirect_progress(struct shoal_splitter *splitter, int reset, struct shoal_redirect_progress *progress);
+int shoal_splitter_redirect_progress(
+	struct shoal_splitter *splitter, int reset, struct shoal_redirect_progress *progress);
 long shoal_splitter_statistics(struct shoal_splitter *splitter, struct shoal_statistic *rows, long n);
 
 /* --- Traffic -------------------------------------------------------------------------------------------------------
@@ -379,7 +384,8 @@ int shoal_preview_start(struct shoal_preview *preview, double multiplier, double
 /* The next packet of all ports, by time: 1, or 0 when there is none any more. */
 int shoal_preview_next(struct shoal_preview *preview, struct shoal_preview_packet *packet);
 /* Packets a second of one stream at multiplier 1, and their mean length without FCS; -ENOENT. */
-int shoal_preview_rate(struct shoal_preview *preview, uint8_t nf_port, uint32_t stream, double *pps, double *mean_bytes);
+int shoal_preview_rate(
+	struct shoal_preview *preview, uint8_t nf_port, uint32_t stream, double *pps, double *mean_bytes);
 
 /* --- Generator: sends streams, and checks what comes back ---
  *
@@ -393,7 +399,8 @@ struct shoal_generator_config {
 	uint64_t link_bps; /* for rates in percent; 0: they are refused */
 	uint32_t seed; /* for streams with random_seed 0, and for the stamp's checksum */
 	uint32_t packets; /* mbufs in its pool */
-	uint32_t catch_up_us; /* of a delay, what it makes good by sending faster; the rest shifts the schedule, and is counted */
+	uint32_t
+		catch_up_us; /* of a delay, what it makes good by sending faster; the rest shifts the schedule, and is counted */
 	uint32_t flows_max;
 	uint32_t responses_max; /* answers that may wait to be sent, at each port */
 	uint32_t row_ms; /* length of a time series' row */
@@ -408,7 +415,8 @@ struct shoal_generator_run {
 	int stamp; /* 0: frames are exactly the profile's, and only flow statistics are checked */
 	int check_mappings; /* each source keeps one public address and port while it lives, shared with no other */
 	uint32_t flow_idle_ms; /* must be below the NF's shortest idle time: only live flows' mappings are compared */
-	uint32_t respond_every; /* every n-th good packet of a flow that arrives at another port than it left by is answered; 0: none */
+	uint32_t
+		respond_every; /* every n-th good packet of a flow that arrives at another port than it left by is answered; 0: none */
 };
 
 /* writer: the generator; each word is read as it is. Bytes include the FCS. One direction of one stream: there, or back
@@ -440,7 +448,8 @@ struct shoal_generator_totals {
 	uint64_t missing; /* numbers skipped in a flow and not seen since: lost, or still to come late */
 	uint64_t flows_refused; /* packets sent without a stamp because all flows_max flows were live */
 	uint64_t unstamped_sent; /* no room, no transport header, or refused; latency streams do not count */
-	uint64_t unstamped_arrived; /* neither a stamp nor a mark of flow statistics: unstamped ones, or somebody else's */
+	uint64_t
+		unstamped_arrived; /* neither a stamp nor a mark of flow statistics: unstamped ones, or somebody else's */
 	uint64_t unknown_flow; /* a good stamp of a flow that has ended */
 	uint64_t reordered, duplicated, corrupted; /* of all streams */
 	uint64_t mappings_checked;
@@ -448,7 +457,8 @@ struct shoal_generator_totals {
 	uint64_t mapping_shared; /* two live sources from the same */
 	uint64_t mapping_misled; /* an answer came to another address or port than its question was sent from */
 	uint64_t responses_sent, responses_dropped;
-	uint64_t late_max_ns, late_sum_ns; /* how long after their time packets were sent, those of catch_up_us included */
+	uint64_t late_max_ns,
+		late_sum_ns; /* how long after their time packets were sent, those of catch_up_us included */
 	uint64_t slipped_ns, slips; /* how far, and how often, the schedule was shifted */
 	uint64_t pool_empty; /* polls that found no mbuf */
 	uint64_t rows_lost; /* nobody drained them */
@@ -485,7 +495,8 @@ struct shoal_generator *shoal_generator_create(const struct shoal_generator_conf
 /* After nobody polls it any more. */
 void shoal_generator_destroy(struct shoal_generator *generator);
 /* Streams are a profile for the next start; the first one added after a start begins a new profile. */
-int shoal_generator_add_stream(struct shoal_generator *generator, uint8_t nf_port, const struct shoal_stream_config *stream);
+int shoal_generator_add_stream(
+	struct shoal_generator *generator, uint8_t nf_port, const struct shoal_stream_config *stream);
 /* Everything begins anew, counters too. -EINVAL: streams do not fit together, or are none, or the run can't be. -EBUSY:
  * runs already; stop it. -ETIMEDOUT: the splitter that it is attached to is not polled. */
 int shoal_generator_start(struct shoal_generator *generator, const struct shoal_generator_run *run);
@@ -498,7 +509,8 @@ int shoal_generator_pause(struct shoal_generator *generator, uint8_t nf_port, ui
 
 int shoal_generator_totals(struct shoal_generator *generator, struct shoal_generator_totals *totals);
 /* From the first-th stream of all ports on, fills up to n; returns how many streams there are. */
-long shoal_generator_streams(struct shoal_generator *generator, long first, struct shoal_generator_stream *streams, long n);
+long shoal_generator_streams(
+	struct shoal_generator *generator, long first, struct shoal_generator_stream *streams, long n);
 /* The index-th packet group; -ENOENT behind the last. */
 int shoal_generator_packet_group(struct shoal_generator *generator, uint32_t index, struct shoal_packet_group *group);
 /* Latency of all stamped packets since start; subtract two of them for what lies between. */
@@ -507,6 +519,7 @@ int shoal_generator_latency(struct shoal_generator *generator, struct shoal_late
 long shoal_generator_drain(struct shoal_generator *generator, struct shoal_traffic_row *rows, long n);
 
 /* Its end at one NF port becomes the splitter's port. Destroy the splitter before the generator. */
-int shoal_splitter_attach_generator(struct shoal_splitter *splitter, uint8_t nf_port, struct shoal_generator *generator);
+int shoal_splitter_attach_generator(
+	struct shoal_splitter *splitter, uint8_t nf_port, struct shoal_generator *generator);
 
 #endif
