@@ -13,6 +13,7 @@ from shoal.verify.allocation import Idle
 from shoal.verify.capture import CaptureError
 from shoal.verify.equivalence import compare
 from shoal.verify.frame import PROTOCOL_NAMES
+from shoal.verify.generator_record import compare_records, judge_record, load_record
 from shoal.verify.report import Report
 from shoal.verify.run import load
 from shoal.verify.translation import Rules, Translation
@@ -31,6 +32,10 @@ there is a books.json, {"drops": {REASON: NUMBER, …}}, then what came must hav
   shoal verify equivalence ONE MANY the run MANY, on many instances, sent for each flow what the run ONE, on a single
                                     instance, sent, up to one consistent exchange of public addresses and ports
 
+  shoal verify record RUN.json      the generator's own record of a run (shoal traffic run --json): nothing lost, out of
+                                    order, doubled or changed; no mapping changed, shared or misled
+  shoal verify records ONE MANY     two of them: the same came through, stream by stream
+
 Exit status: 0 good, 1 something is wrong, 2 the captures cannot be judged."""
 
 
@@ -47,6 +52,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _check(options: argparse.Namespace) -> Report:
+    if options.mode == "record":
+        return judge_record(load_record(options.run), options.allow_loss)
+    if options.mode == "records":
+        return compare_records(load_record(options.one), load_record(options.many), options.allow_loss)
     public = frozenset(int(address) for network in options.public for address in network)
     idle = {protocol: times for given in options.idle for protocol, times in given.items()}
     rules = Rules(public=public, idle=idle, loss_allowed=options.allow_loss)
@@ -80,24 +89,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="print the report as JSON")
-    common.add_argument(
+    common.add_argument("--allow-loss", type=int, default=0, metavar="N", help="packets that may be lost (default 0)")
+    captures = argparse.ArgumentParser(add_help=False, parents=[common])
+    captures.add_argument(
         "--public", type=_network, action="append", default=[], metavar="NETWORK",
         help="the NAT's public addresses; may be given again (default: those that the capture shows)",
     )  # fmt: skip
-    common.add_argument(
-        "--idle",
-        type=_idle,
-        action="append",
-        default=[],
-        metavar="[PROTOCOL=]SECONDS[-SECONDS]",
+    captures.add_argument(
+        "--idle", type=_idle, action="append", default=[], metavar="[PROTOCOL=]SECONDS[-SECONDS]",
         help="a mapping (of udp, tcp, icmp; default: any) may end after so long without a packet from inside, and has "
-        "ended after so long (default: never); may be given again",
-    )
-    common.add_argument("--allow-loss", type=int, default=0, metavar="N", help="packets that may be lost (default 0)")
+             "ended after so long (default: never); may be given again",
+    )  # fmt: skip
     modes = parser.add_subparsers(dest="mode", required=True, metavar="MODE")
-    translation = modes.add_parser("translation", parents=[common], help="check one run by itself")
+    translation = modes.add_parser("translation", parents=[captures], help="check one run by itself")
     translation.add_argument("run", type=Path, help="folder of the run")
-    equivalence = modes.add_parser("equivalence", parents=[common], help="check a run against one on a single instance")
+    equivalence = modes.add_parser(
+        "equivalence", parents=[captures], help="check a run against one on a single instance"
+    )
     equivalence.add_argument("one", type=Path, help="folder of the run on one instance")
     equivalence.add_argument("many", type=Path, help="folder of the run on many")
+    record = modes.add_parser("record", parents=[common], help="check what the generator recorded of one run")
+    record.add_argument("run", type=Path, help="its JSON document")
+    records = modes.add_parser("records", parents=[common], help="check such a record against one of a single instance")
+    records.add_argument("one", type=Path, help="JSON document of the run on one instance")
+    records.add_argument("many", type=Path, help="JSON document of the run on many")
     return parser

@@ -38,6 +38,8 @@ class Finding:
 
     fault: Fault
     text: str
+    packets: int = 1
+    """How many packets it is about, for the counts."""
 
 
 @dataclass
@@ -48,12 +50,17 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     loss_allowed: int = 0
 
-    def add(self, fault: Fault, text: str) -> None:
-        self.findings.append(Finding(fault, text))
+    def add(self, fault: Fault, text: str, packets: int = 1) -> None:
+        """None where it is about no packet."""
+        if packets:
+            self.findings.append(Finding(fault, text, packets))
 
     @property
     def counts(self) -> Counter[Fault]:
-        return Counter(finding.fault for finding in self.findings)
+        counts: Counter[Fault] = Counter()
+        for finding in self.findings:
+            counts[finding.fault] += finding.packets
+        return counts
 
     @property
     def good(self) -> bool:
