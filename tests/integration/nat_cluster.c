@@ -123,7 +123,7 @@ static void start_worker(struct shoal_worker *worker, unsigned member, uint64_t 
 							    .hash_seed = 77,
 							    .classes = shoal_nf.classes,
 							    .classes_count = shoal_nf.classes_count,
-							    .objects_max = 20000,
+							    .objects_max = 8192,
 							    .window = 256,
 							    .microthreads_max = 512,
 							    .members_max = NAT_CLUSTER_INSTANCES,

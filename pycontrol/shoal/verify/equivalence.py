@@ -22,19 +22,21 @@ JUDGED_TOGETHER = (Fault.LOST,)
 
 def compare(one: Run, many: Run, rules: Rules) -> Report:
     """Checks both runs by themselves, then against each other. The findings on a single run name it."""
-    report = Report(loss_allowed=rules.loss_allowed)
-    results = {}
-    for name, run in (("one", one), ("many", many)):
-        translation = Translation(run, rules).check()
-        results[name] = translation.translated
+    return compare_checked(Translation(one, rules).check(), Translation(many, rules).check())
+
+
+def compare_checked(one: Translation, many: Translation) -> Report:
+    """As compare, for runs that have been checked by themselves."""
+    report = Report(loss_allowed=many.report.loss_allowed)
+    for name, translation in (("one", one), ("many", many)):
         report.checked |= {f"{name}_{what}": number for what, number in translation.report.checked.items()}
         for finding in translation.report.findings:
             if finding.fault not in JUDGED_TOGETHER:
                 report.add(finding.fault, f"{name}: {finding.text}")
-    _compare_inputs(results["one"], results["many"], report)
-    _compare_outputs(results["one"], results["many"], report)
-    _compare_mappings(results["one"], results["many"], report)
-    _compare_drops(one, many, report)
+    _compare_inputs(one.translated, many.translated, report)
+    _compare_outputs(one.translated, many.translated, report)
+    _compare_mappings(one.translated, many.translated, report)
+    _compare_drops(one.run, many.run, report)
     return report
 
 

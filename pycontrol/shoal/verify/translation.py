@@ -62,12 +62,12 @@ class Translation:
     def __init__(self, run: Run, rules: Rules) -> None:
         self.report = Report(loss_allowed=rules.loss_allowed)
         self.translated = Translated()
-        self._run = run
+        self.run = run
         self._allocations = Allocations(self.report, rules.public, rules.idle)
         self._hops: set[int] = set()
 
     def check(self) -> Translation:
-        run = self._run
+        run = self.run
         hairpin_in, hairpin_out = self._hairpin_streams()
         outbound = Outbound(run.outbound_in.packets, run.outbound_out.packets).match()
         hairpin = Outbound(hairpin_in, hairpin_out).match()
@@ -104,7 +104,7 @@ class Translation:
             self._allocations.saw(before, after)
 
     def _outbound(self, matching: Matching) -> None:
-        run = self._run
+        run = self.run
         inputs = [Arrival(packet.local, packet) for packet in run.outbound_in.packets]
         self._judge("out", inputs, run.outbound_out.packets, matching)
         for what in run.outbound_out.ignored:
@@ -114,18 +114,18 @@ class Translation:
         """From inside to a public endpoint: both ends are translated (RFC 4787 REQ-9). The far end is left out here: it
         is different before and after."""
         inputs = [
-            replace(packet, remote=UNKNOWN) for packet in self._run.hairpin_in.packets if packet.kind is Kind.TRANSPORT
+            replace(packet, remote=UNKNOWN) for packet in self.run.hairpin_in.packets if packet.kind is Kind.TRANSPORT
         ]
         outputs = [
             replace(packet, local=packet.remote, remote=UNKNOWN, outer_local=packet.remote.address)
-            for packet in self._run.hairpin_out.packets
+            for packet in self.run.hairpin_out.packets
             if packet.kind is Kind.TRANSPORT
         ]
         return inputs, outputs
 
     def _hairpin(self, matching: Matching, inputs: Sequence[Packet], outputs: Sequence[Packet]) -> None:
-        targets = [packet.remote for packet in self._run.hairpin_in.packets if packet.kind is Kind.TRANSPORT]
-        reached = [packet.local for packet in self._run.hairpin_out.packets if packet.kind is Kind.TRANSPORT]
+        targets = [packet.remote for packet in self.run.hairpin_in.packets if packet.kind is Kind.TRANSPORT]
+        reached = [packet.local for packet in self.run.hairpin_out.packets if packet.kind is Kind.TRANSPORT]
         arrivals = []
         for packet, target in zip(inputs, targets, strict=True):
             mapping = self._allocations.of_public(packet.protocol, target, packet.time_ns)
@@ -141,7 +141,7 @@ class Translation:
 
     def _books(self) -> None:
         """Every frame that came has left or was dropped by name."""
-        run = self._run
+        run = self.run
         if run.drops is None:
             return
         came, left, dropped = run.frames_in, run.frames_out, sum(run.drops.values())
@@ -153,7 +153,7 @@ class Translation:
 
     def _inbound(self) -> None:
         expected = self._expected()
-        outputs = self._run.inbound_out.packets
+        outputs = self.run.inbound_out.packets
         matching = match_to_known([(arrival.inside, arrival.packet) for arrival in expected], outputs)
         for before, after in matching.pairs:
             arrival = expected[before]
@@ -161,14 +161,14 @@ class Translation:
                 text = f"{_name(arrival.packet)} belongs to {arrival.inside} and came to {outputs[after].local}"
                 self.report.add(Fault.MISDELIVERED, text)
         self._judge("in", expected, outputs, matching)
-        for what in self._run.inbound_out.ignored:
+        for what in self.run.inbound_out.ignored:
             self.report.add(Fault.UNEXPECTED, f"sent inside: {what}")
 
     def _expected(self) -> list[Arrival]:
         """The packets from outside to endpoints that were somebody's during the run."""
         expected = []
         datagrams: dict[tuple[int, int, int, int], Mapping] = {}
-        for packet in self._run.inbound_in.packets:
+        for packet in self.run.inbound_in.packets:
             datagram = packet.remote.address, packet.outer_local, packet.protocol, packet.identification
             fragment = packet.kind is Kind.FRAGMENT
             mapping = (

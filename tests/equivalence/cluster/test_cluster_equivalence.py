@@ -22,10 +22,10 @@ import pytest
 
 from shoal.verify import capture
 from shoal.verify.allocation import Idle
-from shoal.verify.equivalence import compare
+from shoal.verify.equivalence import compare_checked
 from shoal.verify.report import Fault, Report
 from shoal.verify.run import load
-from shoal.verify.translation import Rules
+from shoal.verify.translation import Rules, Translation
 from tests.equivalence.cluster import scripts
 from tests.equivalence.cluster.frames import ICMP, TCP, UDP, checksum
 from tests.equivalence.cluster.traffic import PHASES_S, PUBLIC, Traffic, make
@@ -55,6 +55,7 @@ class Input:
     traffic: Traffic
     folder: Path
     one: Path
+    checked: Translation
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,8 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Input]:
         folder = tmp_path_factory.mktemp(f"input-{seed}")
         traffic = make(seed, scripts.ALL)
         traffic.save(folder)
-        return Input(traffic, folder, feed(folder, folder / "one", seed=seed, instances=1))
+        one = feed(folder, folder / "one", seed=seed, instances=1)
+        return Input(traffic, folder, one, check(one))
 
     return made
 
@@ -81,8 +83,12 @@ def feed(captures: Path, folder: Path, *, seed: int, instances: int = INSTANCES,
     return folder
 
 
-def judge(one: Path, many: Path) -> Report:
-    return compare(load(one, RULES.public), load(many, RULES.public), RULES)
+def check(run: Path) -> Translation:
+    return Translation(load(run, RULES.public), RULES).check()
+
+
+def judge(source: Input, many: Path) -> Report:
+    return compare_checked(source.checked, check(many))
 
 
 def books(run: Path) -> tuple[Counter[str], dict[str, int]]:
@@ -110,7 +116,7 @@ def test_many_instances_send_what_one_does(number: int, given: Callable[[int], I
     for schedule in range(SCHEDULES):
         seed = FIRST + schedule + 1000 * number
         many = feed(source.folder, tmp_path / str(seed), seed=seed)
-        report = judge(source.one, many)
+        report = judge(source, many)
         assert report.good, f"seed {seed}:\n{report.to_text()}"
         assert report.checked["many_flows"] > 1000
         counters = assert_accounted(many, source.traffic)
@@ -136,7 +142,7 @@ def test_fault_is_found(fault: str, found: Fault, given: Callable[[int], Input],
     for seed in FIRST, FIRST + 1:
         many = feed(source.folder, tmp_path / str(seed), seed=seed, fault=fault)
         assert books(many)[1]["fault_struck"] == 1
-        report = judge(source.one, many)
+        report = judge(source, many)
         assert found in report.counts, f"seed {seed}:\n{report.to_text()}"
 
 
@@ -147,7 +153,7 @@ def test_drop_under_another_name_is_found(given: Callable[[int], Input], tmp_pat
     rename["drops"]["no_mapping"] -= 1
     rename["drops"]["table_full"] += 1
     (many / "books.json").write_text(json.dumps(rename))
-    assert judge(source.one, many).counts == {Fault.DROPS_DIFFER: 2}
+    assert judge(source, many).counts == {Fault.DROPS_DIFFER: 2}
 
 
 def test_drop_without_a_name_is_found(given: Callable[[int], Input], tmp_path: Path) -> None:
@@ -156,7 +162,7 @@ def test_drop_without_a_name_is_found(given: Callable[[int], Input], tmp_path: P
     unnamed = json.loads((many / "books.json").read_text())
     unnamed["drops"]["no_mapping"] -= 1
     (many / "books.json").write_text(json.dumps(unnamed))
-    assert judge(source.one, many).counts == {Fault.DROPS_DIFFER: 1, Fault.BOOKS: 1}
+    assert judge(source, many).counts == {Fault.DROPS_DIFFER: 1, Fault.BOOKS: 1}
 
 
 def test_connection_that_loses_its_mapping_in_a_silence_is_found(given: Callable[[int], Input], tmp_path: Path) -> None:
@@ -169,7 +175,7 @@ def test_connection_that_loses_its_mapping_in_a_silence_is_found(given: Callable
         path = many / f"{name}.pcap"
         records = list(capture.read(path))
         capture.write(path, (moved(record, public, address_place, port_place) for record in records))
-    assert Fault.MAPPING_CHANGED in judge(source.one, many).counts
+    assert Fault.MAPPING_CHANGED in judge(source, many).counts
 
 
 def long_connections(run: Path) -> Iterator[bytes]:
