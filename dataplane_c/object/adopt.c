@@ -68,7 +68,7 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 	}
 	memcpy(shoal_place_object(&place), shoal_map_object(map, entry), map->class->object_bytes);
 	place.entry->handle = entry->handle;
-	place.entry->flags |= SHOAL_ENTRY_ADOPTED | SHOAL_ENTRY_RECALLED;
+	place.entry->flags |= SHOAL_ENTRY_ADOPTED | SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FLOWS;
 	place.entry->used_ms = entry->used_ms;
 	place.cold->incarnation = cold->incarnation;
 	place.cold->lease = cold->lease;

@@ -36,6 +36,9 @@ enum shoal_entry_flag {
 	SHOAL_ENTRY_RECALLED = 1 << 0, /* somebody waits for this object: pass it on when references are zero */
 	SHOAL_ENTRY_FRESH =
 		1 << 1, /* made, but its maker has not all that it asked for yet; for others there is none */
+	/* A packet with this declared key may be suspended here: packets look in the flow table before they take the fast way.
+	 * Set when the object comes and when a packet is suspended, taken back by the first packet that finds nothing there. */
+	SHOAL_ENTRY_FLOWS = 1 << 5,
 	SHOAL_ENTRY_MAILED = 1 << 2, /* its bytes are on their way: they stay here until the receiver has them */
 	SHOAL_ENTRY_ADOPTED = 1 << 3, /* of a dead worker; not used before the view is settled (RECALLED is set too) */
 	SHOAL_ENTRY_MAIL = 1 << 4, /* the record's object was mail: at the same lease a live holder beats it */

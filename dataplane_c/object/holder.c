@@ -101,6 +101,7 @@ void shoal_holder_install(
 	const struct shoal_class *class = place->map->class;
 
 	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH);
+	entry->flags |= SHOAL_ENTRY_FLOWS;
 	if (construct) {
 		entry->flags |= SHOAL_ENTRY_FRESH;
 		memset(shoal_place_object(place), 0, class->object_bytes);

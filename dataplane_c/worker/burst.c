@@ -53,10 +53,19 @@ static void look_up(struct shoal_worker *worker, struct burst *burst, const stru
 		burst->candidates[i] = burst->keyed >> i & 1 ? shoal_map_candidate(map, burst->packets[i]->hash) : 0;
 }
 
-/* Whether an earlier packet of this burst or of an earlier one makes this one wait. */
-static bool flow_busy(struct shoal_worker *worker, const struct shoal_packet *packet)
+/* Recalled, not seen by its maker yet, or with a packet of this flow suspended. Other flows are not slowed down by those that
+ * wait: whose object has no mark has nobody suspended. */
+static bool waits(struct shoal_worker *worker, struct shoal_entry *entry, const struct shoal_packet *packet)
 {
-	return SHOAL_UNLIKELY(worker->flows.busy) && shoal_flow_find(&worker->flows, packet);
+	bool busy = false;
+
+	if (entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH))
+		return true;
+	for (unsigned port = 0; port < worker->nf->ports_count && worker->flows.busy; port++)
+		busy |= shoal_flow_find_at(&worker->flows, packet->hash, port) != NULL;
+	if (!busy)
+		entry->flags &= (uint8_t)~SHOAL_ENTRY_FLOWS;
+	return busy && shoal_flow_find(&worker->flows, packet);
 }
 
 static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct shoal_map *map,
@@ -77,8 +86,8 @@ static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct 
 		if (!index)
 			continue;
 		entry = shoal_map_entry(map, index);
-		if (entry->handle != SHOAL_HANDLE_HELD || entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH) ||
-			flow_busy(worker, packet))
+		if (entry->handle != SHOAL_HANDLE_HELD ||
+			(SHOAL_UNLIKELY(entry->flags) && waits(worker, entry, packet)))
 			continue;
 		entry->used_ms = now_ms;
 		writing[count] = index;
@@ -127,7 +136,7 @@ static void emit_in_order(struct shoal_worker *worker, struct burst *burst, unsi
 
 		if (worker->withdrawn >> i & 1)
 			continue;
-		if (SHOAL_UNLIKELY(worker->flows.busy) && !SHOAL_PLANT(5) &&
+		if (SHOAL_UNLIKELY(worker->withdrawn) && !SHOAL_PLANT(5) &&
 			(flow = flow_before(worker, packet, worker->arrivals + i)) != NULL)
 			shoal_worker_park(worker, flow, packet);
 		else
@@ -171,7 +180,7 @@ void shoal_worker_burst(struct shoal_worker *worker, uint8_t port, struct shoal_
 		worker->nf->process(&worker->context.context, local, objects, count);
 		__atomic_store_n(&worker->space.image->writing_count, 0, __ATOMIC_RELEASE);
 	}
-	if (SHOAL_LIKELY(count == burst.count && !worker->flows.busy))
+	if (SHOAL_LIKELY(count == burst.count))
 		left = emit_at_rest(worker, &burst);
 	if (SHOAL_LIKELY(left == burst.count))
 		return;

@@ -5,36 +5,51 @@
 
 int shoal_flow_table_init(struct shoal_flow_table *table, uint32_t capacity)
 {
-	*table = (struct shoal_flow_table){ .capacity = capacity, .high = 1 };
+	uint32_t buckets = 64;
+
+	while (buckets < capacity)
+		buckets *= 2;
+	*table = (struct shoal_flow_table){ .capacity = capacity, .high = 1, .buckets_mask = buckets - 1 };
 	table->flows = calloc(capacity + 1, sizeof(*table->flows));
-	return table->flows ? 0 : -ENOMEM;
+	table->buckets = calloc(buckets, sizeof(*table->buckets));
+	if (table->flows && table->buckets)
+		return 0;
+	shoal_flow_table_fini(table);
+	return -ENOMEM;
 }
 
 void shoal_flow_table_fini(struct shoal_flow_table *table)
 {
 	free(table->flows);
+	free(table->buckets);
 	table->flows = NULL;
+	table->buckets = NULL;
 }
 
 static uint32_t *link_of(struct shoal_flow_table *table, uint64_t identity)
 {
-	uint32_t *link = &table->buckets[identity % SHOAL_FLOW_BUCKETS];
+	uint32_t *link = &table->buckets[identity & table->buckets_mask];
 
 	while (*link && table->flows[*link].identity != identity)
 		link = &table->flows[*link].next;
 	return link;
 }
 
-struct shoal_flow *shoal_flow_find(struct shoal_flow_table *table, const struct shoal_packet *packet)
+struct shoal_flow *shoal_flow_find_at(struct shoal_flow_table *table, uint64_t hash, unsigned port)
 {
-	uint32_t index = *link_of(table, shoal_flow_identity(packet));
+	uint32_t index = *link_of(table, shoal_flow_identity(hash, port));
 
 	return index ? &table->flows[index] : NULL;
 }
 
+struct shoal_flow *shoal_flow_find(struct shoal_flow_table *table, const struct shoal_packet *packet)
+{
+	return shoal_flow_find_at(table, packet->hash, packet->port);
+}
+
 struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct shoal_packet *packet)
 {
-	uint64_t identity = shoal_flow_identity(packet);
+	uint64_t identity = shoal_flow_identity(packet->hash, packet->port);
 	uint32_t *link = link_of(table, identity), index = table->free;
 
 	if (index)
@@ -65,7 +80,7 @@ void shoal_flow_insert(struct shoal_flow *flow, struct shoal_packet *packet)
 
 void shoal_flow_end(struct shoal_flow_table *table, const struct shoal_packet *packet)
 {
-	uint32_t *link = link_of(table, shoal_flow_identity(packet)), index = *link;
+	uint32_t *link = link_of(table, shoal_flow_identity(packet->hash, packet->port)), index = *link;
 
 	if (!index)
 		return;

@@ -7,8 +7,6 @@
 
 #include <shoal/packet.h>
 
-#define SHOAL_FLOW_BUCKETS 8192
-
 struct shoal_flow {
 	uint64_t identity;
 	struct shoal_packet *first, *last; /* waiting, in order of arrival */
@@ -18,7 +16,8 @@ struct shoal_flow {
 
 struct shoal_flow_table {
 	struct shoal_flow *flows; /* owns; index 0 unused */
-	uint32_t buckets[SHOAL_FLOW_BUCKETS];
+	uint32_t *buckets; /* owns */
+	uint32_t buckets_mask;
 	uint32_t capacity;
 	uint32_t high;
 	uint32_t free;
@@ -28,11 +27,13 @@ struct shoal_flow_table {
 SHOAL_MUST_USE int shoal_flow_table_init(struct shoal_flow_table *table, uint32_t capacity);
 void shoal_flow_table_fini(struct shoal_flow_table *table);
 
-static inline uint64_t shoal_flow_identity(const struct shoal_packet *packet)
+static inline uint64_t shoal_flow_identity(uint64_t hash, unsigned port)
 {
-	return packet->hash ^ (uint64_t)(packet->port + 1) << 56;
+	return hash ^ (uint64_t)(port + 1) << 56;
 }
 
+/* The flow of the port's packets with that hash if it has a suspended packet. */
+struct shoal_flow *shoal_flow_find_at(struct shoal_flow_table *table, uint64_t hash, unsigned port);
 /* The packet's flow if it has a suspended packet; else NULL. */
 struct shoal_flow *shoal_flow_find(struct shoal_flow_table *table, const struct shoal_packet *packet);
 /* The packet is suspended: its flow has none yet. NULL: table full (never, with room for every microthread). */

@@ -2,6 +2,7 @@
 /* Packet handlers, idle tasks, timers and control tasks: whatever may suspend runs here, in microthreads. A packet whose
  * handler suspends keeps its flow busy; the packets behind it are parked, and go on one after the other when it is done. */
 #include <string.h>
+#include "object/map_inline.h"
 #include "worker/worker.h"
 
 #define TASKS_BUDGET 32
@@ -27,6 +28,17 @@ void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, str
 		worker->parked_most = worker->parked;
 }
 
+/* Packets that find their object here at rest are to look whether an earlier one is suspended. Where there is no entry yet, it
+ * will be marked when the object comes. */
+static void mark_flow(struct shoal_worker *worker, const struct shoal_packet *packet)
+{
+	struct shoal_map *map = worker->declared[packet->port];
+	uint32_t index = packet->traffic ? shoal_map_find(map, packet->key, packet->hash) : 0;
+
+	if (index)
+		shoal_map_entry(map, index)->flags |= SHOAL_ENTRY_FLOWS;
+}
+
 void shoal_worker_suspending(struct shoal_space_context *context)
 {
 	struct shoal_worker *worker = (struct shoal_worker *)context;
@@ -41,6 +53,7 @@ void shoal_worker_suspending(struct shoal_space_context *context)
 	worker->blocked++;
 	flow = shoal_flow_begin(&worker->flows, packet);
 	flow->arrival = packet->arrival;
+	mark_flow(worker, packet);
 }
 
 /* A packet that was suspended has its verdict: it leaves, and the next one of its flow goes on. */
