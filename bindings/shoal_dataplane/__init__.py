@@ -16,6 +16,7 @@ from shoal_dataplane.constants import (
     SLOTS_PER_STEERING,
     STEERING_SLOTS,
 )
+from shoal_dataplane.death import Death, ObjectCounts, ViewProgress, ViewStage
 from shoal_dataplane.door import DataplaneError
 from shoal_dataplane.eal import Eal
 from shoal_dataplane.generator import (
@@ -63,6 +64,7 @@ __all__ = [
     "ClassInformation",
     "Counters",
     "DataplaneError",
+    "Death",
     "Eal",
     "Generator",
     "GeneratorConfig",
@@ -74,6 +76,7 @@ __all__ = [
     "Instruction",
     "InstructionKind",
     "Latency",
+    "ObjectCounts",
     "PacketGroup",
     "Plan",
     "Preview",
@@ -96,6 +99,8 @@ __all__ = [
     "Totals",
     "TrafficRow",
     "VariableOperation",
+    "ViewProgress",
+    "ViewStage",
     "create_ring_pair",
     "latency_bucket_ns",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shoal_dataplane.constants import CLASSES_MAX
+from shoal_dataplane.death import Death, ViewProgress
 from shoal_dataplane.door import DataplaneError, check, check_created, ffi, lib, put_text, text
 from shoal_dataplane.handle import Handle
 from shoal_dataplane.plan import Plan, Progress
@@ -121,6 +122,19 @@ class Instance(Handle):
         structure = ffi.new("struct shoal_progress *")
         check(lib.shoal_instance_progress(self.pointer, structure))
         return Progress.from_native(structure)
+
+    def adopt(self, member: int, life: int, slab_directory: str) -> None:
+        """Before death: where the slabs of a dead member lie. ENOENT, EPROTO: they can't be used, with the reason."""
+        check(lib.shoal_instance_adopt(self.pointer, member, life, slab_directory.encode()))
+
+    def death(self, death: Death) -> None:
+        """Begins a view change; view_progress tells how it goes."""
+        check(lib.shoal_instance_death(self.pointer, death.to_native()))
+
+    def view_progress(self) -> ViewProgress:
+        structure = ffi.new("struct shoal_view_progress *")
+        check(lib.shoal_instance_view_progress(self.pointer, structure))
+        return ViewProgress.from_native(structure)
 
     def statistics(self) -> tuple[Statistic, ...]:
         return read_rows(lambda rows, room: int(lib.shoal_instance_statistics(self.pointer, rows, room)))
