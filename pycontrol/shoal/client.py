@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from shoal import controller_conversion as convert
-from shoal import conversion, rpc
+from shoal import conversion, rpc, view_conversion
 from shoal.model import (
     ClassInformation,
     ClusterStatus,
     ComponentStatistics,
+    Deaths,
     Event,
     OperationUpdate,
     StateObject,
@@ -81,6 +82,12 @@ class Client:
     async def last_event(self) -> int:
         """Number of the latest event; 0: none yet."""
         return int((await self._call(self._stub.GetStatus, controller_pb2.GetStatusRequest())).last_event)
+
+    async def deaths(self) -> tuple[Deaths, ...]:
+        """The view changes that there were, the oldest first."""
+        return view_conversion.list_from_proto(
+            await self._call(self._stub.ListDeaths, controller_pb2.ListDeathsRequest())
+        )
 
     async def events(self, after: int = 0) -> AsyncIterator[Event]:
         """Kept events later than `after`, then new ones as they come."""

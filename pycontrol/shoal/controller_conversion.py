@@ -25,7 +25,7 @@ _PLAN_STATES: Final = {
     PlanState.HANDING_OVER: controller_pb2.PLAN_STATE_HANDING_OVER,
     PlanState.COMPLETE: controller_pb2.PLAN_STATE_COMPLETE,
     PlanState.ABANDONED: controller_pb2.PLAN_STATE_ABANDONED,
-    PlanState.STUCK: controller_pb2.PLAN_STATE_STUCK,
+    PlanState.OVER: controller_pb2.PLAN_STATE_OVER,
 }
 _PLAN_STATES_BACK: Final = {number: state for state, number in _PLAN_STATES.items()}
 
@@ -116,6 +116,7 @@ def instance_to_proto(value: InstanceStatus) -> controller_pb2.Instance:
         run_directory=value.run_directory,
         metrics_address=value.metrics_address,
         epoch_stage=value.epoch_stage,
+        stalled=value.stalled,
     )
 
 
@@ -135,6 +136,7 @@ def instance_from_proto(message: controller_pb2.Instance) -> InstanceStatus:
         run_directory=message.run_directory,
         metrics_address=message.metrics_address,
         epoch_stage=message.epoch_stage,
+        stalled=message.stalled,
     )
 
 
@@ -152,6 +154,7 @@ def status_to_proto(value: ClusterStatus) -> controller_pb2.Status:
         process=value.process,
         splitter_process=value.splitter_process,
         uptime_s=value.uptime_s,
+        view=value.view,
     )
 
 
@@ -169,6 +172,7 @@ def status_from_proto(message: controller_pb2.Status) -> ClusterStatus:
         process=message.process,
         splitter_process=message.splitter_process,
         uptime_s=message.uptime_s,
+        view=message.view,
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Between protobuf types and our values, for what instances and the splitter say."""
 
+from shoal import view_conversion
 from shoal.model import (
     ClassInformation,
     Event,
@@ -161,6 +162,8 @@ def instance_report_to_proto(value: InstanceReport) -> instance_pb2.InstanceRepo
         packets_attached=value.packets_attached,
         peers=sorted(value.peers),
         progress=progress_to_proto(value.progress) if value.progress else None,
+        slab_directory=value.slab_directory,
+        view=view_conversion.progress_to_proto(value.view) if value.view else None,
     )
 
 
@@ -176,6 +179,8 @@ def instance_report_from_proto(message: instance_pb2.InstanceReport) -> Instance
         packets_attached=message.packets_attached,
         peers=frozenset(message.peers),
         progress=progress_from_proto(message.progress) if message.HasField("progress") else None,
+        slab_directory=message.slab_directory,
+        view=view_conversion.progress_from_proto(message.view) if message.HasField("view") else None,
     )
 
 

@@ -16,6 +16,8 @@ from typing import Final
 from shoal.errors import DeadlineError, RefusedError, UnreachableError
 
 MESSAGE_BYTES: Final = 4096
+# Of one server, at once: each member has one, and some may knock again before their last one has been let go.
+CONNECTIONS_MAX: Final = 256
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 Message = Mapping[str, str | int | bool]
@@ -65,14 +67,18 @@ class DescriptorSocket:
         """The next message with the descriptor that came with it. UnreachableError: the other end has closed."""
         while True:
             try:
-                data, descriptors, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, 1)
+                data, descriptors, flags, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, 1)
             except BlockingIOError:
                 await self._ready(writing=False)
                 continue
             except OSError as error:
                 raise UnreachableError(f"process {self.pid} has gone: {error.strerror}") from error
             descriptor = descriptors[0] if descriptors else None
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                _discard(descriptor)
+                raise UnreachableError(f"process {self.pid} sent more than fits into a message")
             if not data:
+                _discard(descriptor)
                 raise UnreachableError(f"process {self.pid} has closed the connection")
             return _decoded(data, descriptor), descriptor
 
@@ -113,9 +119,21 @@ class DescriptorSocket:
                 message, descriptor = await self.receive()
             except UnreachableError:
                 return parted
-            if descriptor is not None:
-                os.close(descriptor)
+            _discard(descriptor)
             parted = parted or bool(message.get("goodbye"))
+
+
+def _discard(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def number(message: Message, field: str) -> int:
+    """A field that must be a number, and not negative. RefusedError: it is none."""
+    value = message.get(field)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise RefusedError(f"{field} is no number")
+    return value
 
 
 def _decoded(data: bytes, descriptor: int | None) -> Message:
@@ -124,8 +142,7 @@ def _decoded(data: bytes, descriptor: int | None) -> Message:
         if not isinstance(message, dict):
             raise TypeError("not an object")
     except (ValueError, TypeError) as error:
-        if descriptor is not None:
-            os.close(descriptor)
+        _discard(descriptor)
         raise UnreachableError(f"what came is no message: {error}") from error
     return message
 
@@ -153,6 +170,9 @@ class DescriptorServer:
         with listener:
             while True:
                 connection, _ = await loop.sock_accept(listener)
+                if len(self._tasks) >= CONNECTIONS_MAX:
+                    connection.close()
+                    continue
                 try:
                     accepted = DescriptorSocket(connection)
                 except RefusedError:

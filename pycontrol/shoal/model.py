@@ -6,13 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from shoal_dataplane import ClassInformation, Progress, RedirectProgress, Stage, StatePlace, StateRow, Statistic
+from shoal_dataplane import (
+    ClassInformation,
+    ObjectCounts,
+    Progress,
+    RedirectProgress,
+    Stage,
+    StatePlace,
+    StateRow,
+    Statistic,
+    ViewProgress,
+)
 
 __all__ = [
     "TRAFFIC_DEVICE",
     "ClassInformation",
+    "ClassLosses",
     "ClusterStatus",
     "ComponentStatistics",
+    "DeadInstance",
+    "Deaths",
     "Event",
     "Field",
     "FieldValue",
@@ -20,6 +33,7 @@ __all__ = [
     "InstanceSizes",
     "InstanceState",
     "InstanceStatus",
+    "ObjectCounts",
     "OperationUpdate",
     "Peer",
     "PlanState",
@@ -36,6 +50,7 @@ __all__ = [
     "Statistic",
     "TaskAnswer",
     "TrafficReport",
+    "ViewProgress",
 ]
 
 
@@ -92,6 +107,8 @@ class InstanceReport:
     packets_attached: bool
     peers: frozenset[int]
     progress: Progress | None
+    slab_directory: str = ""  # outlives a crash
+    view: ViewProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +138,7 @@ class PlanState(enum.Enum):
     HANDING_OVER = "handing_over"  # from here on it can only be completed
     COMPLETE = "complete"
     ABANDONED = "abandoned"
-    STUCK = "stuck"  # a member ended while slots were handed over
+    OVER = "over"  # a member died while slots were handed over: a view change takes its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +199,7 @@ class InstanceStatus:
     run_directory: str
     metrics_address: str
     epoch_stage: str
+    stalled: bool = False  # its process lives but does not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +216,41 @@ class ClusterStatus:
     process: int
     splitter_process: int
     uptime_s: float
+    view: int = 0  # the view change under way
+
+
+@dataclass(frozen=True, slots=True)
+class DeadInstance:
+    name: str
+    member: int
+    life: int
+    reason: str
+    adopter: str  # "": there was no usable slab
+    refusal: str = ""  # why it was not usable
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLosses:
+    """What became of the objects of one class in one view change."""
+
+    class_name: str
+    adopted: int = 0
+    checked: int = 0  # were being written: their class's check has passed or rejected them
+    rejected: int = 0
+    lost: int = 0
+    rolled_back: int = 0
+    at_least: bool = False  # what nobody knows of can't be counted: a slab is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Deaths:
+    """Instances that died together, and what the view change made of their objects."""
+
+    view: int
+    time_ns: int  # when the first was noticed, since the Unix epoch
+    duration_ms: float  # until all survivors had resumed
+    instances: tuple[DeadInstance, ...]
+    classes: tuple[ClassLosses, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class ControlThread:
 @contextlib.asynccontextmanager
 async def hosted(directory: ProcessDirectory) -> AsyncIterator[asyncio.Event]:
     """Pid file and signals of this process; gives the event that SIGTERM and SIGINT set."""
+    # Whatever this process makes, sockets above all, is its user's alone from the first moment.
+    os.umask(0o077)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

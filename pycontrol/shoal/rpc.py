@@ -30,6 +30,11 @@ _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
 )
 
+# What comes in is no longer than a profile's streams; what goes out may be a page of state.
+_SERVER_OPTIONS: Final = (("grpc.max_receive_message_length", 17 << 20), *_OPTIONS[1:])
+# Under way at once, streams included; more are refused.
+CALLS_MAX: Final = 256
+
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
@@ -106,7 +111,9 @@ class Server:
         self.address = address
         self._services = tuple(services)
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(interceptors=[StatusInterceptor()], options=_OPTIONS)
+        self._server = grpc.aio.server(
+            interceptors=[StatusInterceptor()], options=_SERVER_OPTIONS, maximum_concurrent_rpcs=CALLS_MAX
+        )
         register(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*self._services, health.SERVICE_NAME, reflection.SERVICE_NAME)

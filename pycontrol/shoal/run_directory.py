@@ -2,7 +2,6 @@
 """Where a deployment's sockets, slabs, logs and pid files lie. Mode 0700: whoever may enter may command."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -12,19 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from shoal import slabs
 from shoal.errors import RefusedError, ShoalError
 
-_SHARED_MEMORY: Final = Path("/dev/shm")
 VARIABLE: Final = "SHOAL_RUN_DIRECTORY"
 # A Unix socket's path has room for 107 characters; the longest name that is put below this.
 _PATH_MAX: Final = 107 - len("/instances/" + "x" * 20 + "/peers.socket")
-
-
-def _is_memory(path: Path) -> bool:
-    """Whether a directory lies on tmpfs or hugetlbfs."""
-    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    inside = [(point, kind) for point, kind in mounts if path.is_relative_to(point)]
-    return max(inside, key=lambda mount: len(mount[0]))[1] in ("tmpfs", "hugetlbfs")
 
 
 def default() -> Path:
@@ -74,18 +66,12 @@ class ProcessDirectory:
     def pid_file(self) -> Path:
         return self.path / "pid"
 
-    @property
-    def slabs(self) -> Path:
-        """Where the slabs lie: here where this is memory, else in a directory of /dev/shm named after this one."""
-        if _is_memory(self.path):
-            return self.path / "slabs"
-        digest = hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
-        return _SHARED_MEMORY / f"shoal-{digest}"
-
     def remove(self) -> None:
         """The directory with all that lies in it, and the slabs."""
-        for path in (self.slabs, self.path):
-            shutil.rmtree(path, ignore_errors=True)
+        directory = slabs.noted(self.path)
+        if directory is not None:
+            slabs.remove(directory)
+        shutil.rmtree(self.path, ignore_errors=True)
 
     @property
     def log(self) -> Path:

@@ -2,13 +2,23 @@
 import asyncio
 import os
 import socket
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shoal.descriptor_socket import DescriptorServer, DescriptorSocket, Message
+from shoal.descriptor_socket import (
+    CONNECTIONS_MAX,
+    MESSAGE_BYTES,
+    DescriptorServer,
+    DescriptorSocket,
+    Message,
+    number,
+)
 from shoal.errors import RefusedError, UnreachableError
 
 
@@ -87,3 +97,84 @@ async def test_a_server_serves_many_and_tells_why_it_refuses(tmp_path: Path) -> 
 async def test_nobody_at_a_path_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError):
         await DescriptorSocket.connect(tmp_path / "nobody")
+
+
+async def test_more_than_fits_into_a_message_is_refused_not_cut() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with left:
+        end = DescriptorSocket(right)
+        left.send(b'{"member": 1}' + b" " * MESSAGE_BYTES)
+        with pytest.raises(UnreachableError, match="more than fits"):
+            await end.receive()
+        descriptors = [os.memfd_create("x") for _ in range(2)]
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        socket.send_fds(left, [b"{}"], descriptors)
+        with pytest.raises(UnreachableError, match="more than fits"):
+            await end.receive()
+        assert len(list(Path("/proc/self/fd").iterdir())) == before, "a descriptor that came was kept"
+        for descriptor in descriptors:
+            os.close(descriptor)
+        end.close()
+
+
+@pytest.mark.parametrize("value", [None, -1, True, 1.5, "1", [1], {}])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    assert number({"member": 7}, "member") == 7
+    with pytest.raises(RefusedError, match="member is no number"):
+        number({"member": value}, "member")
+
+
+async def test_no_more_connections_than_the_limit_are_kept(tmp_path: Path) -> None:
+    async def serve(connection: DescriptorSocket) -> None:
+        await connection.send({"welcome": True})
+        await connection.wait_end()
+
+    async def welcome(made: list[DescriptorSocket]) -> bool:
+        made.append(await DescriptorSocket.connect(tmp_path / "peers"))
+        try:
+            await made[-1].receive()
+        except UnreachableError:
+            return False
+        return True
+
+    server, made = DescriptorServer(tmp_path / "peers", serve), list[DescriptorSocket]()
+    await server.start()
+    try:
+        answers = [await welcome(made) for _ in range(CONNECTIONS_MAX + 3)]
+        assert answers == [True] * CONNECTIONS_MAX + [False] * 3
+        made[0].close()
+        async with asyncio.timeout(10):
+            while not await welcome(made):
+                await asyncio.sleep(0)
+    finally:
+        for each in made:
+            each.close()
+        await server.close()
+
+
+KNOCK = """
+import os, socket, sys
+os.setuid(65534)
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as knocking:
+    knocking.connect(sys.argv[1])
+    knocking.settimeout(10)
+    print(knocking.recv(100) or "closed")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+async def test_another_user_is_not_let_in_even_where_the_file_would_let_him() -> None:
+    async def serve(connection: DescriptorSocket) -> None:
+        await connection.send({"welcome": True})
+
+    with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
+        path = Path(folder) / "peers"
+        server = DescriptorServer(path, serve)
+        await server.start()
+        Path(folder).chmod(0o777)
+        path.chmod(0o777)
+        command = [sys.executable, "-c", KNOCK, str(path)]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        said, _ = await process.communicate()
+        await server.close()
+    assert said == b"closed\n"

@@ -9,7 +9,6 @@ import pytest
 
 from shoal.errors import RefusedError
 from shoal.run_directory import (
-    ProcessDirectory,
     ProcessIdentity,
     RunDirectory,
     make_private,
@@ -61,16 +60,3 @@ def test_a_signal_reaches_the_process_that_was_meant() -> None:
         assert child.wait(10) == -signal.SIGKILL
         identity.send_signal(signal.SIGKILL)
         assert not identity.lives
-
-
-def test_slabs_lie_in_memory_and_go_with_the_directory(tmp_path: Path) -> None:
-    directory = ProcessDirectory(tmp_path / "nat-1")
-    make_private(directory.path)
-    make_private(directory.slabs)
-    (directory.slabs / "slab").write_bytes(b"x")
-    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    inside = [(point, kind) for point, kind in mounts if directory.slabs.is_relative_to(point)]
-    assert max(inside, key=lambda mount: len(mount[0]))[1] in ("tmpfs", "hugetlbfs")
-    directory.remove()
-    assert not directory.slabs.exists()
-    assert not directory.path.exists()

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from shoal.descriptor_socket import DescriptorServer, DescriptorSocket, Message
+from shoal.descriptor_socket import number as number_of
 from shoal.errors import DeadlineError, RefusedError
 from shoal.model import Peer
 from shoal.process_host import ControlThread, cancelled
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 CONNECT_DEADLINE_S: Final = 5.0
 HELLO_DEADLINE_S: Final = 2.0
+ENDED: Final = "process ended"
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Link:
     peer: Peer
     connection: DescriptorSocket | None  # None: by TCP
     watching: asyncio.Task[None] | None = None
+    ended: bool = False
 
 
 class Peers:
@@ -153,8 +156,8 @@ class Peers:
         cluster, member, life = self._identity
         if hello.get("cluster") != cluster or hello.get("to_life") != life:
             raise RefusedError("this is another cluster, or another life")
-        number = hello.get("member")
-        if not isinstance(number, int) or number >= member:
+        number = number_of(hello, "member")
+        if number >= member:
             raise RefusedError("only a lower number offers a ring")
 
         def expected() -> bool:
@@ -181,17 +184,37 @@ class Peers:
         link.connection.close()
         if parted or self._links.get(link.peer.member) is not link:
             return
-        reason = "its process ended"
-        logger.warning("%s: %s", link.peer.name, reason)
-        self._ended(link.peer, reason)
+        await self._has_ended(link)
+
+    async def _has_ended(self, link: Link) -> None:
+        """Nothing more is taken from it; its channel stays, for what was not acknowledged, until it is released."""
+        if link.ended:
+            return
+        link.ended = True
+        logger.warning("%s: %s", link.peer.name, ENDED)
+        self._ended(link.peer, ENDED)
         assert self._instance is not None
         with contextlib.suppress(DataplaneError):
-            await self._thread.run(self._instance.peer_ended, link.peer.member, link.peer.life, reason)
+            await self._thread.run(self._instance.peer_ended, link.peer.member, link.peer.life, ENDED)
+
+    async def end(self, dead: Mapping[int, int]) -> None:
+        """The controller's word that these lives of members have ended. Idempotent."""
+        for member, life in dead.items():
+            self._expected.pop(member, None)
+            link = self._links.get(member)
+            if link is not None and link.peer.life == life:
+                await self._has_ended(link)
+
+    async def release_dead(self, dead: Mapping[int, int]) -> None:
+        """Gives up the channels to these lives of members, and no other life's."""
+        await self.release(
+            member for member, life in dead.items() if member in self._links and self._links[member].peer.life == life
+        )
 
     async def release(self, members: Iterable[int]) -> None:
         """Gives up the channels to members that have left."""
         assert self._instance is not None
-        for member in members:
+        for member in tuple(members):
             self._expected.pop(member, None)
             link = self._links.pop(member, None)
             if link is None:

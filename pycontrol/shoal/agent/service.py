@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from shoal import conversion
+from shoal import conversion, slabs, view_conversion
+from shoal.agent.checks import check_configuration, check_learn
+from shoal.agent.deaths import Deaths
 from shoal.agent.packets import Packets
 from shoal.agent.peers import CONNECT_DEADLINE_S, Peers
 from shoal.agent.worker import Worker, WorkerConfig, plan_of
@@ -18,10 +20,20 @@ from shoal.metrics import Exporter, Sample
 from shoal.model import InstanceReport, Peer
 from shoal.process_host import ControlThread
 from shoal.proto import common_pb2, instance_pb2, instance_pb2_grpc
-from shoal.run_directory import ProcessDirectory, make_private
-from shoal_dataplane import DataplaneError, Plan
+from shoal.run_directory import ProcessDirectory
+from shoal.validation import (
+    DEADLINE_MAX_MS,
+    require_at_most,
+    require_between,
+    require_name,
+    require_path,
+    require_text,
+)
+from shoal_dataplane import KEY_BYTES_MAX, DataplaneError, Plan
 
 CONNECT_POLL_S = 0.02
+PAGE = 256
+PAGE_MAX = 1024
 
 Context = Any
 
@@ -41,7 +53,7 @@ def worker_config(request: instance_pb2.ConfigureInstanceRequest, directory: Pro
         ports=tuple(conversion.port_from_proto(port) for port in request.ports),
         listen_address=request.listen_address,
         listen_port=request.listen_port,
-        slab_directory=directory.slabs,
+        slab_directories=slabs.candidates(directory.path, request.life),
     )
 
 
@@ -56,6 +68,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._packets = Packets(self._thread, self._splitter_ended)
         self._peers: Peers | None = None
         self._worker: Worker | None = None
+        self._deaths: Deaths | None = None
         self._exporter: Exporter | None = None
         self._term = 0
         self._configuring = asyncio.Lock()
@@ -75,6 +88,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
 
     async def Configure(self, request: Any, context: Context) -> Any:
         self._check_term(request.term)
+        check_configuration(request)
         async with self._configuring:
             if self._worker is None:
                 await self._configure(request)
@@ -84,10 +98,12 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
 
     async def _configure(self, request: instance_pb2.ConfigureInstanceRequest) -> None:
         config = worker_config(request, self._directory)
-        make_private(config.slab_directory)
         worker = await self._thread.run(Worker, config)
+        assert worker.slab_directory is not None
+        slabs.note(self._directory.path, worker.slab_directory)
         self._peers = Peers(self._directory.peers, self._thread, self._peer_ended, config.sizes.channel_bytes)
         await self._peers.start(worker.instance, config.cluster, config.member, config.life)
+        self._deaths = Deaths(worker, self._peers, self._thread)
         if request.metrics_address:
             self._exporter = Exporter(request.metrics_address, self._samples)
         self._worker = worker
@@ -115,6 +131,8 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
             packets_attached=self._packets.attached,
             peers=self._peers.members if self._peers else frozenset(),
             progress=await self._thread.run(worker.progress) if worker else None,
+            slab_directory=str(worker.slab_directory) if worker else "",
+            view=await self._deaths.progress() if self._deaths else None,
         )
 
     async def Stop(self, request: Any, context: Context) -> Any:
@@ -135,6 +153,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         worker, self._worker = self._worker, None
         if worker is not None:
             await self._thread.run(worker.close)
+            slabs.link(self._directory.path).unlink(missing_ok=True)
         self._thread.close()
 
     # --- packets and peers
@@ -144,7 +163,8 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         worker, _ = self._started
         config = worker.config
         identity = (config.cluster, config.member, config.life)
-        await self._packets.attach(worker.instance, identity, Path(request.splitter_socket))
+        socket = Path(require_path("splitter_socket", request.splitter_socket))
+        await self._packets.attach(worker.instance, identity, socket, request.splitter_process)
         return instance_pb2.AttachPacketsReply()
 
     async def DetachPackets(self, request: Any, context: Context) -> Any:
@@ -163,6 +183,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
     async def Learn(self, request: Any, context: Context) -> Any:
         self._check_term(request.term)
         worker, peers = self._started
+        check_learn(request)
         now = [conversion.peer_from_proto(peer) for peer in request.members_now]
         following = [conversion.peer_from_proto(peer) for peer in request.members_next]
         plan = plan_of(
@@ -171,6 +192,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
             (request.steering_now, request.steering_next),
             (now, following),
             request.expected_objects,
+            request.owner_now,
         )
         await peers.connect({peer.member: peer for peer in (*now, *following)}.values())
         await self._learn(worker, plan)
@@ -218,6 +240,30 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         worker, _ = self._started
         return conversion.progress_to_proto(await self._thread.run(worker.progress))
 
+    # --- a member dies
+
+    @property
+    def _mourners(self) -> Deaths:
+        if self._deaths is None:
+            raise RefusedError("the instance is not configured yet")
+        return self._deaths
+
+    async def Adopt(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        await self._mourners.adopt(request)
+        return instance_pb2.AdoptReply()
+
+    async def Death(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        return view_conversion.progress_to_proto(await self._mourners.begin(request))
+
+    async def GetViewProgress(self, request: Any, context: Context) -> Any:
+        return view_conversion.progress_to_proto(await self._mourners.progress())
+
+    async def EndView(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        return view_conversion.progress_to_proto(await self._mourners.end(request))
+
     # --- looking in
 
     async def GetStatistics(self, request: Any, context: Context) -> Any:
@@ -232,12 +278,13 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
 
     async def GetState(self, request: Any, context: Context) -> Any:
         worker, _ = self._started
-        row = await self._thread.run(worker.state_get, request.class_name, request.key)
+        require_at_most("key", request.key, KEY_BYTES_MAX)
+        row = await self._thread.run(worker.state_get, require_name("class", request.class_name), request.key)
         return instance_pb2.GetInstanceStateReply(row=conversion.state_row_to_proto(row) if row else None)
 
     async def ListState(self, request: Any, context: Context) -> Any:
         worker, _ = self._started
-        limit = min(request.limit or 256, 1024)
+        limit = min(request.limit or PAGE, PAGE_MAX)
         rows, cursor, end = await self._thread.run(worker.state_list, request.class_name, request.cursor, limit)
         return instance_pb2.ListInstanceStateReply(
             rows=[conversion.state_row_to_proto(row) for row in rows], cursor=cursor, end=end
@@ -245,9 +292,9 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
 
     async def RunTask(self, request: Any, context: Context) -> Any:
         worker, _ = self._started
-        reply = await self._thread.run(
-            worker.instance.run_task, request.task, request.arguments, request.deadline_ms or 5000
-        )
+        task, arguments = require_name("task", request.task), require_text("arguments", request.arguments)
+        deadline_ms = require_between("deadline_ms", request.deadline_ms or 5000, 1, DEADLINE_MAX_MS)
+        reply = await self._thread.run(worker.instance.run_task, task, arguments, deadline_ms)
         return instance_pb2.RunInstanceTaskReply(reply=reply)
 
     async def WatchEvents(self, request: Any, context: Context) -> AsyncIterator[Any]:

@@ -1,18 +1,35 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The worker of this process: EAL, a runner, and the C instance. Every method runs in the control thread."""
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from shoal import slabs
 from shoal.eal_arguments import arguments as eal_arguments
-from shoal.errors import InvalidRequestError, NotFoundError
+from shoal.errors import InvalidRequestError, NotFoundError, ShoalError
 from shoal.model import ClassInformation, InstanceSizes, Peer, Port, Progress, RunnerSettings, StateRow, Statistic
+from shoal.run_directory import make_private
 from shoal.run_settings import runner_config
-from shoal_dataplane import SLOTS_PER_STEERING, STEERING_SLOTS, Eal, Instance, InstanceConfig, Plan, Runner
+from shoal_dataplane import (
+    SLOTS,
+    SLOTS_PER_STEERING,
+    STEERING_SLOTS,
+    DataplaneError,
+    Eal,
+    Instance,
+    InstanceConfig,
+    Plan,
+    Runner,
+)
 from shoal_dataplane.instance import CURSOR_END
 from shoal_dataplane.plan import no_owner
+
+# What a file system says that has no room for slabs, or no right for us: another may do.
+NO_ROOM: Final = (errno.ENOMEM, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +49,7 @@ class WorkerConfig:
     ports: tuple[Port, ...]
     listen_address: str
     listen_port: int
-    slab_directory: Path
+    slab_directories: tuple[Path, ...]  # where the slabs of this life may lie, the best first
 
 
 def owner_of_slots(steering: bytes) -> bytes:
@@ -42,23 +59,50 @@ def owner_of_slots(steering: bytes) -> bytes:
     return b"".join(bytes([member]) * SLOTS_PER_STEERING for member in steering)
 
 
+def _owner_now(steering: bytes, owner: bytes) -> bytes:
+    """`owner`: of each slot, where that does not follow from the steering; else empty."""
+    if owner and len(owner) != SLOTS:
+        raise InvalidRequestError(f"a slot map has {SLOTS} entries, not {len(owner)}")
+    return owner or owner_of_slots(steering)
+
+
 def plan_of(
     term: int,
     epochs: tuple[int, int],
     maps: tuple[bytes, bytes],
     members: tuple[Sequence[Peer], Sequence[Peer]],
     expected_objects: Sequence[int],
+    owner_now: bytes = b"",
 ) -> Plan:
     """A reorganisation as the data plane takes it, from epochs, steering maps and members of now and next."""
     return Plan(
         term=term,
         epoch_now=epochs[0],
         epoch_next=epochs[1],
-        owner_now=owner_of_slots(maps[0]) if epochs[0] else no_owner(),
+        owner_now=_owner_now(maps[0], owner_now) if epochs[0] else no_owner(),
         owner_next=owner_of_slots(maps[1]),
         members_now={peer.member: peer.life for peer in members[0]},
         members_next={peer.member: peer.life for peer in members[1]},
         expected_objects=expected_objects,
+    )
+
+
+def _instance_config(config: WorkerConfig, slab_directory: Path) -> InstanceConfig:
+    sizes = config.sizes
+    return InstanceConfig(
+        name=config.name,
+        slab_directory=str(slab_directory),
+        nf_path=config.nf_path,
+        member=config.member,
+        life=config.life,
+        cluster=config.cluster,
+        hash_seed=config.hash_seed,
+        objects_max=sizes.objects,
+        parked_max=sizes.parked,
+        microthreads_max=sizes.microthreads,
+        window=sizes.window,
+        packets=sizes.packets,
+        take_deadline_ms=sizes.take_deadline_ms,
     )
 
 
@@ -69,6 +113,7 @@ class Worker:
         """Starts the data plane. What was made is taken down again if a later step fails."""
         self.config = config
         self._running = False
+        self.slab_directory: Path | None = None
         # Names of DPDK's files must differ between processes of one host.
         prefix = f"shoal-{config.cluster:x}-{config.name}-{os.getpid()}"
         devices = [port.device for port in config.ports]
@@ -82,25 +127,9 @@ class Worker:
             raise
 
     def _start(self) -> None:
-        config, sizes = self.config, self.config.sizes
+        config = self.config
         self._runner = Runner(runner_config(config.name, config.runner))
-        self._instance = Instance(
-            InstanceConfig(
-                name=config.name,
-                slab_directory=str(config.slab_directory),
-                nf_path=config.nf_path,
-                member=config.member,
-                life=config.life,
-                cluster=config.cluster,
-                hash_seed=config.hash_seed,
-                objects_max=sizes.objects,
-                parked_max=sizes.parked,
-                microthreads_max=sizes.microthreads,
-                window=sizes.window,
-                packets=sizes.packets,
-                take_deadline_ms=sizes.take_deadline_ms,
-            )
-        )
+        self._instance = self._create()
         for name, value in config.settings.items():
             self._instance.set(name, value)
         self._instance.init_nf()
@@ -111,6 +140,24 @@ class Worker:
         self._instance.run_on(self._runner)
         self._runner.start()
         self._running = True
+
+    def _create(self) -> Instance:
+        """With its slabs in the first directory that has room for them."""
+        refusal: Exception | None = None
+        for directory in self.config.slab_directories:
+            try:
+                make_private(directory)
+                instance = Instance(_instance_config(self.config, directory))
+            except (DataplaneError, ShoalError) as error:
+                slabs.remove(directory)
+                if isinstance(error, DataplaneError) and error.code not in NO_ROOM:
+                    raise
+                refusal = error
+                continue
+            self.slab_directory = directory
+            return instance
+        assert refusal is not None
+        raise refusal
 
     @property
     def instance(self) -> Instance:
@@ -148,3 +195,5 @@ class Worker:
         for handle in (self._instance, self._runner, self._eal):
             if handle is not None:
                 handle.close()
+        if self.slab_directory is not None:
+            slabs.remove(self.slab_directory)

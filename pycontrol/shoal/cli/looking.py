@@ -47,9 +47,11 @@ def _show_status(found: ClusterStatus) -> None:
             str(each.tokens),
             str(each.objects_held),
             str(each.leases_moved),
-            each.reason,
+            each.reason or ("does not answer" if each.stalled else ""),
         )
     output.print(table)
+    if found.view:
+        output.print(f"view change {found.view} is at work: an instance has died", highlight=False)
     if found.plan is not None:
         output.print(_plan_text(found.plan), markup=False, highlight=False)
     if found.plans_waiting:

@@ -7,6 +7,7 @@ import asyncio
 from pathlib import Path
 
 from shoal.controller.cluster import Cluster
+from shoal.controller.genuine import StaleStoreError
 from shoal.controller.launcher import LocalLauncher
 from shoal.controller.observation import Observation
 from shoal.controller.service import ControllerService
@@ -64,7 +65,11 @@ async def serve(run_directory: RunDirectory, listen: str) -> None:
         )
         following = asyncio.create_task(metrics.follow(events), name="metrics")
         try:
-            await cluster.resume()
+            try:
+                await cluster.resume()
+            except StaleStoreError as error:
+                # Nothing has been commanded, and nothing will be.
+                raise SystemExit(f"{run_directory.store} is refused: {error}") from None
             await server.start()
             await stop.wait()
         finally:

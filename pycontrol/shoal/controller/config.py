@@ -137,6 +137,7 @@ class Config(Section):
     splitter: Splitter | Literal[False] = Splitter()  # false: each instance has ports of its own
     hosts: tuple[Host, ...] = Field(default=(), strict=False)
     metrics: Metrics | None = None
+    on_death: Literal["replace", "shrink"] = "replace"  # of an instance: whether a fresh one takes its place
 
     @model_validator(mode="after")
     def _fits(self) -> "Config":

@@ -6,20 +6,26 @@
              when all of a leaver's are redirected, it hears that its last marker is back. Ends when all say DONE.
   forget     "complete" persisted first. Then the old map goes, and with it the channels to leavers.
 
-Every command may be repeated: a plan that an earlier controller began is carried on with the same calls."""
+Every command may be repeated: a plan that an earlier controller began is carried on with the same calls. Where a member
+dies, the plan is over in its first two stages (a view change takes its place), and completed in its last one. While the
+splitter is away nothing is redirected; a fresh one goes on where the last one ended."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from shoal.controller.instance_client import InstanceClient, LearnCommand
 from shoal.controller.planner import SteeringPlan, expected_objects
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.store import STAGE_COMPLETE, STAGE_HAND_OVER, STAGE_LEARN, StoredPlan
-from shoal.errors import NoRoomError, RefusedError, ShoalError, UnreachableError
+from shoal.controller.view import whole
+from shoal.errors import DeadlineError, NoRoomError, RefusedError, ShoalError, StaleTermError, UnreachableError
 from shoal.model import Peer, PlanState, PlanStatus, Progress, RedirectProgress, Stage
+
+R = TypeVar("R")
 
 POLL_S: Final = 0.002
 RETRY_S: Final = 0.05
@@ -54,8 +60,8 @@ class PlanNoRoomError(NoRoomError):
     """Abandoned because a member has no room for what the next map would bring it."""
 
 
-class PlanStuckError(RefusedError):
-    """A member ended while slots were handed over."""
+class PlanOverError(RefusedError):
+    """A member died: where tokens lie is what its survivors say, not the plan."""
 
 
 class Coordinator:
@@ -74,12 +80,14 @@ class Coordinator:
         self._splitter = splitter
         self._journal = journal
         self._observe = observe
-        self._steering = SteeringPlan(plan.steering_now, plan.steering_next)
-        self._moves = dict(self._steering.moves)
+        steering = SteeringPlan(plan.steering_now, plan.steering_next)
+        self._slots = SteeringPlan(plan.owner_now or whole(plan.steering_now), whole(plan.steering_next))
+        self._moves = dict(steering.moves)
         self._redirected: set[int] = set()
         self._pending: frozenset[int] = frozenset()
         self._told: set[str] = set()
         self._baseline: dict[str, Progress] = {}
+        self._hindrance = ""
         self._started = time.monotonic()
         joining = [name for name in plan.members_next if name not in plan.members_now]
         leaving = [name for name in plan.members_now if name not in plan.members_next]
@@ -90,10 +98,30 @@ class Coordinator:
             state=PlanState.QUEUED,
             joining=tuple(joining),
             leaving=tuple(leaving),
-            slots_moved=self._steering.slots_moved,
+            slots_moved=len(self._slots.moves) if plan.epoch_now else 0,
             steering_moved=len(self._moves) if plan.epoch_now else 0,
             started_ns=time.time_ns(),
         )
+
+    @property
+    def names(self) -> Collection[str]:
+        """Of all members of either map."""
+        return self._members.keys()
+
+    @property
+    def stage(self) -> int:
+        """As it was persisted last."""
+        return self._plan.stage
+
+    @property
+    def steering(self) -> bytes:
+        """Where the packets of each steering slot go, or will go once its redirection has ended."""
+        table = bytearray(self._plan.steering_now)
+        if self._plan.stage == STAGE_COMPLETE:
+            return self._plan.steering_next
+        for slot in self._redirected:
+            table[slot] = self._plan.steering_next[slot]
+        return bytes(table)
 
     @property
     def leavers(self) -> tuple[Member, ...]:
@@ -123,6 +151,18 @@ class Coordinator:
         self._update(state=PlanState.ABANDONED, reason=reason)
         await asyncio.gather(*(self._abandon_at(member) for member in self._members.values()))
         self._journal.end()
+
+    async def interrupted(self, names: Collection[str]) -> None:
+        """Members have died, and `run` was broken off in one of its first two stages."""
+        reason = f"{', '.join(names)} died during the plan"
+        if self._plan.stage != STAGE_LEARN:
+            self._update(state=PlanState.OVER, reason=reason)
+        elif not set(names) & set(self._plan.members_now):
+            await self.abandon(reason)
+        else:
+            # The view change abandons it at the members that there are; of joiners it knows nothing.
+            self._update(state=PlanState.ABANDONED, reason=reason)
+            await asyncio.gather(*(self._abandon_at(self._members[name]) for name in self.status.joining))
 
     async def _abandon_at(self, member: Member) -> None:
         for _ in range(ABANDON_TRIES):
@@ -164,7 +204,8 @@ class Coordinator:
             plan.steering_next,
             [peers[name] for name in plan.members_now],
             [peers[name] for name in plan.members_next],
-            expected_objects(self._steering, objects, member.number),
+            expected_objects(self._slots, objects, member.number),
+            plan.owner_now,
         )
         await member.client.learn(command)
 
@@ -187,28 +228,54 @@ class Coordinator:
         if self._splitter is None:
             self._redirected = set(self._moves)
             return
-        await self._splitter.redirect_progress(reset=True)
-        table = (await self._splitter.report()).table
+        splitter = self._splitter
+        self._pending = (
+            await self._until_splitter_answers(lambda: splitter.redirect_progress(reset=True))
+        ).pending_slots
+        self._compare((await self._until_splitter_answers(splitter.report)).table)
+
+    def _compare(self, table: bytes) -> None:
+        """What the splitter's table says counts: a steering slot that is elsewhere than it should be moves, too."""
+        if self._plan.epoch_now:
+            for slot, (present, new) in enumerate(zip(table, self._plan.steering_next, strict=True)):
+                if present != new:
+                    self._moves[slot] = (present, new)
         self._redirected = {slot for slot, (_, new) in self._moves.items() if table[slot] == new}
 
     async def _redirect(self, progress: Mapping[str, Progress]) -> None:
         """Steering slots whose tokens have all arrived go to their new member."""
         if self._splitter is None:
             return
+        try:
+            await self._redirect_at(self._splitter, progress)
+            self._hindrance = ""
+        except StaleTermError:
+            raise
+        except ShoalError as error:
+            self._hindrance = str(error)  # it is being replaced, or was a moment ago: the next one is asked
+
+    async def _redirect_at(self, splitter: SplitterClient, progress: Mapping[str, Progress]) -> None:
         arrived: dict[int, set[int]] = {}
         numbers = {member.number: progress[name].steering_ready for name, member in self._members.items()}
         for slot, (_, new) in self._moves.items():
-            if slot not in self._redirected and slot in numbers[new]:
+            if slot not in self._redirected and slot not in self._pending and slot in numbers[new]:
                 arrived.setdefault(new, set()).add(slot)
         if self._plan.epoch_now == 0:
             if sum(map(len, arrived.values())) == len(self._moves):
-                await self._splitter.set_table(self._plan.steering_next)
+                await splitter.set_table(self._plan.steering_next)
                 self._redirected = set(self._moves)
         else:
             for new, slots in arrived.items():
-                await self._splitter.redirect(frozenset(slots), new)
+                await splitter.redirect(frozenset(slots), new)
                 self._redirected |= slots
-        self._note(await self._splitter.redirect_progress())
+        self._note(await splitter.redirect_progress())
+
+    async def _until_splitter_answers(self, question: Callable[[], Awaitable[R]]) -> R:
+        while True:
+            try:
+                return await question()
+            except UnreachableError:
+                await asyncio.sleep(RETRY_S)
 
     def _note(self, redirect: RedirectProgress) -> None:
         self._pending = redirect.pending_slots
@@ -242,15 +309,23 @@ class Coordinator:
             slots_unswept=sum(each.slots_unswept for each in progress.values()),
             objects_moved=grown("records_moved") + grown("leases_moved"),
             bytes_moved=grown("bytes_moved"),
-            reason="; ".join(waiting[:3]),
+            reason="; ".join([*filter(None, [self._hindrance]), *waiting][:3]),
         )
 
     async def _forget(self) -> None:
         left = [leaver.number for leaver in self.leavers]
         stays = [member for name, member in self._members.items() if name in self._plan.members_next]
-        await self._at(stays, lambda member: member.client.forget(self._plan.epoch_next, left))
-        others = [member.number for member in self._members.values()]
-        await self._at(self.leavers, lambda member: member.client.forget(self._plan.epoch_next, others))
+        await self._forget_at(stays, left)
+        await self._forget_at(self.leavers, [member.number for member in self._members.values()])
+
+    async def _forget_at(self, members: Sequence[Member], left: Sequence[int]) -> None:
+        """Each on its own: the plan is complete even where one dies now."""
+
+        async def one(member: Member) -> None:
+            with contextlib.suppress(PlanOverError):
+                await self._until_answered(member, lambda member: member.client.forget(self._plan.epoch_next, left))
+
+        await asyncio.gather(*(one(member) for member in members))
 
     async def _at(
         self, members: Sequence[Member], command: Callable[[Member], Awaitable[Progress]]
@@ -272,13 +347,12 @@ class Coordinator:
         return await self._at(tuple(self._members.values()), command)
 
     async def _until_answered(self, member: Member, command: Callable[[Member], Awaitable[Progress]]) -> Progress:
-        """From stage 2 on there is no way back: asks again until the member answers, or has ended."""
+        """From stage 2 on there is no way back: asks again until the member answers, or has ended. One that is silent
+        is asked for as long as its process lives."""
         while True:
             try:
                 return await command(member)
-            except (UnreachableError, TimeoutError) as error:
+            except (UnreachableError, DeadlineError) as error:
                 if member.ended():
-                    reason = f"{member.name} ended during the plan"
-                    self._update(state=PlanState.STUCK, reason=reason)
-                    raise PlanStuckError(f"{reason}: its part of the state can't be handed over") from error
+                    raise PlanOverError(f"{member.name} died during the plan") from error
                 await asyncio.sleep(RETRY_S)

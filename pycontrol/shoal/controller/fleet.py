@@ -3,11 +3,13 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from shoal import slabs
 from shoal.agent.worker import WorkerConfig
 from shoal.controller.config import Config, Host
 from shoal.controller.instance_client import InstanceClient
@@ -20,6 +22,7 @@ from shoal.process_host import cancelled
 from shoal.run_directory import ProcessDirectory, ProcessIdentity, RunDirectory
 
 REACHABLE_DEADLINE_S: Final = 20.0
+REFRESH_DEADLINE_S: Final = 1.0
 HERE: Final = ""  # the host's name where the configuration names none
 
 
@@ -34,6 +37,10 @@ class Running:
     progress: Progress | None = None
     tasks: tuple[asyncio.Task[None], ...] = ()
     ending: bool = False  # its end is our own doing
+    stalled: bool = False  # lives, but does not answer
+    objects: int = 0  # of all classes, as last heard
+    reason: str = ""  # why it has ended
+    ended_ns: int = 0  # when that was noticed, since the Unix epoch
 
     @property
     def ended(self) -> bool:
@@ -68,7 +75,12 @@ class Fleet:
         return self._instances[name]
 
     def in_state(self, *states: InstanceState) -> tuple[Running, ...]:
-        return tuple(running for running in self.instances if running.stored.state in states)
+        """Those that live."""
+        return tuple(running for running in self.instances if running.stored.state in states and not running.ended)
+
+    @property
+    def ended(self) -> tuple[Running, ...]:
+        return tuple(running for running in self.instances if running.ended)
 
     @property
     def numbers(self) -> frozenset[int]:
@@ -94,9 +106,11 @@ class Fleet:
         running = self._watch(stored, directory, process)
         try:
             await self._until_reachable(running)
-            await running.client.configure(
-                worker_config(config, deployment, stored, directory, nf_path), metrics_address(config, member)
+            report = await running.client.configure(
+                worker_config(config, deployment, stored, nf_path), metrics_address(config, member)
             )
+            running.stored = replace(running.stored, slab_directory=report.slab_directory)
+            self._store.put_instance(running.stored)
         except BaseException:
             await self.stop(running)
             raise
@@ -132,19 +146,16 @@ class Fleet:
         finally:
             await cancelled(reachable, ended)
 
-    async def adopt(self, stored: StoredInstance) -> Running:
-        """Takes up an instance that an earlier controller started."""
+    def take_up(self, stored: StoredInstance) -> Running:
+        """An instance that an earlier controller started, dead or alive. `note_dead` tells of the dead ones."""
         process = self._launcher.adopt(ProcessIdentity(stored.pid, stored.start_ticks))
-        running = self._watch(stored, self._run_directory.instance(stored.name), process)
-        if process is None:
-            if stored.state is not InstanceState.ENDED:
+        return self._watch(stored, self._run_directory.instance(stored.name), process)
+
+    def note_dead(self) -> None:
+        """Those whose processes ended while no controller was there."""
+        for running in self.ended:
+            if not running.reason:
                 self._mark_ended(running, "its process ended while the controller was away")
-            return running
-        report = await running.client.wait_reachable(REACHABLE_DEADLINE_S)
-        if report.configured and report.life != stored.life:
-            raise UnreachableError(f"{stored.name} answers with life {report.life}, not {stored.life}")
-        running.progress = report.progress
-        return running
 
     async def _watch_process(self, running: Running, process: Process) -> None:
         reason = await process.wait()
@@ -152,8 +163,7 @@ class Fleet:
             self._mark_ended(running, reason)
 
     def _mark_ended(self, running: Running, reason: str) -> None:
-        running.stored = replace(running.stored, state=InstanceState.ENDED, reason=reason)
-        self._store.put_instance(running.stored)
+        running.reason, running.ended_ns, running.stalled = reason, time.time_ns(), False
         self._events.add("instance.ended", running.stored.name, f"{reason}; {log_tail(running.directory.log)}")
         self._has_ended(running)
 
@@ -180,6 +190,15 @@ class Fleet:
         self._instances.pop(running.stored.name, None)
         self._events.add("instance.stopped", running.stored.name, "its process has ended, as told")
 
+    async def bury(self, running: Running) -> None:
+        """Removes what a dead instance has left. The store has forgotten it before."""
+        await self._let_go(running)
+        await asyncio.to_thread(running.directory.remove)
+        if running.stored.slab_directory:
+            await asyncio.to_thread(slabs.remove, Path(running.stored.slab_directory))
+        if self._instances.get(running.stored.name) is running:
+            self._instances.pop(running.stored.name)
+
     async def _let_go(self, running: Running) -> None:
         await cancelled(*running.tasks)
         if running.process is not None:
@@ -193,8 +212,10 @@ class Fleet:
 
     async def refresh(self) -> None:
         """Asks all for their progress; one that does not answer keeps what it said last."""
-        alive = [running for running in self.instances if not running.ended]
-        answers = await asyncio.gather(*(running.client.progress() for running in alive), return_exceptions=True)
+        alive = [running for running in self.instances if not running.ended and not running.stalled]
+        answers = await asyncio.gather(
+            *(running.client.progress(REFRESH_DEADLINE_S) for running in alive), return_exceptions=True
+        )
         for running, answer in zip(alive, answers, strict=True):
             if isinstance(answer, Progress):
                 running.progress = answer
@@ -208,9 +229,7 @@ def host_of(config: Config, name: str) -> Host | None:
     return next((host for host in config.hosts if host.name == name), None)
 
 
-def worker_config(
-    config: Config, deployment: StoredDeployment, stored: StoredInstance, directory: ProcessDirectory, nf_path: Path
-) -> WorkerConfig:
+def worker_config(config: Config, deployment: StoredDeployment, stored: StoredInstance, nf_path: Path) -> WorkerConfig:
     host = host_of(config, stored.host)
     by_tcp = host is not None and len(config.hosts) > 1
     ports: tuple[Port, ...] = ()
@@ -231,7 +250,7 @@ def worker_config(
         ports=ports,
         listen_address=host.address if host is not None and by_tcp else "",
         listen_port=host.first_tcp_port + stored.member if host is not None and by_tcp else 0,
-        slab_directory=directory.slabs,
+        slab_directories=(),  # the agent's affair
     )
 
 

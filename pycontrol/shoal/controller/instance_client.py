@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The controller's end of an instance's service: our values in, our values out, a deadline on every call."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from shoal import conversion, rpc
+from shoal import conversion, rpc, view_conversion
 from shoal.agent.worker import WorkerConfig
-from shoal.model import ClassInformation, Event, InstanceReport, Peer, Progress, StateRow, Statistic
+from shoal.model import ClassInformation, Event, InstanceReport, Peer, Progress, StateRow, Statistic, ViewProgress
 from shoal.proto import common_pb2, instance_pb2, instance_pb2_grpc
+from shoal_dataplane import Death
 
 CONFIGURE_DEADLINE_S: Final = 60.0
 LEARN_DEADLINE_S: Final = 20.0
@@ -27,6 +28,7 @@ class LearnCommand:
     members_now: Sequence[Peer]
     members_next: Sequence[Peer]
     expected_objects: Sequence[int] = ()  # of each class, that the next map will bring there
+    owner_now: bytes = b""  # of each slot, where that does not follow from steering_now
 
 
 class InstanceClient:
@@ -77,8 +79,10 @@ class InstanceClient:
             await self._call(self._stub.GetReport, instance_pb2.GetReportRequest())
         )
 
-    async def attach_packets(self, splitter_socket: str) -> None:
-        request = instance_pb2.AttachPacketsRequest(term=self._term, splitter_socket=splitter_socket)
+    async def attach_packets(self, splitter_socket: str, splitter_process: int) -> None:
+        request = instance_pb2.AttachPacketsRequest(
+            term=self._term, splitter_socket=splitter_socket, splitter_process=splitter_process
+        )
         await self._call(self._stub.AttachPackets, request)
 
     async def detach_packets(self) -> None:
@@ -94,6 +98,7 @@ class InstanceClient:
             members_now=[conversion.peer_to_proto(peer) for peer in command.members_now],
             members_next=[conversion.peer_to_proto(peer) for peer in command.members_next],
             expected_objects=command.expected_objects,
+            owner_now=command.owner_now,
         )
         return self._progress(await self._call(self._stub.Learn, request, LEARN_DEADLINE_S))
 
@@ -117,17 +122,38 @@ class InstanceClient:
         request = instance_pb2.ForgetRequest(term=self._term, epoch=epoch, left=left)
         return self._progress(await self._call(self._stub.Forget, request))
 
-    async def progress(self) -> Progress:
+    async def progress(self, deadline_s: float = COMMAND_DEADLINE_S) -> Progress:
         return conversion.progress_from_proto(
-            await self._call(self._stub.GetProgress, instance_pb2.GetProgressRequest())
+            await self._call(self._stub.GetProgress, instance_pb2.GetProgressRequest(), deadline_s)
         )
+
+    async def adopt(self, member: int, life: int, slab_directory: str) -> None:
+        """An exception: the slabs can't be used, or the instance does not answer."""
+        request = instance_pb2.AdoptRequest(term=self._term, member=member, life=life, slab_directory=slab_directory)
+        await self._call(self._stub.Adopt, request)
+
+    async def death(self, death: Death) -> ViewProgress:
+        request = view_conversion.death_to_proto(replace(death, term=self._term))
+        return view_conversion.progress_from_proto(await self._call(self._stub.Death, request))
+
+    async def view_progress(self) -> ViewProgress:
+        request = instance_pb2.GetViewProgressRequest()
+        return view_conversion.progress_from_proto(await self._call(self._stub.GetViewProgress, request))
+
+    async def end_view(self, view: int, dead: Mapping[int, int]) -> ViewProgress:
+        request = instance_pb2.EndViewRequest(
+            term=self._term,
+            view=view,
+            dead=[instance_pb2.DeadMember(member=member, life=life) for member, life in dead.items()],
+        )
+        return view_conversion.progress_from_proto(await self._call(self._stub.EndView, request))
 
     async def statistics(self) -> tuple[Statistic, ...]:
         reply = await self._call(self._stub.GetStatistics, common_pb2.GetStatisticsRequest())
         return tuple(conversion.statistic_from_proto(row) for row in reply.statistics)
 
-    async def classes(self) -> tuple[ClassInformation, ...]:
-        reply = await self._call(self._stub.ListClasses, common_pb2.ListClassesRequest())
+    async def classes(self, deadline_s: float = COMMAND_DEADLINE_S) -> tuple[ClassInformation, ...]:
+        reply = await self._call(self._stub.ListClasses, common_pb2.ListClassesRequest(), deadline_s)
         return tuple(conversion.class_from_proto(each) for each in reply.classes)
 
     async def state_get(self, class_name: str, key: bytes) -> StateRow | None:

@@ -2,19 +2,28 @@
 """Plans in a row: one at a time, the others wait. Persists each, carries it out, and tells of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from shoal.controller.config import Config
-from shoal.controller.coordinator import Coordinator, Member
+from shoal.controller.coordinator import Coordinator, Member, PlanAbandonedError, PlanOverError
 from shoal.controller.fleet import Fleet, Running, peers_as_seen_by
 from shoal.controller.planner import next_map
 from shoal.controller.splitter_client import SplitterClient
-from shoal.controller.store import STAGE_HAND_OVER, STAGE_LEARN, Store, StoredDeployment, StoredPlan
-from shoal.errors import RefusedError, ShoalError
+from shoal.controller.store import (
+    STAGE_COMPLETE,
+    STAGE_HAND_OVER,
+    STAGE_LEARN,
+    Store,
+    StoredDeployment,
+    StoredPlan,
+)
+from shoal.errors import ShoalError
 from shoal.event_log import EventLog
 from shoal.model import InstanceState, Peer, PlanState, PlanStatus
+from shoal.process_host import cancelled
 
 Observe = Callable[[PlanStatus], None]
 
@@ -32,10 +41,12 @@ class StoreJournal:
         return following
 
     def complete(self, plan: StoredPlan) -> StoredPlan:
-        members = tuple(self._fleet.get(name) for name in plan.members_next)
+        members = tuple(self._fleet.get(name) for name in _names(plan))
         self._store.complete_plan(plan, tuple(running.stored for running in members))
         for running in members:
-            running.stored = replace(running.stored, state=InstanceState.ACTIVE)
+            stays = running.stored.name in plan.members_next
+            state = InstanceState.ACTIVE if stays else InstanceState.DRAINED
+            running.stored = replace(running.stored, state=state)
         completed = self._store.plan()
         assert completed is not None
         return completed
@@ -45,13 +56,19 @@ class StoreJournal:
 
 
 class Reorganisation:
-    """Of one deployment."""
+    """Of one deployment. `settled` waits until no view change is under way."""
 
-    def __init__(self, store: Store, fleet: Fleet, events: EventLog) -> None:
+    def __init__(self, store: Store, fleet: Fleet, events: EventLog, settled: Callable[[], Awaitable[None]]) -> None:
         self._store = store
         self._fleet = fleet
         self._events = events
+        self._settled = settled
         self._turn = asyncio.Lock()
+        self._coordinator_at_work: Coordinator | None = None
+        self._interrupt = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._steering_left: bytes | None = None
         self.waiting = 0
         self.current: PlanStatus | None = None  # at work
         self.completed = 0
@@ -59,6 +76,13 @@ class Reorganisation:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
+        """Waits until no other plan is at work, and no view change."""
+        async with self.lock():
+            await self._settled()
+            yield
+
+    @asynccontextmanager
+    async def lock(self) -> AsyncIterator[None]:
         """Waits until no other plan is at work."""
         self.waiting += 1
         try:
@@ -66,15 +90,36 @@ class Reorganisation:
         finally:
             self.waiting -= 1
         try:
-            stuck = self._store.plan()
-            if stuck is not None:
-                raise RefusedError(
-                    f"plan {stuck.number} is stuck in stage {stuck.stage}: a member of it has ended; "
-                    "`shoal down` and `shoal up` start anew"
-                )
             yield
         finally:
             self._turn.release()
+
+    # --- deaths
+
+    def interrupt(self, name: str) -> None:
+        """An instance has died: the plan at work, if it is one of its members, breaks off."""
+        if self._coordinator_at_work is not None and name in self._coordinator_at_work.names:
+            self._interrupt.set()
+
+    def claim(self) -> None:
+        """A plan of an earlier controller will be carried out: not quiet from now on."""
+        self._quiet.clear()
+
+    async def quiet(self) -> None:
+        """Waits until the plan at work has ended or broken off."""
+        await self._quiet.wait()
+
+    @property
+    def steering(self) -> bytes | None:
+        """Where the plan at work, or the one that broke off last, has sent the packets of each steering slot. None:
+        this controller has carried out none since the last map came into force."""
+        return self._coordinator_at_work.steering if self._coordinator_at_work is not None else self._steering_left
+
+    def forget_steering(self) -> None:
+        """A map is in force that takes it into account."""
+        self._steering_left = None
+
+    # --- plans
 
     async def change(
         self,
@@ -86,7 +131,8 @@ class Reorganisation:
         *,
         stop_leavers: bool,
     ) -> PlanStatus:
-        """Plans and carries out one change of members. In one's turn only."""
+        """Plans and carries out one change of members; with none, slots are only balanced. In one's turn only.
+        PlanOverError, PlanAbandonedError: a member died."""
         deployment = self._store.deployment()
         assert deployment is not None
         now = self._fleet.in_state(InstanceState.ACTIVE, InstanceState.LEAVING)
@@ -103,6 +149,7 @@ class Reorganisation:
             members_now=tuple(running.stored.name for running in now),
             members_next=tuple(running.stored.name for running in following),
             stop_leavers=stop_leavers,
+            owner_now=deployment.owner,
         )
         self._store.put_plan(plan)
         return await self.carry_out(config, splitter, plan, observe)
@@ -118,13 +165,39 @@ class Reorganisation:
         def peers_for(name: str) -> Mapping[str, Peer]:
             return peers_as_seen_by(config, self._fleet.get(name).stored, instances)
 
+        self._interrupt.clear()
+        self._quiet.clear()
+        self._coordinator_at_work, self._steering_left = coordinator, None
         try:
-            status = await coordinator.run(peers_for)
+            status = await self._run(coordinator, peers_for)
         except ShoalError as error:
             self._ended(coordinator.status, str(error))
             raise
+        finally:
+            self._steering_left = coordinator.steering
+            self._coordinator_at_work = None
+            self._quiet.set()
+        self._steering_left = None
         self._ended(status, _sentence(status))
         return status
+
+    async def _run(self, coordinator: Coordinator, peers_for: Callable[[str], Mapping[str, Peer]]) -> PlanStatus:
+        """Until its end, or until a member dies before its last stage."""
+        running = asyncio.create_task(coordinator.run(peers_for), name=f"plan {coordinator.status.number}")
+        dying = asyncio.create_task(self._interrupt.wait(), name="interrupt")
+        if any(self._fleet.get(name).ended for name in coordinator.names):
+            self._interrupt.set()
+        try:
+            await asyncio.wait((running, dying), return_when=asyncio.FIRST_COMPLETED)
+            if coordinator.stage == STAGE_COMPLETE or not self._interrupt.is_set():
+                with contextlib.suppress(PlanOverError):
+                    return await running
+        finally:
+            await cancelled(running, dying)
+        dead = [name for name in coordinator.names if self._fleet.get(name).ended]
+        await coordinator.interrupted(dead)
+        kind = PlanAbandonedError if coordinator.stage == STAGE_LEARN else PlanOverError
+        raise kind(f"{', '.join(dead)} died during the plan")
 
     async def abandon(self, splitter: SplitterClient | None, plan: StoredPlan, reason: str) -> None:
         """For a plan that an earlier controller left in stage 1."""
@@ -141,7 +214,7 @@ class Reorganisation:
         return Coordinator(plan, members, splitter, StoreJournal(self._store, self._fleet), follow)
 
     def _ended(self, status: PlanStatus, text: str) -> None:
-        self.current = None if status.state is not PlanState.STUCK else status
+        self.current = None
         if status.state is PlanState.COMPLETE:
             self.completed += 1
             self.seconds += status.duration_ms / 1000
@@ -170,6 +243,8 @@ def _kind(deployment: StoredDeployment, joining: Sequence[Running], leaving: Seq
         return "first"
     if joining and leaving:
         return "replace"
+    if not joining and not leaving:
+        return "balance"
     return "scale_out" if joining else "scale_in"
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from shoal import controller_conversion as convert
-from shoal import conversion
+from shoal import conversion, view_conversion
 from shoal.controller.cluster import Cluster
 from shoal.controller.observation import Observation
 from shoal.controller.operation import Operation
@@ -15,6 +15,15 @@ from shoal.controller.state_reader import StateReader
 from shoal.errors import InvalidRequestError, RefusedError
 from shoal.event_log import EventLog
 from shoal.proto import common_pb2, controller_pb2, controller_pb2_grpc
+from shoal.validation import (
+    DEADLINE_MAX_MS,
+    FILE_MAX,
+    STREAMS_MAX,
+    require_at_most,
+    require_between,
+    require_name,
+    require_text,
+)
 
 Context = Any
 
@@ -35,7 +44,8 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
     # --- operations
 
     async def Deploy(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        async for update in _updates(self._cluster.deploy(request.file, request.text)):
+        require_at_most("the file", request.text, FILE_MAX)
+        async for update in _updates(self._cluster.deploy(require_text("its name", request.file), request.text)):
             yield update
 
     async def Scale(self, request: Any, context: Context) -> AsyncIterator[Any]:
@@ -74,6 +84,9 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         async for event in self._events.watch(request.after):
             yield conversion.event_to_proto(event)
 
+    async def ListDeaths(self, request: Any, context: Context) -> Any:
+        return view_conversion.list_to_proto(self._cluster.recovery.deaths())
+
     # --- state
 
     def _reader(self) -> StateReader:
@@ -84,7 +97,8 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         return common_pb2.ListClassesReply(classes=[conversion.class_to_proto(each) for each in classes])
 
     async def GetState(self, request: Any, context: Context) -> Any:
-        key = {setting.name: setting.value for setting in request.key}
+        require_at_most("key", request.key)
+        key = {setting.name: require_text("key", setting.value) for setting in request.key}
         if len(key) != len(request.key):
             raise InvalidRequestError("a field of the key is given twice")
         objects = await self._reader().get(request.class_name, key)
@@ -99,10 +113,12 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
     async def RunTask(self, request: Any, context: Context) -> Any:
         fleet = self._cluster.fleet
         chosen = (fleet.get(request.instance),) if request.instance else fleet.instances
-        alive = [running for running in chosen if not running.ended]
+        alive = [running for running in chosen if not running.ended and (request.instance or not running.stalled)]
         if not alive:
             raise RefusedError("no instance runs")
-        deadline_ms = request.deadline_ms or 5000
+        deadline_ms = require_between("deadline_ms", request.deadline_ms or 5000, 1, DEADLINE_MAX_MS)
+        require_name("task", request.task)
+        require_text("arguments", request.arguments)
         replies = await asyncio.gather(
             *(running.client.run_task(request.task, request.arguments, deadline_ms) for running in alive)
         )
@@ -122,6 +138,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         return client
 
     async def StartTraffic(self, request: Any, context: Context) -> Any:
+        require_at_most("streams", request.streams, STREAMS_MAX)
         report = await self._generator().start_traffic(request.name, request.streams, dict(request.options))
         self._events.add("traffic.started", request.name, "the built-in generator sends")
         return conversion.traffic_to_proto(report)

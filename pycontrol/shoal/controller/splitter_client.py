@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from shoal import conversion, rpc
+from shoal.errors import UnreachableError
 from shoal.model import Event, RedirectProgress, SplitterReport, Statistic, TrafficReport
 from shoal.proto import common_pb2, splitter_pb2, splitter_pb2_grpc
 from shoal.splitter.plane import PlaneConfig
@@ -21,14 +22,31 @@ class SplitterClient:
     """The splitter. `term` goes with every command."""
 
     def __init__(self, address: str, term: int) -> None:
+        self._address = address
         self._term = term
-        self._channel = rpc.open_channel(address)
+        self._open()
+
+    def _open(self) -> None:
+        self._suspended = ""
+        self._channel = rpc.open_channel(self._address)
         self._stub: splitter_pb2_grpc.SplitterServiceAsyncStub = splitter_pb2_grpc.SplitterServiceStub(self._channel)
+
+    def suspend(self, reason: str) -> None:
+        """The process has ended: every call fails until `reopen`."""
+        self._suspended = reason
+
+    async def reopen(self) -> None:
+        """For a fresh process at the same address, which is ready."""
+        before = self._channel
+        self._open()
+        await before.close()
 
     async def close(self) -> None:
         await self._channel.close()
 
     async def _call(self, method: Any, request: Any, deadline_s: float = COMMAND_DEADLINE_S) -> Any:
+        if self._suspended:
+            raise UnreachableError(self._suspended)
         return await rpc.call(method, request, deadline_s, NAME)
 
     async def wait_reachable(self, deadline_s: float) -> SplitterReport:

@@ -10,7 +10,7 @@ from shoal.controller.config import Config, Splitter
 from shoal.controller.launcher import Launcher, Process, ProcessSpecification, log_tail
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.store import StoredDeployment
-from shoal.errors import DeadlineError, RefusedError, ShoalError, UnreachableError
+from shoal.errors import DeadlineError, ShoalError, UnreachableError
 from shoal.event_log import EventLog
 from shoal.model import Port
 from shoal.network_function.description import Description
@@ -84,9 +84,11 @@ class SplitterProcess:
 
     @property
     def client(self) -> SplitterClient:
-        if self._process.ended:
-            raise RefusedError("the splitter has ended: `shoal down` and `shoal up` start anew")
         return self._client
+
+    async def wait(self) -> None:
+        """Waits for its end."""
+        await self._process.wait()
 
     async def configure(
         self, config: Config, deployment: StoredDeployment, description: Description, nf_path: Path

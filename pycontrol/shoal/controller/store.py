@@ -8,25 +8,32 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from shoal.errors import ShoalError, StaleTermError
 from shoal.model import InstanceState
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE reign (term INTEGER NOT NULL);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE deployment (
     one INTEGER PRIMARY KEY CHECK (one = 1), file TEXT NOT NULL, text TEXT NOT NULL, cluster TEXT NOT NULL,
-    hash_seed TEXT NOT NULL, instances_wanted INTEGER NOT NULL, epoch INTEGER NOT NULL, steering BLOB NOT NULL);
+    hash_seed TEXT NOT NULL, instances_wanted INTEGER NOT NULL, epoch INTEGER NOT NULL, steering BLOB NOT NULL,
+    owner BLOB NOT NULL);
 CREATE TABLE instances (
     name TEXT PRIMARY KEY, member INTEGER NOT NULL, life INTEGER NOT NULL, host TEXT NOT NULL, state TEXT NOT NULL,
-    pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, reason TEXT NOT NULL);
+    pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, slab_directory TEXT NOT NULL,
+    counts TEXT NOT NULL);
 CREATE TABLE plan (
     one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, kind TEXT NOT NULL, stage INTEGER NOT NULL,
     epoch_now INTEGER NOT NULL, epoch_next INTEGER NOT NULL, steering_now BLOB NOT NULL, steering_next BLOB NOT NULL,
-    members_now TEXT NOT NULL, members_next TEXT NOT NULL, stop_leavers INTEGER NOT NULL);
+    members_now TEXT NOT NULL, members_next TEXT NOT NULL, stop_leavers INTEGER NOT NULL, owner_now BLOB NOT NULL);
+CREATE TABLE view (
+    one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, epoch INTEGER NOT NULL, dead TEXT NOT NULL,
+    survivors TEXT NOT NULL, adopters TEXT NOT NULL, mint BLOB NOT NULL, steering BLOB NOT NULL,
+    owner_now BLOB NOT NULL, owner_next BLOB NOT NULL, started_ns INTEGER NOT NULL);
+CREATE TABLE deaths (view INTEGER PRIMARY KEY, document TEXT NOT NULL);
 INSERT INTO reign VALUES (0);
 """
 
@@ -44,6 +51,7 @@ class StoredDeployment:
     instances_wanted: int
     epoch: int
     steering: bytes
+    owner: bytes = b""  # of each slot, where that does not follow from the steering (after a death)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,8 @@ class StoredInstance:
     state: InstanceState
     pid: int = 0
     start_ticks: int = 0
-    reason: str = ""
+    slab_directory: str = ""  # of this life
+    counts: str = ""  # JSON: what its object counts were when the last view was complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class StoredPlan:
     members_now: tuple[str, ...]  # names of instances
     members_next: tuple[str, ...]
     stop_leavers: bool
+    owner_now: bytes = b""  # as the deployment's
 
 
 class Store:
@@ -108,7 +118,7 @@ class Store:
         return term
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction; refused where another reign has begun."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
@@ -123,20 +133,31 @@ class Store:
 
     def draw(self, counter: str) -> int:
         """The next number of a counter, never given before; from 1."""
-        with self._writing() as database:
+        with self.writing() as database:
             row = database.execute(
                 "INSERT INTO counters VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
                 (counter,),
             ).fetchone()
         return int(row[0])
 
+    def drawn(self, counter: str) -> int:
+        """The number of a counter that was given last; 0: none yet."""
+        row = self._database.execute("SELECT value FROM counters WHERE name = ?", (counter,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def read(self, statement: str) -> list[tuple[Any, ...]]:
+        return list(self._database.execute(statement))
+
     def deployment(self) -> StoredDeployment | None:
         row = self._database.execute(
-            "SELECT file, text, cluster, hash_seed, instances_wanted, epoch, steering FROM deployment"
+            "SELECT file, text, cluster, hash_seed, instances_wanted, epoch, steering, owner FROM deployment"
         ).fetchone()
         if row is None:
             return None
-        return StoredDeployment(row[0], row[1], int(row[2], 16), int(row[3], 16), row[4], row[5], bytes(row[6]))
+        file, text, cluster, hash_seed, wanted, epoch, steering, owner = row
+        return StoredDeployment(
+            file, text, int(cluster, 16), int(hash_seed, 16), wanted, epoch, bytes(steering), bytes(owner)
+        )
 
     def begin_deployment(self, file: str, text: str, instances_wanted: int, steering: bytes) -> StoredDeployment:
         """With a new cluster number and hash seed."""
@@ -147,35 +168,36 @@ class Store:
         return made
 
     def put_deployment(self, deployment: StoredDeployment) -> None:
-        with self._writing() as database:
-            _put_deployment(database, deployment)
+        with self.writing() as database:
+            put_deployment(database, deployment)
 
     def instances(self) -> tuple[StoredInstance, ...]:
         rows = self._database.execute(
-            "SELECT name, member, life, host, state, pid, start_ticks, reason FROM instances ORDER BY member, life"
+            "SELECT name, member, life, host, state, pid, start_ticks, slab_directory, counts FROM instances "
+            "ORDER BY member, life"
         )
         return tuple(
-            StoredInstance(name, member, life, host, InstanceState(state), pid, start_ticks, reason)
-            for name, member, life, host, state, pid, start_ticks, reason in rows
+            StoredInstance(name, member, life, host, InstanceState(state), pid, start_ticks, slabs, counts)
+            for name, member, life, host, state, pid, start_ticks, slabs, counts in rows
         )
 
     def put_instance(self, instance: StoredInstance) -> None:
-        with self._writing() as database:
-            _put_instance(database, instance)
+        with self.writing() as database:
+            put_instance(database, instance)
 
     def remove_instance(self, name: str) -> None:
-        with self._writing() as database:
+        with self.writing() as database:
             database.execute("DELETE FROM instances WHERE name = ?", (name,))
 
     def plan(self) -> StoredPlan | None:
         """The plan under way; None: none."""
         row = self._database.execute(
             "SELECT number, kind, stage, epoch_now, epoch_next, steering_now, steering_next, members_now, "
-            "members_next, stop_leavers FROM plan"
+            "members_next, stop_leavers, owner_now FROM plan"
         ).fetchone()
         if row is None:
             return None
-        number, kind, stage, epoch_now, epoch_next, now, following, members_now, members_next, stop_leavers = row
+        number, kind, stage, epoch_now, epoch_next, now, following, members_now, members_next, stop, owner_now = row
         return StoredPlan(
             number=number,
             kind=kind,
@@ -186,43 +208,47 @@ class Store:
             steering_next=bytes(following),
             members_now=tuple(members_now.split()),
             members_next=tuple(members_next.split()),
-            stop_leavers=bool(stop_leavers),
+            stop_leavers=bool(stop),
+            owner_now=bytes(owner_now),
         )
 
     def put_plan(self, plan: StoredPlan) -> None:
         """Before the first command of its stage."""
-        with self._writing() as database:
+        with self.writing() as database:
             _put_plan(database, plan)
 
-    def complete_plan(self, plan: StoredPlan, active: tuple[StoredInstance, ...]) -> None:
-        """In one transaction: the next map is in force, its members are active, the plan only has to be forgotten."""
-        with self._writing() as database:
+    def complete_plan(self, plan: StoredPlan, members: tuple[StoredInstance, ...]) -> None:
+        """In one transaction: the next map is in force, its members are active and leavers drained, the plan only has
+        to be forgotten."""
+        with self.writing() as database:
             deployment = self.deployment()
             assert deployment is not None
-            _put_deployment(database, replace(deployment, epoch=plan.epoch_next, steering=plan.steering_next))
-            for instance in active:
-                _put_instance(database, replace(instance, state=InstanceState.ACTIVE))
+            put_deployment(database, replace(deployment, epoch=plan.epoch_next, steering=plan.steering_next, owner=b""))
+            for instance in members:
+                stays = instance.name in plan.members_next
+                state = InstanceState.ACTIVE if stays else InstanceState.DRAINED
+                put_instance(database, replace(instance, state=state))
             _put_plan(database, replace(plan, stage=STAGE_COMPLETE))
 
     def end_plan(self) -> None:
         """Nothing of it is left to be done."""
-        with self._writing() as database:
+        with self.writing() as database:
             database.execute("DELETE FROM plan")
 
     def clear(self) -> None:
         """Forgets the deployment; counters stay, so that no number is given twice."""
-        with self._writing() as database:
-            for table in ("deployment", "instances", "plan"):
+        with self.writing() as database:
+            for table in ("deployment", "instances", "plan", "view", "deaths"):
                 database.execute(f"DELETE FROM {table}")  # noqa: S608 (names of our own)
 
     def close(self) -> None:
         self._database.close()
 
 
-def _put_deployment(database: sqlite3.Connection, value: StoredDeployment) -> None:
+def put_deployment(database: sqlite3.Connection, value: StoredDeployment) -> None:
     # SQLite's integers are signed: the 64-bit numbers go in as text.
     database.execute(
-        "INSERT OR REPLACE INTO deployment VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO deployment VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             value.file,
             value.text,
@@ -231,13 +257,14 @@ def _put_deployment(database: sqlite3.Connection, value: StoredDeployment) -> No
             value.instances_wanted,
             value.epoch,
             value.steering,
+            value.owner,
         ),
     )
 
 
-def _put_instance(database: sqlite3.Connection, value: StoredInstance) -> None:
+def put_instance(database: sqlite3.Connection, value: StoredInstance) -> None:
     database.execute(
-        "INSERT OR REPLACE INTO instances VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO instances VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             value.name,
             value.member,
@@ -246,14 +273,15 @@ def _put_instance(database: sqlite3.Connection, value: StoredInstance) -> None:
             value.state.value,
             value.pid,
             value.start_ticks,
-            value.reason,
+            value.slab_directory,
+            value.counts,
         ),
     )
 
 
 def _put_plan(database: sqlite3.Connection, value: StoredPlan) -> None:
     database.execute(
-        "INSERT OR REPLACE INTO plan VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO plan VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             value.number,
             value.kind,
@@ -265,5 +293,6 @@ def _put_plan(database: sqlite3.Connection, value: StoredPlan) -> None:
             " ".join(value.members_now),
             " ".join(value.members_next),
             value.stop_leavers,
+            value.owner_now,
         ),
     )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One plan against instances and a splitter that answer over real gRPC but have no data plane."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from shoal.controller.coordinator import Coordinator, Member, PlanAbandonedError, PlanNoRoomError, PlanStuckError
+from shoal.controller.coordinator import Coordinator, Member, PlanAbandonedError, PlanNoRoomError, PlanOverError
 from shoal.controller.instance_client import InstanceClient
 from shoal.controller.planner import NO_MAP, next_map
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.store import STAGE_COMPLETE, STAGE_HAND_OVER, STAGE_LEARN, StoredPlan
-from shoal.errors import NoRoomError
+from shoal.controller.view import whole
+from shoal.errors import DeadlineError, NoRoomError
 from shoal.model import Peer, PlanState, PlanStatus
 from shoal.proto import (
     common_pb2,
@@ -38,10 +40,12 @@ class FakeInstance(instance_pb2_grpc.InstanceServiceServicer):
         self.fault: Exception | None = None
         self.stage = Stage.NORMAL
         self._expected: list[int] = []
+        self._kept: list[int] = []
         self._arrived = 0
         self._leaves = False
         self._markers = False
         self.expected_objects: tuple[int, ...] = ()
+        self.owner_now = b""
 
     def _note(self, what: str) -> None:
         self._log.append(f"{self.name} {what}")
@@ -55,8 +59,10 @@ class FakeInstance(instance_pb2_grpc.InstanceServiceServicer):
             raise self.fault
         following, now = request.steering_next, request.steering_now
         self._expected = [s for s in range(256) if following[s] == self.number != now[s]]
+        self._kept = [s for s in range(256) if following[s] == self.number == now[s]]
         self._leaves = self.number not in following
         self.expected_objects = tuple(request.expected_objects)
+        self.owner_now = request.owner_now
         self.stage = Stage.LEARNT
         return instance_pb2.StageReply(progress=self._progress())
 
@@ -78,6 +84,8 @@ class FakeInstance(instance_pb2_grpc.InstanceServiceServicer):
 
     async def Forget(self, request: Any, context: Any) -> Any:
         self._note(f"forget, left {sorted(request.left)}")
+        if self.fault is not None:
+            raise self.fault
         self.stage = Stage.LEFT if self._leaves else Stage.NORMAL
         return instance_pb2.StageReply(progress=self._progress())
 
@@ -91,7 +99,7 @@ class FakeInstance(instance_pb2_grpc.InstanceServiceServicer):
     def _progress(self) -> instance_pb2.Progress:
         return instance_pb2.Progress(
             stage=instance_pb2.Stage.ValueType(int(self.stage)),
-            steering_ready=to_bits(frozenset(self._expected[: self._arrived])),
+            steering_ready=to_bits(frozenset(self._kept + self._expected[: self._arrived])),
             leases_moved=self._arrived,
         )
 
@@ -208,6 +216,7 @@ async def world(folder: Path, table: bytes, *names: str) -> AsyncIterator[World]
 
 ONE = next_map(NO_MAP, [0]).following
 TWO = next_map(ONE, [0, 1]).following
+THREE = next_map(TWO, [0, 1, 2]).following
 
 
 def plan(now: bytes, following: bytes, members_now: str, members_next: str, stage: int = STAGE_LEARN) -> StoredPlan:
@@ -286,14 +295,68 @@ async def test_one_that_dies_in_the_first_stage_abandons_the_plan(tmp_path: Path
     assert w.log == ["a learn 2", "a abandon", "end"]
 
 
-async def test_one_that_dies_later_leaves_the_plan_stuck_and_not_ended(tmp_path: Path) -> None:
+async def test_one_that_dies_later_ends_the_plan_for_a_view_change_to_follow(tmp_path: Path) -> None:
     async with world(tmp_path, ONE, "a", "b") as w:
         await w.servers["b"].stop(0)
         w.dead.add("b")
-        with pytest.raises(PlanStuckError, match="b ended during the plan"):
-            await w.coordinator(plan(ONE, TWO, "a", "a b", STAGE_HAND_OVER)).run(w.peers_for)
-    assert w.statuses[-1].state is PlanState.STUCK
+        coordinator = w.coordinator(plan(ONE, TWO, "a", "a b", STAGE_HAND_OVER))
+        with pytest.raises(PlanOverError, match="b died during the plan"):
+            await coordinator.run(w.peers_for)
+        await coordinator.interrupted(["b"])
+    assert w.statuses[-1].state is PlanState.OVER
     assert "end" not in w.log
+
+
+async def test_one_that_dies_at_the_very_end_does_not_keep_the_others_from_forgetting(tmp_path: Path) -> None:
+    async with world(tmp_path, TWO, "a", "b") as w:
+        await w.servers["a"].stop(0)
+        w.dead.add("a")
+        status = await w.coordinator(plan(ONE, TWO, "a", "a b", STAGE_COMPLETE)).run(w.peers_for)
+    assert w.log == ["b forget, left []", "end"]
+    assert status.state is PlanState.COMPLETE
+
+
+async def test_an_interrupted_first_stage_is_left_to_the_view_change_but_for_the_joiners(tmp_path: Path) -> None:
+    async with world(tmp_path, TWO, "a", "b", "c") as w:
+        await w.coordinator(plan(TWO, THREE, "a b", "a b c")).interrupted(["b"])
+        assert w.log == ["c abandon"]
+        w.log.clear()
+        await w.coordinator(plan(TWO, THREE, "a b", "a b c")).interrupted(["c"])
+    assert sorted(w.log[:-1]) == ["a abandon", "b abandon", "c abandon"]
+    assert w.log[-1] == "end"
+
+
+async def test_a_silent_member_is_waited_for_as_long_as_it_lives(tmp_path: Path) -> None:
+    async with world(tmp_path, ONE, "a", "b") as w:
+        w.instances["b"].fault = DeadlineError("the worker did not take the command")
+        halfway = plan(ONE, TWO, "a", "a b", STAGE_COMPLETE)
+        running = asyncio.create_task(w.coordinator(halfway).run(w.peers_for))
+        async with asyncio.timeout(5):
+            while w.log.count("b forget, left []") < 3:
+                await asyncio.sleep(0)
+        assert not running.done()
+        w.instances["b"].fault = None
+        assert (await running).state is PlanState.COMPLETE
+
+
+async def test_what_the_splitters_table_says_counts(tmp_path: Path) -> None:
+    """A steering slot that lies elsewhere than the map says is moved with the others."""
+    async with world(tmp_path, TWO, "a", "b") as w:
+        astray = [slot for slot in range(256) if TWO[slot] == 0][:5]
+        for slot in astray:
+            w.splitter.table[slot] = 1
+        await w.coordinator(plan(TWO, next_map(TWO, [0]).following, "a b", "a")).run(w.peers_for)
+    assert bytes(w.splitter.table) == bytes(256)
+
+
+async def test_a_map_with_steering_slots_in_pieces_is_told_to_all(tmp_path: Path) -> None:
+    async with world(tmp_path, TWO, "a", "b") as w:
+        pieces = bytearray(whole(TWO))
+        pieces[0] = 1 - pieces[0]
+        whole_again = replace(plan(TWO, TWO, "a b", "a b"), owner_now=bytes(pieces))
+        status = await w.coordinator(whole_again).run(w.peers_for)
+        assert [w.instances[name].owner_now for name in "ab"] == [bytes(pieces)] * 2
+    assert (status.slots_moved, status.steering_moved) == (1, 0)
 
 
 async def test_a_plan_is_carried_on_from_its_second_stage(tmp_path: Path) -> None:

@@ -14,11 +14,13 @@ ALL: Final[tuple[Check, ...]] = (
     lambda _: machine.processors(),
     lambda _: machine.hugepages(),
     lambda _: machine.hugepage_files(),
+    lambda directory: machine.slab_directories(directory.path),
     lambda _: machine.dpdk(),
     lambda _: machine.ports(),
     lambda _: machine.permissions(),
     lambda _: machine.namespaces(),
     directories.run_directory,
     directories.processes,
+    directories.forsaken,
     directories.sockets,
 )

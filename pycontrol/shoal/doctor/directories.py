@@ -42,6 +42,15 @@ def processes(directory: RunDirectory) -> Iterator[Finding]:
             yield good("processes", f"{each.path.name} runs as process {identity.pid}")
 
 
+def forsaken(directory: RunDirectory) -> Iterator[Finding]:
+    """Directories of instances without a process: a crash left them, and no controller has cleaned up."""
+    left = [each.path for each in directory.instances() if not each.pid_file.exists()]
+    for path in left:
+        yield remark("instances", f"{path} is of an instance that has gone", f"shoal down, or: rm -r {path}")
+    if not left:
+        yield good("instances", "no directory is left behind")
+
+
 def sockets(directory: RunDirectory) -> Iterator[Finding]:
     """Sockets that nobody listens on."""
     stale = [path for path in sorted(directory.path.rglob("*.socket")) if not _listens(path)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from shoal import slabs
 from shoal.doctor.finding import Finding, fault, good, remark
 from shoal.eal_arguments import free_hugepage_mib
 
@@ -44,11 +45,24 @@ def hugepage_files(root: Path = Path("/")) -> Iterator[Finding]:
 
 def _our_hugepage_files(root: Path) -> list[Path]:
     mounts = [line.split()[1] for line in (root / "proc/mounts").read_text().splitlines() if " hugetlbfs " in line]
-    return [path for mount in mounts for path in sorted((root / mount.lstrip("/")).glob("shoal*"))]
+    found = [path for mount in mounts for path in sorted((root / mount.lstrip("/")).glob("shoal*"))]
+    return [path for path in found if not path.is_dir()]
+
+
+def slab_directories(run_directory: Path, root: Path = Path("/")) -> Iterator[Finding]:
+    """Slabs of instances that died and that nobody has adopted hold memory; those of proper stops are gone."""
+    stale = [path for path in slabs.all_directories(run_directory, root) if not _in_use(path, root)]
+    for path in stale:
+        mib = sum(file.stat().st_size for file in path.iterdir()) >> 20
+        life = path.name.rpartition("-")[2]
+        yield remark("slabs", f"{path} is of life {life} that has ended, and holds {mib} MiB", f"rm -r {path}")
+    if not stale:
+        yield good("slabs", "none is left behind")
 
 
 def _in_use(path: Path, root: Path) -> bool:
-    wanted = str(path.relative_to(root))
+    """Whether a process has mapped the file, or one in the directory."""
+    wanted = str(path.relative_to(root)) + ("/" if path.is_dir() else "")
     for maps in (root / "proc").glob("[0-9]*/maps"):
         try:
             if wanted in maps.read_text():

@@ -89,3 +89,30 @@ def test_a_socket_with_a_listener_is_good(run_directory: RunDirectory) -> None:
         listener.bind(str(directory.controller.peers))
         listener.listen()
         assert severities(directories.sockets(directory)) == [Severity.GOOD]
+
+
+def test_slabs_that_nobody_maps_are_told_with_their_life_and_how_to_clean_up(
+    root: Path, run_directory: RunDirectory
+) -> None:
+    assert severities(machine.slab_directories(run_directory.path, root)) == [Severity.GOOD]
+    left = root / "dev/hugepages/shoal-0123456789abcdef-7"
+    left.mkdir()
+    (left / "nat.mapping.slab").write_bytes(bytes(3 << 20))
+    [found] = machine.slab_directories(run_directory.path, root)
+    assert found.severity is Severity.REMARK
+    assert "life 7" in found.text
+    assert "3 MiB" in found.text
+    assert found.remedy == f"rm -r {left}"
+    # One that a living instance has mapped is no fault, nor is it a hugepage file left behind.
+    (root / "proc/7").mkdir()
+    (root / "proc/7/maps").write_text(f"7f00-7f01 rw-s 0 00:1 1 /dev/hugepages/{left.name}/nat.mapping.slab\n")
+    assert severities(machine.slab_directories(run_directory.path, root)) == [Severity.GOOD]
+    assert severities(machine.hugepage_files(root)) == [Severity.GOOD]
+
+
+def test_a_directory_without_a_process_is_told(run_directory: RunDirectory) -> None:
+    run_directory.create()
+    assert severities(directories.forsaken(run_directory)) == [Severity.GOOD]
+    (run_directory.path / "instances/nat-3").mkdir()
+    [found] = directories.forsaken(run_directory)
+    assert (found.severity, "shoal down" in found.remedy) == (Severity.REMARK, True)

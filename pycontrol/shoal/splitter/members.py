@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from shoal.descriptor_socket import DescriptorServer, DescriptorSocket
+from shoal.descriptor_socket import number as number_of
 from shoal.errors import RefusedError
 from shoal.process_host import ControlThread
 from shoal_dataplane import Splitter
@@ -77,8 +78,8 @@ class Members:
             hello, stray = await connection.receive()
         if stray is not None:
             os.close(stray)
-        number, life = hello.get("member"), hello.get("life")
-        member = self._members.get(number) if isinstance(number, int) else None
+        number, life = number_of(hello, "member"), number_of(hello, "life")
+        member = self._members.get(number)
         if hello.get("cluster") != self._cluster or member is None or member.life != life:
             raise RefusedError(f"no ring was made for member {number} of life {life} of that cluster")
         if member.connection is not None:
@@ -86,7 +87,7 @@ class Members:
         member.connection = connection
         await connection.send({"attached": True}, member.descriptor)
         parted = await connection.wait_end()
-        await self._left(int(str(number)), member, parted=parted)
+        await self._left(number, member, parted=parted)
 
     async def _left(self, number: int, member: Member, *, parted: bool) -> None:
         member.connection = None

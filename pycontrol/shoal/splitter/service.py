@@ -19,6 +19,19 @@ from shoal.splitter.plane import Plane, PlaneConfig
 from shoal.traffic.fields import StreamsError
 from shoal.traffic.options import OptionError
 from shoal.traffic.session import SETTLE_S, NotStartedError, Reading
+from shoal.validation import (
+    NAME_MAX,
+    PATH_MAX,
+    STREAMS_MAX,
+    require_at_most,
+    require_between,
+    require_length,
+    require_member,
+    require_name,
+    require_path,
+    require_text,
+)
+from shoal_dataplane import NF_PORTS_MAX, STEERING_SLOTS
 from shoal_dataplane.plan import bits_of
 
 SETTLE_POLL_S: Final = 0.05
@@ -40,6 +53,24 @@ def plane_config(request: splitter_pb2.ConfigureSplitterRequest) -> PlaneConfig:
         runner=conversion.runner_from_proto(request.runner),
         eal=tuple(request.eal),
     )
+
+
+def check_configuration(request: splitter_pb2.ConfigureSplitterRequest) -> None:
+    """What the data plane does not check itself."""
+    require_name("name", request.name)
+    require_path("nf_path", request.nf_path)
+    require_at_most("settings", request.settings)
+    for setting in request.settings:
+        require_text("the name of a setting", setting.name, NAME_MAX)
+        require_text(f"setting {setting.name}", setting.value)
+    require_at_most("eal", request.eal)
+    for argument in request.eal:
+        require_text("an argument of EAL", argument, PATH_MAX)
+    require_at_most("ports", request.ports, NF_PORTS_MAX)
+    for port in request.ports:
+        require_between("the number of a port", port.number, 0, NF_PORTS_MAX - 1)
+        require_text("device", port.device, PATH_MAX)
+    require_text("metrics_address", request.metrics_address, PATH_MAX)
 
 
 class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
@@ -73,6 +104,7 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
 
     async def Configure(self, request: Any, context: Context) -> Any:
         self._check_term(request.term)
+        check_configuration(request)
         async with self._configuring:
             config = plane_config(request)
             if self._plane is None:
@@ -127,24 +159,26 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
     async def AttachMember(self, request: Any, context: Context) -> Any:
         self._check_term(request.term)
         assert self._started
-        await self._members.attach(request.member, request.life)
+        await self._members.attach(require_member(request.member), request.life)
         return splitter_pb2.AttachMemberReply(ring_socket=str(self._members.socket))
 
     async def DetachMember(self, request: Any, context: Context) -> Any:
         self._check_term(request.term)
         assert self._started
-        await self._members.detach(request.member)
+        await self._members.detach(require_member(request.member))
         return splitter_pb2.DetachMemberReply()
 
     async def SetTable(self, request: Any, context: Context) -> Any:
         self._check_term(request.term)
-        await self._thread.run(self._started.splitter.set_table, request.members)
+        members = require_length("the table", request.members, STEERING_SLOTS)
+        await self._thread.run(self._started.splitter.set_table, members)
         return splitter_pb2.SetTableReply()
 
     async def Redirect(self, request: Any, context: Context) -> Any:
         self._check_term(request.term)
         splitter = self._started.splitter
-        await self._thread.run(splitter.redirect, bits_of(request.steering_slots), request.member)
+        slots = bits_of(require_length("steering_slots", request.steering_slots, STEERING_SLOTS // 8))
+        await self._thread.run(splitter.redirect, slots, require_member(request.member))
         return conversion.redirect_to_proto(await self._thread.run(splitter.redirect_progress))
 
     async def GetRedirectProgress(self, request: Any, context: Context) -> Any:
@@ -159,6 +193,9 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
 
     async def StartTraffic(self, request: Any, context: Context) -> Any:
         traffic = self._started.traffic
+        require_text("name", request.name, PATH_MAX)
+        require_at_most("streams", request.streams, STREAMS_MAX)
+        require_at_most("options", request.options)
         try:
             await self._thread.run(traffic.start, request.name, request.streams, dict(request.options))
         except (StreamsError, OptionError) as error:

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Brings the members to what is wanted: starts instances, plans, ends leavers; and again, where somebody dies
+meanwhile. All of it in one's turn (reorganisation.py)."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from shoal.controller.config import Config
+from shoal.controller.coordinator import PlanAbandonedError, PlanOverError
+from shoal.controller.fleet import Fleet, Running
+from shoal.controller.operation import Report
+from shoal.controller.planner import free_numbers, shares
+from shoal.controller.reorganisation import Reorganisation
+from shoal.controller.splitter_keeper import SplitterKeeper
+from shoal.controller.store import Store, StoredDeployment
+from shoal.errors import RefusedError, ShoalError
+from shoal.model import InstanceState, OperationUpdate, PlanStatus
+
+# Plans that a death breaks off are made anew; a joiner that dies each time is no accident.
+TRIES_MAX: Final = 5
+
+
+class Membership:
+    """Of one deployment. `settled` waits until no view change is under way."""
+
+    def __init__(
+        self,
+        store: Store,
+        fleet: Fleet,
+        reorganisation: Reorganisation,
+        splitter: SplitterKeeper,
+        settled: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._fleet = fleet
+        self._reorganisation = reorganisation
+        self._splitter = splitter
+        self._settled = settled
+
+    def want(self, count: int) -> StoredDeployment:
+        """Persists how many there shall be."""
+        deployment = self._store.deployment()
+        assert deployment is not None
+        deployment = replace(deployment, instances_wanted=count)
+        self._store.put_deployment(deployment)
+        return deployment
+
+    # --- goals
+
+    async def reach(self, config: Config, nf_path: Path, count: int, report: Report) -> OperationUpdate:
+        """So many members, and slots in balance."""
+        status: PlanStatus | None = None
+        for _ in range(TRIES_MAX):
+            await self._settled()
+            active = self._fleet.in_state(InstanceState.ACTIVE)
+            if count == len(active) and not self._unbalanced(active):
+                text = f"{counted(count)} {'already' if status is None else 'now'}"
+                return OperationUpdate("done", text, done=True, plan=status)
+            try:
+                if count >= len(active):
+                    joining = await self._joiners(config, nf_path, count - len(active), report)
+                    status = await self.change(config, joining, [], report, stop_leavers=True)
+                else:
+                    status = await self.change(config, [], active[count:], report, stop_leavers=True)
+            except (PlanOverError, PlanAbandonedError):
+                if not self._somebody_died():
+                    raise
+        raise RefusedError(f"{counted(count)} were not reached in {TRIES_MAX} plans: members died in each")
+
+    async def leave(self, config: Config, running: Running, report: Report, *, stop_leavers: bool) -> OperationUpdate:
+        """One named instance hands over everything."""
+        name = running.stored.name
+        if running.stored.state is InstanceState.DRAINED:
+            if stop_leavers:
+                await self._fleet.stop(running)
+            return OperationUpdate("done", f"{name} was drained before", done=True)
+        first = True
+        for _ in range(TRIES_MAX):
+            await self._settled()
+            if running not in self._fleet.instances or running.ended:
+                return OperationUpdate("done", f"{name} has died: another has taken over what it held", done=True)
+            active = self._fleet.in_state(InstanceState.ACTIVE)
+            if running not in active:
+                raise RefusedError(f"{name} is {running.stored.state.value}, not active")
+            if len(active) == 1:
+                raise RefusedError(f"{name} is the last one: scale out first, or `shoal down`")
+            if first:
+                self.want(len(active) - 1)
+            first = False
+            try:
+                status = await self.change(config, [], [running], report, stop_leavers=stop_leavers)
+            except (PlanOverError, PlanAbandonedError):
+                if not self._somebody_died():
+                    raise
+                continue
+            return OperationUpdate("done", f"{name} has handed over everything", done=True, plan=status)
+        raise RefusedError(f"{name} could not leave in {TRIES_MAX} plans: members died in each")
+
+    def _somebody_died(self) -> bool:
+        return any(running.ended for running in self._fleet.instances)
+
+    def _unbalanced(self, active: Sequence[Running]) -> bool:
+        """Whether the map is not what a plan would have made it: after a death."""
+        deployment = self._store.deployment()
+        assert deployment is not None
+        members = [running.stored.member for running in active]
+        if not members or not deployment.epoch:
+            return False
+        wanted = shares(deployment.steering, members)
+        return bool(deployment.owner) or any(deployment.steering.count(each) != wanted[each] for each in members)
+
+    # --- instances
+
+    async def _joiners(self, config: Config, nf_path: Path, count: int, report: Report) -> Sequence[Running]:
+        """So many instances that are to join: those that a broken plan has left, and new ones."""
+        await self.discard([running for running in self._fleet.ended if running.stored.state is InstanceState.JOINING])
+        there = self._fleet.in_state(InstanceState.JOINING)
+        await self.discard(there[count:])
+        missing = count - len(there)
+        deployment = self._store.deployment()
+        assert deployment is not None
+        fresh = await self.start(config, deployment, nf_path, missing, report) if missing > 0 else ()
+        return [*there[:count], *fresh]
+
+    async def start(
+        self, config: Config, deployment: StoredDeployment, nf_path: Path, count: int, report: Report
+    ) -> Sequence[Running]:
+        """New instances, configured and with their packet rings; all or none."""
+        report(OperationUpdate("start", f"starting {counted(count)}", 0, count))
+        numbers = free_numbers(self._fleet.numbers, count)
+        started = 0
+
+        async def one(member: int) -> Running:
+            nonlocal started
+            running = await self._fleet.start(config, deployment, member, nf_path)
+            try:
+                await self._splitter.attach(running)
+                self._fleet.put(running, InstanceState.JOINING)
+            except BaseException:
+                await self.discard([running])
+                raise
+            started += 1
+            report(OperationUpdate("start", f"{running.stored.name} runs", started, count))
+            return running
+
+        answers = await asyncio.gather(*(one(member) for member in numbers), return_exceptions=True)
+        made = [answer for answer in answers if isinstance(answer, Running)]
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                await self.discard(made)
+                raise answer
+        return made
+
+    async def change(
+        self,
+        config: Config,
+        joining: Sequence[Running],
+        leaving: Sequence[Running],
+        report: Report,
+        *,
+        stop_leavers: bool,
+    ) -> PlanStatus:
+        """One plan, and the end of its leavers."""
+        for running in leaving:
+            self._fleet.put(running, InstanceState.LEAVING)
+        try:
+            status = await self._reorganisation.change(
+                config, self._splitter.client, joining, leaving, observer(report), stop_leavers=stop_leavers
+            )
+        except PlanOverError:
+            raise  # a view change says who is a member now
+        except ShoalError as error:
+            for running in leaving:  # abandoned: everything is as it was
+                if not running.ended:
+                    self._fleet.put(running, InstanceState.ACTIVE)
+            if not (isinstance(error, PlanAbandonedError) and self._somebody_died()):
+                await self.discard(joining)
+            raise
+        await self.dismiss(leaving, report, stop_leavers=stop_leavers)
+        return status
+
+    async def dismiss(self, leavers: Sequence[Running], report: Report, *, stop_leavers: bool) -> None:
+        """After the plan: leavers lose their packet rings, and end or stay as drained ones."""
+        if stop_leavers:
+            if leavers:
+                report(OperationUpdate("stop", f"ending {counted(len(leavers))}"))
+            await self.discard(leavers)
+            return
+        for running in leavers:
+            await running.client.detach_packets()
+            await self._splitter.detach(running)
+            self._fleet.put(running, InstanceState.DRAINED)
+
+    async def discard(self, instances: Sequence[Running]) -> None:
+        """Ends instances that hold nothing."""
+
+        async def one(running: Running) -> None:
+            if not running.ended:
+                with contextlib.suppress(ShoalError):
+                    await running.client.detach_packets()
+            with contextlib.suppress(ShoalError):
+                await self._splitter.detach(running)
+            await self._fleet.stop(running)
+
+        await asyncio.gather(*(one(running) for running in instances))
+
+
+def counted(number: int) -> str:
+    return f"{number} instance" if number == 1 else f"{number} instances"
+
+
+def observer(report: Report) -> Callable[[PlanStatus], None]:
+    """Tells of a plan's progress: each stage, and within one what has changed, at most ten times a second."""
+    last: PlanStatus | None = None
+
+    def observe(status: PlanStatus) -> None:
+        nonlocal last
+        same_stage = last is not None and last.state is status.state
+        if same_stage and last is not None and status.duration_ms - last.duration_ms < 100:
+            return
+        last = status
+        text = f"{status.steering_redirected} of {status.steering_moved} steering slots redirected"
+        if status.reason:
+            text += f"; {status.reason}"
+        report(
+            OperationUpdate(status.state.value, text, status.steering_redirected, status.steering_moved, plan=status)
+        )
+
+    return observe
