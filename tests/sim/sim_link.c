@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define XXH_INLINE_ALL
 #include "sim_world.h"
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 struct sim_link {
 	struct shoal_link link; /* first */
@@ -133,6 +135,7 @@ static void commit(struct shoal_link *base, uint32_t length)
 	struct sim_link *link = (struct sim_link *)base;
 	struct noted noted = { link->network, link->self, link->peer };
 
+	link->network->digest = XXH3_64bits_withSeed(link->open, length, link->network->digest);
 	sim_frame_visit(link->open, length, note, &noted);
 	deliver_later(link->network, outwards(base), link->open, length);
 }

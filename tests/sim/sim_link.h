@@ -37,6 +37,7 @@ struct sim_network {
 	uint64_t capacity_bytes; /* of a pair */
 	uint32_t frames; /* that have not been taken */
 	uint64_t messages; /* ever sent */
+	uint64_t digest; /* of all bytes ever sent, in their order */
 	uint64_t of_kind[SHOAL_MESSAGE_KINDS];
 	/* Reliable worlds: tokens in frames under way. */
 	uint64_t tokens[SHOAL_SLOT_WORDS];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* sim --seeds FIRST COUNT      runs that many worlds; the first one that fails is reported and ends it
  * sim --seed N [--trace]       one world; with --trace every event
+ * … --digest                     a number that follows from all bytes that members sent to each other
  * sim --case NAME [--trace]    a directed schedule; sim --cases: their names
  * sim_planted --plant N --seeds FIRST COUNT    breaks the rule planted for property PN, and fails unless that is found */
 #include "sim_case.h"
@@ -25,9 +26,11 @@ struct arguments {
 	uint64_t first, count;
 	const char *name; /* of a case */
 	bool aloud;
+	bool digest; /* print one of all bytes that were sent */
 };
 
 static struct sim_world world;
+static uint64_t digest; /* of the worlds so far */
 
 static void report(const char *what)
 {
@@ -57,6 +60,7 @@ static unsigned run_seed(uint64_t seed, bool aloud)
 	world.trace.aloud = aloud;
 	sim_scenario_run(&world);
 	failed = world.failed;
+	digest = digest * 31 + world.network.digest;
 	if (failed && !shoal_planted_bug) {
 		snprintf(sentence, sizeof(sentence), "P%u is broken: %s", failed, world.failure);
 		report(sentence);
@@ -74,6 +78,8 @@ static int run_seeds(const struct arguments *arguments)
 			return 1;
 		}
 	printf("%lu seeds, none failed\n", arguments->count);
+	if (arguments->digest)
+		printf("digest %016lx\n", digest);
 	return 0;
 }
 
@@ -128,6 +134,8 @@ static int read_arguments(int count, char **words, struct arguments *arguments)
 			arguments->name = words[++i];
 		else if (!strcmp(words[i], "--plant") && i + 1 < count)
 			shoal_planted_bug = (unsigned)strtoul(words[++i], NULL, 0);
+		else if (!strcmp(words[i], "--digest"))
+			arguments->digest = true;
 		else if (!strcmp(words[i], "--trace"))
 			arguments->aloud = true;
 		else
