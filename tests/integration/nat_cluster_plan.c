@@ -157,7 +157,8 @@ static void wait_until_done(struct nat_cluster *cluster, const struct shoal_plan
 {
 	bool markers_told = false;
 
-	for (unsigned looks = 0; !all_done(cluster); looks++) {
+	/* Also where nobody leaves, and so nobody waits for markers: what is not redirected yet would never be. */
+	for (unsigned looks = 0; !all_done(cluster) || !markers_told; looks++) {
 		nat_cluster_run(cluster, POLLS_PER_LOOK);
 		if (!markers_told && redirect_ready(cluster, plan->owner_next)) {
 			markers_told = true;
