@@ -61,6 +61,7 @@ static void hold(struct shoal_worker *worker, struct shoal_packet *packet)
 {
 	uint8_t steering_slot = packet->steering_slot;
 
+	packet->entry = SHOAL_PACKET_HELD;
 	worker->held++;
 	worker->inside[steering_slot]++;
 	if (worker->held <= worker->config.parked_max)
@@ -116,10 +117,13 @@ void shoal_worker_release_held(struct shoal_context *context, struct shoal_packe
 {
 	struct shoal_worker *worker = (struct shoal_worker *)context;
 
+	/* Held again would never end. */
+	packet->verdict = verdict >> 8 == SHOAL_VERDICT_HOLD ? SHOAL_VERDICT(SHOAL_VERDICT_INVALID, 0) : verdict;
+	/* Its turn to be held has not come: it is in its burst yet, or waits behind a suspended packet of its flow. */
+	if (packet->entry != SHOAL_PACKET_HELD)
+		return;
 	worker->held--;
 	worker->inside[packet->steering_slot]--;
-	/* Held again would never end. */
-	packet->verdict = verdict >> 8 == SHOAL_VERDICT_HOLD ? 0 : verdict;
 	shoal_worker_emit(worker, packet);
 }
 

@@ -155,6 +155,7 @@ void shoal_worker_release_held(struct shoal_context *context, struct shoal_packe
 /* packet->entry while the worker has it. */
 enum shoal_packet_place {
 	SHOAL_PACKET_IN_BURST = 0, /* the burst gives it its way out */
+	SHOAL_PACKET_HELD = 2, /* the NF does; it may have had it in its list before */
 	SHOAL_PACKET_SUSPENDED = 1, /* its microthread, or the flow it waits in, does */
 };
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""dso.md, case 24: no pointer ever travels. With address-space randomisation on, processes of one seed send the same bytes.
+"""dso.md, case 24: no pointer ever travels. With addresses randomised, processes of one seed send the same bytes.
 
-    check_addresses.py SIMULATOR FIRST COUNT
+check_addresses.py SIMULATOR FIRST COUNT
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def faults(simulator: Path, library: Path, folder: Path) -> list[str]:
     ours, theirs = defined(simulator), defined(library)
     found = [f"{name} is not in the simulator" for name in sorted(NEEDED - ours.keys())]
     found += [f"{name} is not the library's" for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]]
-    found += [f"{name} is in the simulator and not in the library" for name in ours if "shoal_" in name and name not in theirs]
+    strangers = sorted(name for name in ours.keys() - theirs.keys() if name.startswith("shoal_"))
+    found += [f"{name} is in the simulator and not in the library" for name in strangers]
     objects = sorted(folder.glob("*.o"))
     for path in objects:
         found += [f"{path.name} defines {name}" for name in sorted(defined(path).keys() & theirs.keys())]

@@ -103,6 +103,8 @@ static uint16_t handle(struct shoal_context *context, struct shoal_packet *packe
 	struct sim_load load = load_of(packet);
 	int error;
 
+	/* What enters again is another flow, whose calls would be a strand of their own. */
+	load.operation.is_call &= packet->port == load.flow % 2;
 	/* The first object asked for is the declared one. */
 	if (key && !load.operation.is_call) {
 		load.operation.objects[0].class = (uint8_t)declared_class(packet->port);
