@@ -19,8 +19,9 @@ __all__ = ["shell"]
 
 ROOT = Path(__file__).parents[2]
 PROFILE = str(ROOT / "trex_profiles" / "nat_churn.py")
-OPTIONS = ("--duration", "5", "--respond-every", "4", "--json")
-TUNABLES = ("--", "--flows", "2000", "--pps", "10000", "--new-flows", "200")
+# Every packet is answered: which of several in a flow would be depends on when it came.
+OPTIONS = ("--duration", "5", "--respond-every", "1", "--json")
+TUNABLES = ("--", "--flows", "2000", "--pps", "6000", "--new-flows", "200")
 
 
 @pytest.fixture

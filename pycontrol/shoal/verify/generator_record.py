@@ -125,7 +125,7 @@ def _checked(record: Record) -> dict[str, int]:
 
 def compare_records(one: Record, many: Record, loss_allowed: int = 0) -> Report:
     """Both runs by themselves, then stream by stream. Streams must have sent the same numbers of packets: give both
-    runs the same profile, seed and number of packets, and a rate that both carry."""
+    runs the same profile, duration and seed, and let every packet be answered, or none."""
     report = Report(loss_allowed=loss_allowed)
     for name, record in (("one", one), ("many", many)):
         alone = judge_record(record)
