@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
-from shoal.run_directory import ProcessDirectory, write_pid_file
+from shoal.run_directory import ProcessDirectory, read_pid_file, write_pid_file
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,7 +59,9 @@ async def hosted(directory: ProcessDirectory) -> AsyncIterator[asyncio.Event]:
     try:
         yield stop
     finally:
-        directory.pid_file.unlink(missing_ok=True)
+        identity = read_pid_file(directory.pid_file)
+        if identity is not None and identity.pid == os.getpid():  # a later process may have put its own there
+            directory.pid_file.unlink()
 
 
 async def cancelled(*tasks: asyncio.Task[Any] | None) -> None:

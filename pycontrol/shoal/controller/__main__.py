@@ -63,12 +63,14 @@ async def serve(run_directory: RunDirectory, listen: str) -> None:
             [SERVICE],
             lambda server: controller_pb2_grpc.add_ControllerServiceServicer_to_server(service, server),
         )
+        refused = False
         following = asyncio.create_task(metrics.follow(events), name="metrics")
         try:
             try:
                 await cluster.resume()
             except StaleStoreError as error:
-                # Nothing has been commanded, and nothing will be.
+                # Nothing has been commanded, and nothing will be: what lies there stays.
+                refused = True
                 raise SystemExit(f"{run_directory.store} is refused: {error}") from None
             await server.start()
             await stop.wait()
@@ -79,7 +81,7 @@ async def serve(run_directory: RunDirectory, listen: str) -> None:
             await asyncio.gather(following, return_exceptions=True)
             await metrics.close()
             await cluster.close()
-            empty = store.deployment() is None
+            empty = store.deployment() is None and not refused
             store.close()
             if empty:
                 run_directory.clear()

@@ -20,7 +20,7 @@ from shoal.controller.reorganisation import Reorganisation
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import STAGE_COMPLETE, STAGE_LEARN, Store, StoredPlan
-from shoal.errors import InvalidRequestError, NotFoundError, RefusedError
+from shoal.errors import InvalidRequestError, NotFoundError, RefusedError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.model import Deaths, InstanceState, OperationUpdate
 from shoal.network_function.description import Description, describe, find
@@ -136,8 +136,11 @@ class Cluster:
 
     def _operation_ended(self, task: asyncio.Task[OperationUpdate]) -> None:
         self._operations.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self._events.add("operation.failed", task.get_name(), str(task.exception()))
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._events.add("operation.failed", task.get_name(), str(error))
+        if isinstance(error, StaleTermError):
+            self._usurped()
 
     def deploy(self, file: str, text: str) -> Operation:
         config = parse(text, file)
@@ -246,13 +249,13 @@ class Cluster:
 
     async def resume(self) -> None:
         """Takes up what an earlier controller left. StaleStoreError: that is not what this store says."""
+        await check_genuine(self._store, self._run_directory)
         deployment = self._store.deployment()
         if deployment is None:
             return
         config = parse(deployment.text, deployment.file)
         nf_path = find(config.network_function.name, config.network_function.path)
         description = describe(nf_path)
-        await check_genuine(self._store, self._run_directory)
         self.config, self.description = config, description
         for stored in self._store.instances():
             self.fleet.take_up(stored)

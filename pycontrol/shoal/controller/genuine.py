@@ -54,12 +54,17 @@ def newest(store: Store) -> tuple[int, int]:
 
 async def check_genuine(store: Store, run_directory: RunDirectory) -> None:
     """Asks all instances. One that lives but does not answer can't be asked, and is taken as it is."""
-    known = {stored.name: stored for stored in store.instances()}
-    for directory in run_directory.instances():
+    known: dict[str, StoredInstance | None] = {stored.name: stored for stored in store.instances()}
+    if store.deployment() is not None:
+        known.setdefault("splitter", None)
+    for directory in (*run_directory.instances(), run_directory.splitter):
         identity = read_pid_file(directory.pid_file)
         if identity is not None and identity.lives and directory.path.name not in known:
-            raise StaleStoreError(f"{directory.path.name} runs, and this store does not know it: it is an old copy")
-    alive = [each for each in known.values() if ProcessIdentity(each.pid, each.start_ticks).lives]
+            raise StaleStoreError(
+                f"{directory.path.name} runs, and this store does not know it: it is an old copy, or a new one "
+                "(`shoal down` ends what runs)"
+            )
+    alive = [each for each in known.values() if each and ProcessIdentity(each.pid, each.start_ticks).lives]
     reports = await asyncio.gather(*(_ask(stored, run_directory) for stored in alive))
     for stored, report in zip(alive, reports, strict=True):
         if report is not None:

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Connections that talk all the time and know how long each was silent.
+
+`talker.py SERVER PORT CONNECTIONS PAUSE_MS SOURCE…` opens connections from the sources in turn; each sends a line,
+waits for the answer, pauses, and so on. Prints {"ready": N} once all had an answer. Commands come on standard input:
+
+  gaps   {"gaps": [[public, milliseconds], …]}: of each connection that lives, the longest time between two answers
+         (or since the last one) since the last `gaps`
+  mark   {"mark": N}: when all had another answer, or failed: how many live
+
+The end of standard input ends it with {"connections": [{"source", "public", "answers", "fault"}]}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from dataclasses import asdict
+
+from tests.smoke.traffic_client import ANSWER_DEADLINE_S, CONNECT_DEADLINE_S, Conversation, Conversations, commands, say
+
+MS = 1000.0
+
+
+class Talker(Conversations):
+    """Conversations with their silences. Each begins a little after the one before, so that none waits for its turn."""
+
+    def __init__(self, sources: list[str], connections: int, pause_s: float) -> None:
+        super().__init__(sources, connections)
+        self._pause_s = pause_s
+        self._last: dict[int, float] = {}
+        self._longest: dict[int, float] = {}
+
+    async def talk(self, number: int, server: str, port: int) -> None:
+        conversation = self.all[number]
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                reader, writer = await asyncio.open_connection(server, port, local_addr=(conversation.source, 0))
+            writer.write(b"converse\n")
+            while not self._ending:
+                await self._exchange(conversation, reader, writer)
+                self._note(number)
+                await asyncio.sleep(self._pause_s)
+            writer.close()
+        except (OSError, TimeoutError, ValueError) as error:
+            conversation.fault = f"{type(error).__name__}: {error} after {conversation.answers} answers"
+            async with self._progress:
+                self._progress.notify_all()
+
+    def _note(self, number: int) -> None:
+        now = time.monotonic()
+        silence = now - self._last.get(number, now)
+        self._last[number] = now
+        self._longest[number] = max(self._longest.get(number, 0.0), silence)
+
+    def gaps(self) -> list[tuple[str, float]]:
+        """Of those that live, in milliseconds beyond the pause; starts anew."""
+        now = time.monotonic()
+        found = []
+        for number, conversation in enumerate(self.all):
+            if not conversation.fault and number in self._last:
+                longest = max(self._longest.get(number, 0.0), now - self._last[number])
+                found.append((conversation.public, round(max(0.0, longest - self._pause_s) * MS, 1)))
+        self._longest.clear()
+        return found
+
+
+async def answer(talker: Talker, line: bytes) -> None:
+    if line == b"gaps\n":
+        say(gaps=talker.gaps())
+    else:
+        async with asyncio.timeout(ANSWER_DEADLINE_S):
+            say(mark=await talker.another_answer())
+
+
+async def main(server: str, port: int, talker: Talker) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(len(talker.all)):
+            group.create_task(talker.talk(number, server, port))
+        say(ready=await talker.another_answer())
+        reader = await commands()
+        while line := await reader.readline():
+            await answer(talker, line)
+        talker.end()
+    say(connections=[asdict(conversation) for conversation in talker.all])
+
+
+__all__ = ["Conversation", "Talker"]
+
+if __name__ == "__main__":
+    host, port_text, connections_text, pause_text, *addresses = sys.argv[1:]
+    made = Talker(addresses, int(connections_text), int(pause_text) / MS)
+    asyncio.run(main(host, int(port_text), made))

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Instances are killed under traffic: another takes over what they held, flows go on with their mappings, and a fresh
+one takes their place.
+
+generator (inside) → splitter ⇄ rings ⇄ nat-1, nat-2, nat-3 → splitter → generator (outside), which answers
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from shoal import slabs
+from tests.smoke.mortal import mortal
+
+NOTICED_MS = 20
+# Of the machine that runs all this at once: how long a killed process may take to be gone, and a process to be woken.
+BUSY_MS = 200
+
+
+@pytest.mark.timeout(180)
+async def test_one_of_three_is_killed_and_every_flow_keeps_its_mapping(directory: Path) -> None:
+    async with mortal(directory) as deployment, deployment.sending():
+        dead = await deployment.instance(1)
+        slab = slabs.noted(Path(dead.run_directory))
+        assert slab is not None
+        killed_ns = time.time_ns()
+        deployment.kill(dead.process)
+        ended = await deployment.until_event("instance.ended")
+        assert (ended.time_ns - killed_ns) / 1e6 < NOTICED_MS + BUSY_MS
+        completed = await deployment.until_event("view.completed")
+        whole = await deployment.until_whole(3)
+        assert dead.life not in {each.life for each in whole.instances}
+        assert int(completed.fields["nat.mapping.adopted"]) > 0
+        assert int(completed.fields["nat.mapping.lost"]) == 0
+        assert int(completed.fields["nat.reverse.lost"]) == 0
+        await deployment.flows_go_on()
+
+        [told] = json.loads(await deployment.good("deaths", "--json"))
+        assert [each["name"] for each in told["instances"]] == [dead.name]
+        assert "SIGKILL" in told["instances"][0]["reason"]
+        assert told["instances"][0]["adopter"] in {each.name for each in whole.instances}
+        assert {each["class_name"] for each in told["classes"]} == {"nat.mapping", "nat.reverse", "nat.pool"}
+        assert not slab.exists()
+        assert not Path(dead.run_directory).exists()
+
+
+@pytest.mark.timeout(180)
+async def test_two_die_at_once_and_later_all(directory: Path) -> None:
+    """Where nobody is left, a fresh instance adopts."""
+    async with mortal(directory) as deployment, deployment.sending():
+        for victims in (2, 3):
+            before = await deployment.until_whole(3)
+            async with deployment.client() as client:
+                after = await client.last_event()
+            for dead in before.instances[:victims]:
+                deployment.kill(dead.process)
+            await deployment.until_event("view.completed", after)
+            await deployment.until_whole(3)
+            await deployment.flows_go_on()
+        async with deployment.client() as client:
+            deaths = await client.deaths()
+        assert sum(len(each.instances) for each in deaths) == 5
+        assert all(each.lost == 0 for told in deaths for each in told.classes if each.class_name != "nat.pool")
+
+
+@pytest.mark.timeout(180)
+async def test_with_shrink_those_that_are_left_go_on_in_balance(directory: Path) -> None:
+    async with mortal(directory, on_death="shrink") as deployment, deployment.sending():
+        deployment.kill((await deployment.instance(1)).process)
+        await deployment.until_event("view.completed")
+        whole = await deployment.until_whole(2)
+        assert whole.instances_wanted == 2
+        await deployment.until(
+            lambda status: sorted(each.steering_slots for each in status.instances) == [128, 128], "balance"
+        )
+        await deployment.flows_go_on()
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("count", [4, 1])
+async def test_a_member_dies_while_slots_are_handed_over(directory: Path, count: int) -> None:
+    """The plan is over; afterwards what was wanted is reached all the same."""
+    async with mortal(directory) as deployment, deployment.sending():
+        victim = await deployment.instance(0)
+        async with deployment.client() as client:
+            after = await client.last_event()
+            scaling = client.scale("nat", count)
+            async for update in scaling:
+                if update.stage == "handing_over":
+                    deployment.kill(victim.process)
+                    break
+        await deployment.until_event("view.completed", after)
+        await deployment.until_whole(count)
+        await deployment.flows_go_on()
+
+
+@pytest.mark.timeout(180)
+async def test_a_joiner_dies_before_it_is_a_member_and_another_joins(directory: Path) -> None:
+    async with mortal(directory, count=2) as deployment, deployment.sending():
+        async with deployment.client() as client:
+            async for _ in client.scale("nat", 3):
+                joiners = [each for each in (await client.status()).instances if each.name == "nat-3" and each.process]
+                if joiners:
+                    deployment.kill(joiners[0].process)
+                    break
+        await deployment.until_event("instance.ended")
+        await deployment.good("scale", "nat", "3")
+        await deployment.until_whole(3)
+        await deployment.flows_go_on()
