@@ -167,7 +167,8 @@ async def test_another_user_is_not_let_in_even_where_the_file_would_let_him() ->
     async def serve(connection: DescriptorSocket) -> None:
         await connection.send({"welcome": True})
 
-    with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
+    # Where anybody may come to: a test run's own folder for temporary files lets nobody else in.
+    with tempfile.TemporaryDirectory(prefix="shoal-", dir="/tmp") as folder:
         path = Path(folder) / "peers"
         server = DescriptorServer(path, serve)
         await server.start()
