@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The two commands for a newcomer: make demo, make test. Both call setup themselves.
 
-.PHONY: help setup demo test lint format bench fuzz sim clean
+.PHONY: help setup demo test deaths lint format bench fuzz sim clean
 sim: SEEDS ?= 2000
 SECONDS_EACH ?= 30
 
 help:
 	@echo 'make demo              watch a NAT grow from one instance to three and shrink back, under traffic'
 	@echo 'make test              all tests'
+	@echo 'make deaths            instances killed under traffic and TCP connections; minutes, so not in make test'
 	@echo 'make setup             packages, hugepages, virtual environments, build (demo and test call it)'
 	@echo 'make lint              format, types, lengths, reading order'
 	@echo 'make format            lets the formatters have their way'
@@ -24,6 +25,9 @@ demo: setup
 
 test: setup
 	@python3 -m tests.ci.run_tests $(PARTS)
+
+deaths: setup
+	@.venv/bin/python -m pytest -q tests/chaos/deaths_of_instances.py tests/chaos/deaths_and_tcp.py
 
 lint: setup
 	@python3 -m tests.ci.run_lint
