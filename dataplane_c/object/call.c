@@ -79,8 +79,13 @@ static int apply(struct shoal_space *space, uint8_t class, const void *key, uint
 {
 	struct shoal_place place = shoal_place_make(space, class, key, hash);
 
-	if (!place.entry)
+	if (!place.entry) {
+		if (space->config.classes[class]->methods[method].untethered)
+			space->counters.calls_untethered_no_room++;
+		else
+			space->counters.calls_no_room++;
 		return -ENOSPC;
+	}
 	if (place.entry->record == SHOAL_RECORD_NONE)
 		shoal_call_make_object(space, &place);
 	place.entry->used_ms = space->now_ms;

@@ -48,6 +48,9 @@ struct shoal_space_counters {
 	uint64_t takes, takes_local, takes_remote, takes_timed_out, takes_refused_deadlock, takes_no_room;
 	uint64_t owner_ended; /* takes and calls refused at once: their key owner's life has ended */
 	uint64_t calls, calls_remote, calls_timed_out;
+	/* Refused here, at the key owner, because the table is full: the caller of an exact one is told, an untethered one
+	 * ends here. */
+	uint64_t calls_no_room, calls_untethered_no_room;
 	uint64_t removes;
 	uint64_t leases_in, leases_out; /* objects that migrated here, away */
 	uint64_t records_in, records_out;

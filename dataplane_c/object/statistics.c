@@ -37,6 +37,9 @@ void shoal_space_statistics(const struct shoal_space *space, struct shoal_statis
 	count(statistics, "calls_total", counters->calls);
 	count(statistics, "calls_remote_total", counters->calls_remote);
 	count(statistics, "calls_timed_out_total", counters->calls_timed_out);
+	shoal_statistics_counter(statistics, "calls_no_room_total", "kind", "exact", counters->calls_no_room);
+	shoal_statistics_counter(
+		statistics, "calls_no_room_total", "kind", "untethered", counters->calls_untethered_no_room);
 	count(statistics, "removes_total", counters->removes);
 	count(statistics, "leases_moved_in_total", counters->leases_in);
 	count(statistics, "leases_moved_out_total", counters->leases_out);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "io/ethdev_port.h"
 #include "object/map_inline.h"
 #include "worker/error.h"
 #include "worker/instance.h"
@@ -12,6 +13,21 @@
 
 /* Entries looked at between two packets while a list is made. */
 #define LIST_BUDGET 4096
+
+/* What a port of its own lost before the worker could see it, and after it had let it go. */
+static void port_rows(const struct shoal_port *port, const char *name, struct shoal_statistics *statistics)
+{
+	uint64_t missed, no_buffer, received, sent;
+
+	shoal_ethdev_port_missed(port, &missed, &no_buffer);
+	shoal_ethdev_port_errors(port, &received, &sent);
+	shoal_statistics_counter(statistics, "port_missed_total", "port", name, missed);
+	shoal_statistics_counter(statistics, "port_device_no_buffer_total", "port", name, no_buffer);
+	shoal_statistics_counter(statistics, "port_receive_errors_total", "port", name, received);
+	shoal_statistics_counter(statistics, "port_transmit_errors_total", "port", name, sent);
+	shoal_statistics_counter(statistics, "port_no_buffer_total", "port", name, port->dropped_no_buffer);
+	shoal_statistics_counter(statistics, "port_too_long_total", "port", name, port->dropped_too_long);
+}
 
 long shoal_instance_statistics(struct shoal_instance *instance, struct shoal_statistic *rows, long n)
 {
@@ -24,13 +40,10 @@ long shoal_instance_statistics(struct shoal_instance *instance, struct shoal_sta
 		shoal_statistics_counter(
 			&statistics, "drops_total", "reason", "ring_malformed", port->dropped_malformed);
 	}
-	for (unsigned i = 0; i < instance->worker.nf->ports_count; i++) {
-		const struct shoal_port *port = instance->worker.ports[i];
-
-		if (port)
-			shoal_statistics_counter(&statistics, "port_no_buffer_total", "port",
-				instance->worker.nf->ports[i].name, port->dropped_no_buffer);
-	}
+	/* An instance's own ports are always Ethernet devices. */
+	for (unsigned i = 0; i < instance->worker.nf->ports_count; i++)
+		if (instance->worker.ports[i])
+			port_rows(instance->worker.ports[i], instance->worker.nf->ports[i].name, &statistics);
 	return statistics.count;
 }
 

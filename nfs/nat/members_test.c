@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The NAT on two members of one space: races for a flow, borrowed ports, and objects in states that should not be. */
+#include <errno.h>
 #include <stdio.h>
 
 #include "steering.h"
@@ -123,6 +124,45 @@ static void borrowed_ports(void **state)
 		assert_true(send_in(world, NAT_TCP, public[flow], HOST, 5000 + flow, 0x14));
 	assert_all_ends(world, "198.51.100.1 tcp");
 	assert_int_equal(world_count(world, NAT_COUNT_EXPIRED), 8);
+	world_destroy(world);
+}
+
+/* --- No room at the key owner --- */
+
+/* Fills member 1's table of pools, then calls once more of each kind; the answers' errors in the reply. */
+static int overfill_pools(struct shoal_context *context, const char *arguments, char *reply, size_t reply_bytes)
+{
+	struct nat_pool_key key = { .protocol = NAT_UDP, .steering_slot = 1 };
+	struct nat_pool_take take = { 1024, 65535 };
+	struct nat_pool_give_back give_back = { 1025 };
+	struct nat_pool_taken taken;
+	unsigned made = 0;
+	int exact;
+
+	while ((exact = nat_pool_take(context, &key, &take, &taken)) == 0 && ++made < 10000)
+		key.address++;
+	snprintf(reply, reply_bytes, "%u %d %d", made, exact, nat_pool_give_back(context, &key, &give_back));
+	return 0;
+}
+
+/* Nobody waits for an untethered call: that there was no room for it must be a figure at least. */
+static void calls_without_room_are_counted(void **state)
+{
+	struct world *world = world_create(2, 100, plain);
+	const struct shoal_space_counters *owner = &world->members[1].worker.space.counters;
+	unsigned made;
+	int exact, untethered;
+	char reply[64];
+
+	world_task(world, 0, overfill_pools, "", reply, sizeof(reply));
+	assert_int_equal(sscanf(reply, "%u %d %d", &made, &exact, &untethered), 3);
+	world_run(world, 0);
+	assert_in_range(made, 1, 9999);
+	assert_int_equal(exact, -ENOSPC);
+	assert_int_equal(untethered, 0);
+	assert_int_equal(owner->calls_no_room, 1);
+	assert_int_equal(owner->calls_untethered_no_room, 1);
+	assert_int_equal(world->members[0].worker.space.counters.calls_untethered_no_room, 0);
 	world_destroy(world);
 }
 
@@ -264,6 +304,7 @@ int main(void)
 		cmocka_unit_test(both_get_the_first_packet),
 		cmocka_unit_test(races),
 		cmocka_unit_test(borrowed_ports),
+		cmocka_unit_test(calls_without_room_are_counted),
 		cmocka_unit_test(port_in_use),
 		cmocka_unit_test(only_ports_in_use),
 		cmocka_unit_test(not_ready_mapping_ends),

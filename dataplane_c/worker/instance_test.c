@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* An instance as a process has it, on devices of its own: what they lost stands in its statistics, under a name. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <libgen.h>
+#include <limits.h>
+#include <rte_mempool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/ethdev_port.h"
+#include "io/made_port.h"
+#include "worker/instance.h"
+
+#define ROWS_MAX 1024
+#define FRAMES 40
+
+static struct shoal_instance_config config = { .name = "echo-1",
+	.life = 1,
+	.cluster = 1,
+	.objects_max = 64,
+	.parked_max = 64,
+	.microthreads_max = 16,
+	.window = 16,
+	.packets = 2047,
+	.take_deadline_ms = 1000 };
+
+/* The row's value; fails where there is none. */
+static uint64_t row(struct shoal_instance *instance, const char *name, const char *value)
+{
+	static struct shoal_statistic rows[ROWS_MAX];
+	long count = shoal_instance_statistics(instance, rows, ROWS_MAX);
+
+	assert_in_range(count, 1, ROWS_MAX);
+	for (long i = 0; i < count; i++)
+		if (!strcmp(rows[i].name, name) && !strcmp(rows[i].label_value, value))
+			return rows[i].value;
+	fail_msg("no row %s of %s", name, value);
+	return 0;
+}
+
+static struct shoal_instance *make_instance(void)
+{
+	struct shoal_instance *instance = shoal_instance_create(&config);
+
+	if (!instance)
+		fail_msg("%s", shoal_last_error());
+	assert_int_equal(shoal_instance_init_nf(instance), 0);
+	return instance;
+}
+
+/* Frames in a file; the second one is padded. */
+static void write_capture(const char *path, uint16_t padded_to)
+{
+	static const uint32_t header[6] = { 0xa1b2c3d4, 4 << 16 | 2, 0, 0, 262144, 1 };
+	FILE *file = fopen(path, "wb");
+
+	assert_non_null(file);
+	assert_int_equal(fwrite(header, sizeof(header), 1, file), 1);
+	for (uint16_t number = 0; number < FRAMES; number++) {
+		struct made_frame frame;
+
+		made_udp_frame(&frame, number);
+		uint32_t length = number == 1 && padded_to ? padded_to : frame.length;
+		uint32_t record[4] = { 0, 0, length, length };
+
+		assert_int_equal(fwrite(record, sizeof(record), 1, file), 1);
+		assert_int_equal(fwrite(frame.bytes, frame.length, 1, file), 1);
+		while (length-- > frame.length)
+			assert_int_equal(fputc(0, file), 0);
+	}
+	assert_int_equal(fclose(file), 0);
+}
+
+static void attach_capture(struct shoal_instance *instance, uint8_t nf_port, const char *path)
+{
+	char devargs[256];
+
+	snprintf(devargs, sizeof(devargs), "net_pcap%u,rx_pcap=%s,tx_pcap=/dev/null", nf_port, path);
+	if (shoal_instance_attach_port(instance, nf_port, devargs))
+		fail_msg("%s", shoal_last_error());
+}
+
+static void poll_to_the_end(struct shoal_instance *instance)
+{
+	for (unsigned poll = 0; poll < FRAMES; poll++)
+		shoal_worker_poll(&instance->worker, SHOAL_NS_PER_S + poll);
+}
+
+/* With its pool empty the device loses a frame, and the instance's figures say whose fault it was. */
+static void what_devices_lose_has_a_name(void **state)
+{
+	static const char *const names[] = { "port_missed_total", "port_device_no_buffer_total",
+		"port_receive_errors_total", "port_transmit_errors_total", "port_no_buffer_total",
+		"port_too_long_total" };
+	char path[] = "/tmp/shoal-instance-XXXXXX";
+	struct shoal_instance *instance = make_instance();
+	struct shoal_packet **packets = calloc(config.packets, sizeof(*packets));
+	unsigned taken = 0;
+	uint64_t lost;
+	int file = mkstemp(path);
+
+	assert_true(file >= 0 && packets);
+	close(file);
+	write_capture(path, 0);
+	attach_capture(instance, 0, path);
+	attach_capture(instance, 1, path);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_int_equal(row(instance, names[i], "inside") + row(instance, names[i], "outside"), 0);
+	while (taken < config.packets && (packets[taken] = shoal_packet_alloc(instance->pool, 60)))
+		taken++;
+	shoal_worker_poll(&instance->worker, SHOAL_NS_PER_S);
+	lost = row(instance, "port_device_no_buffer_total", "inside");
+	assert_in_range(lost, 1, FRAMES - 1);
+	assert_in_range(row(instance, "port_device_no_buffer_total", "outside"), 1, FRAMES - 1);
+	assert_int_equal(row(instance, "packets_received_total", "inside"), 0);
+	while (taken)
+		shoal_packet_free(packets[--taken]);
+	poll_to_the_end(instance);
+	assert_int_equal(row(instance, "packets_received_total", "inside"), FRAMES - lost);
+	assert_int_equal(row(instance, "port_device_no_buffer_total", "inside"), lost);
+	shoal_instance_destroy(instance);
+	free(packets);
+	unlink(path);
+}
+
+/* A frame longer than a packet buffer is a named drop too. */
+static void frames_too_long_have_a_name(void **state)
+{
+	char path[] = "/tmp/shoal-instance-XXXXXX";
+	struct shoal_instance *instance = make_instance();
+	int file = mkstemp(path);
+
+	assert_true(file >= 0);
+	close(file);
+	write_capture(path, 3000);
+	attach_capture(instance, 0, path);
+	poll_to_the_end(instance);
+	assert_int_equal(row(instance, "packets_received_total", "inside"), FRAMES - 1);
+	assert_int_equal(row(instance, "port_too_long_total", "inside"), 1);
+	shoal_instance_destroy(instance);
+	unlink(path);
+}
+
+static int set_up(void **state)
+{
+	static char prefix[48];
+	char program[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
+
+	snprintf(prefix, sizeof(prefix), "instance-test-%d", (int)getpid());
+	if (length <= 0)
+		return -1;
+	program[length] = 0;
+	if (snprintf(config.nf_path, sizeof(config.nf_path), "%s/io/nf_loader_echo.so", dirname(program)) >=
+		(int)sizeof(config.nf_path))
+		return -1;
+	return made_pool_set_up(prefix);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_devices_lose_has_a_name),
+		cmocka_unit_test(frames_too_long_have_a_name),
+	};
+
+	return cmocka_run_group_tests_name("instance", tests, set_up, made_pool_tear_down);
+}
