@@ -20,10 +20,15 @@ network_function:
   name: nat
   settings: {{ public_addresses: "{public}", inside_prefixes: 16.0.0.0/8 }}
 ports:
-  inside: {{ device: "net_af_packet0,iface={inside},framecnt=16384" }}
-  outside: {{ device: "net_af_packet1,iface={outside},framecnt=16384" }}
+  inside: {{ device: "{inside}" }}
+  outside: {{ device: "{outside}" }}
 instances: {{ count: 1 }}
 """
+# Devices on a link of the kernel's, by driver.
+DEVICES = {
+    "af_packet": "net_af_packet{number},iface={link},framecnt=16384",
+    "af_xdp": "net_af_xdp{number},iface={link}",
+}
 
 
 class CommandError(RuntimeError):
@@ -99,7 +104,10 @@ def left_over(directory: Path) -> list[str]:
     return found
 
 
-def nat_config(network: Network, extra: str = "") -> str:
+def nat_config(network: Network, extra: str = "", driver: str = "af_packet") -> str:
     """The NAT between the network's two links."""
-    public = ", ".join(network.public_addresses)
-    return NAT.format(public=public, inside=network.inside, outside=network.outside) + extra
+    inside, outside = (
+        DEVICES[driver].format(number=number, link=link)
+        for number, link in enumerate((network.inside, network.outside))
+    )
+    return NAT.format(public=", ".join(network.public_addresses), inside=inside, outside=outside) + extra

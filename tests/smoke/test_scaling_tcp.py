@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """TCP of the kernel through a NAT that scales 1 → 2 → 3 → 1: every connection lives on with its public address and
-port.
+port. With two hundred connections the NAT's devices are AF_PACKET ports, and AF_XDP ports where the kernel has them.
 
-┌ client ───────────┐      ┌ nat ─────────────────────────────┐      ┌ server ────┐ │ 16.0.0.1 … .64    c0 ── inside
-splitter ═ rings ═ nat-0   │      │            │ │                   │      │         │                 nat-1   │
-│            │ │                   │      │       outside             nat-2 ── s0    │ 48.0.0.1   │
-└───────────────────┘      └──────────────────────────────────┘      └────────────┘ 203.0.113.1 … .4
+    ┌ client ───────────┐      ┌ nat ─────────────────────────────┐      ┌ server ────┐
+    │ 16.0.0.1 … .64    c0 ── inside  splitter ═ rings ═ nat-1   │      │            │
+    │                   │      │         │                nat-2   │      │            │
+    │                   │      │       outside            nat-3   │      │            │
+    │                   │      │         └──────────────────────────── s0    48.0.0.1  │
+    └───────────────────┘      └──────────────────────────────────┘      └────────────┘
+                                 203.0.113.1 … .4
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.smoke import content, steering
+from tests.smoke import af_xdp, content, steering
 from tests.smoke.deployment import deployed, nat_config
 from tests.smoke.network import Network
 from tests.smoke.program import program
@@ -61,12 +64,15 @@ async def test_download_survives_scaling(nat_network: Network, directory: Path) 
 
 
 @pytest.mark.timeout(300)
-async def test_two_hundred_connections_survive_scaling(nat_network: Network, directory: Path) -> None:
+@pytest.mark.parametrize("driver", ["af_packet", "af_xdp"])
+async def test_two_hundred_connections_survive_scaling(nat_network: Network, directory: Path, driver: str) -> None:
+    if driver == "af_xdp" and (reason := af_xdp.missing()):
+        pytest.skip(reason)
     net = nat_network
     serve = (net.server_address, PORT, DOWNLOAD_RATE)
     talk = ("converse", net.server_address, PORT, 200, *net.client_addresses)
     async with (
-        deployed(net.nat, nat_config(net), directory) as deployment,
+        deployed(net.nat, nat_config(net, driver=driver), directory) as deployment,
         program(net.server, "tests.smoke.traffic_server", *serve, ready="ready"),
         program(net.client, "tests.smoke.traffic_client", *talk) as talking,
     ):
