@@ -31,6 +31,7 @@ class Client:
     """One controller. Errors are those of shoal.errors."""
 
     def __init__(self, address: str) -> None:
+        self._address = address
         self._channel = rpc.open_channel(address)
         self._stub: controller_pb2_grpc.ControllerServiceAsyncStub = controller_pb2_grpc.ControllerServiceStub(
             self._channel
@@ -69,6 +70,7 @@ class Client:
 
     async def wait_reachable(self, deadline_s: float) -> ClusterStatus:
         """Waits until the controller listens."""
+        await rpc.listening(self._address, deadline_s)
         request = controller_pb2.GetStatusRequest()
         return convert.status_from_proto(await rpc.call_when_ready(self._stub.GetStatus, request, deadline_s, _WHERE))
 

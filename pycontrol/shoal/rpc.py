@@ -34,6 +34,8 @@ _OPTIONS: Final = (
 _SERVER_OPTIONS: Final = (("grpc.max_receive_message_length", 17 << 20), *_OPTIONS[1:])
 # Under way at once, streams included; more are refused.
 CALLS_MAX: Final = 256
+RECONNECT_MS: Final = 100
+LISTENING_POLL_S: Final = 0.005
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -165,8 +167,33 @@ async def _clear_stale(path: Path) -> None:
 
 
 def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel whose calls fail at once where nobody listens."""
-    return grpc.aio.insecure_channel(address, options=(*_OPTIONS, ("grpc.enable_http_proxy", 0)))
+    """A channel whose calls fail at once where nobody listens. It tries again soon: who listens here is near, and
+    gRPC's own pauses are a second and more."""
+    pauses = (("grpc.initial_reconnect_backoff_ms", RECONNECT_MS), ("grpc.max_reconnect_backoff_ms", RECONNECT_MS))
+    return grpc.aio.insecure_channel(address, options=(*_OPTIONS, *pauses, ("grpc.enable_http_proxy", 0)))
+
+
+async def listening(address: str, deadline_s: float) -> None:
+    """Waits until somebody listens at a Unix socket's address, or the deadline has passed; other addresses are left to
+    the channel."""
+    path = socket_path(address)
+    if path is None:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(deadline_s):
+            while not await _answers(path):
+                await asyncio.sleep(LISTENING_POLL_S)
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(str(path))
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
 
 
 async def call(method: Callable[..., Awaitable[Any]], request: Any, deadline_s: float, where: str) -> Any:

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from shoal import errors
 from shoal.client import Client, connected
 from shoal.proto import controller_pb2, controller_pb2_grpc
-from shoal.rpc import Server
+from shoal.rpc import Server, listening
 from shoal_dataplane import DataplaneError
 
 SERVICE = "shoal.v1.ControllerService"
@@ -154,3 +154,19 @@ async def test_a_second_server_at_a_socket_is_refused_and_a_stale_one_replaced(t
     server = Server(f"unix:{tmp_path / 'stale'}", [], lambda _: None)
     await server.start()
     await server.stop(0)
+
+
+async def test_who_waits_for_a_listener_is_not_misled_by_the_socket_that_a_dead_one_left(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    waiting = asyncio.create_task(listening(f"unix:{path}", 20))
+    done, _ = await asyncio.wait((waiting,), timeout=0.1)
+    assert not done
+    async with served(tmp_path):
+        await waiting
+
+
+async def test_who_waits_for_a_listener_does_so_until_the_deadline(tmp_path: Path) -> None:
+    await listening(f"unix:{tmp_path / 'nobody'}", 0.05)
+    await listening("127.0.0.1:1", 20)

@@ -37,6 +37,7 @@ class InstanceClient:
     def __init__(self, name: str, address: str, term: int) -> None:
         self.name = name
         self._term = term
+        self._address = address
         self._channel = rpc.open_channel(address)
         self._stub: instance_pb2_grpc.InstanceServiceAsyncStub = instance_pb2_grpc.InstanceServiceStub(self._channel)
 
@@ -48,6 +49,7 @@ class InstanceClient:
 
     async def wait_reachable(self, deadline_s: float) -> InstanceReport:
         """Waits until it listens."""
+        await rpc.listening(self._address, deadline_s)
         return conversion.instance_report_from_proto(
             await rpc.call_when_ready(self._stub.GetReport, instance_pb2.GetReportRequest(), deadline_s, self.name)
         )
@@ -177,6 +179,7 @@ class InstanceClient:
         return str(reply.reply)
 
     async def events(self) -> AsyncIterator[Event]:
+        await rpc.listening(self._address, EVENTS_DEADLINE_S)
         request = common_pb2.WatchEventsRequest()
         async for event in rpc.stream(self._stub.WatchEvents, request, EVENTS_DEADLINE_S, self.name, wait=True):
             yield conversion.event_from_proto(event)

@@ -51,6 +51,7 @@ class SplitterClient:
 
     async def wait_reachable(self, deadline_s: float) -> SplitterReport:
         """Waits until it listens."""
+        await rpc.listening(self._address, deadline_s)
         return conversion.splitter_report_from_proto(
             await rpc.call_when_ready(self._stub.GetReport, splitter_pb2.GetSplitterReportRequest(), deadline_s, NAME)
         )
@@ -117,6 +118,7 @@ class SplitterClient:
         return conversion.traffic_from_proto(await self._call(self._stub.GetTraffic, request, TRAFFIC_DEADLINE_S))
 
     async def events(self) -> AsyncIterator[Event]:
+        await rpc.listening(self._address, EVENTS_DEADLINE_S)
         request = common_pb2.WatchEventsRequest()
         async for event in rpc.stream(self._stub.WatchEvents, request, EVENTS_DEADLINE_S, NAME, wait=True):
             yield conversion.event_from_proto(event)
