@@ -12,7 +12,7 @@ help:
 	@echo 'make setup             packages, hugepages, virtual environments, build (demo and test call it)'
 	@echo 'make lint              format, types, lengths, reading order'
 	@echo 'make format            lets the formatters have their way'
-	@echo 'make bench             benchmarks; print JSON'
+	@echo 'make bench             benchmarks, under 15 minutes: bench-results.json and .png; BENCHMARKS=… only those'
 	@echo 'make fuzz              each fuzz target for SECONDS_EACH=30 seconds'
 	@echo 'make sim SEEDS=2000    the simulator over that many seeds'
 	@echo 'make clean             removes what was built, and the virtual environments'

@@ -102,7 +102,7 @@ build_requirements() {
 
 # All that the installed package is made of.
 product_files() {
-	find meson.build meson_options.txt pyproject.toml LICENSE README.md dataplane_c nfs bindings pycontrol \
+	find meson.build meson_options.txt pyproject.toml LICENSE README.md dataplane_c nfs bench bindings pycontrol \
 		tests/meson.build -type f ! -path '*/__pycache__/*' ! -name '*_test.c' -print0 | sort -z
 }
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shoal import run_directory
-from shoal.cli import checking, deaths, looking, operations, showing, state, traffic
+from shoal.cli import benching, checking, deaths, looking, operations, showing, state, traffic
 from shoal.cli.console import EXIT_CODES, make_target, output
 
 app = typer.Typer(
@@ -58,7 +58,7 @@ def shoal(
 
 
 # In the order in which `shoal --help` shows them.
-for verbs in (operations, traffic, looking, deaths, state, checking, showing):
+for verbs in (operations, traffic, looking, deaths, state, checking, benching, showing):
     verbs.register(app)
 
 

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The NAT on one worker that owns all it needs, around one point (64 k flows, Zipf, 64 bytes, nothing blocked, no new flows) with
+ * one factor varied at a time; the same NAT on rte_hash; macswap. Each alternates chunk by chunk with the ideal on the same
+ * traffic, which has no remote and so never blocks. */
+#include <string.h>
+
+#include "nat_world.h"
+#include "table_nat.h"
+
+#define CHUNKS 600
+#define NEW_CHUNKS 250 /* of 10 % new flows: the tables grow by 51,200 */
+#define NEW_FLOWS_MAX (NEW_CHUNKS * BENCH_CHUNK / 5)
+
+enum variant { WORKER, RTE_HASH, MACSWAP };
+
+struct test {
+	struct source_traffic traffic;
+	enum variant variant;
+};
+
+static const struct test tests_64k[] = {
+	{ { .flows = 65536, .zipf = true }, WORKER },
+	{ { .flows = 65536, .zipf = true }, RTE_HASH },
+	{ { .flows = 65536, .zipf = true }, MACSWAP },
+	{ { .flows = 65536 }, WORKER },
+	{ { .flows = 65536, .zipf = true, .imix = true }, WORKER },
+	{ { .flows = 65536, .zipf = true, .blocked = 0.001 }, WORKER },
+	{ { .flows = 65536, .zipf = true, .blocked = 0.01 }, WORKER },
+	{ { .flows = 65536, .zipf = true, .blocked = 0.1 }, WORKER },
+	{ { .flows = 65536, .zipf = true, .blocked = 0.5 }, WORKER },
+	{ { .flows = 65536, .zipf = true, .new_flows = 0.01 }, WORKER },
+	{ { .flows = 65536, .zipf = true, .new_flows = 0.1 }, WORKER },
+};
+static const struct test tests_1k[] = { { { .flows = 1024, .zipf = true }, WORKER } };
+static const struct test tests_1m[] = {
+	{ { .flows = 1048576, .zipf = true }, WORKER },
+	{ { .flows = 1048576, .zipf = true }, RTE_HASH },
+};
+
+static const char *limit_of(const struct test *test)
+{
+	if (test->traffic.blocked >= 0.1)
+		return "instructions of one core: suspending and resuming";
+	if (test->traffic.new_flows >= 0.1)
+		return "instructions of one core: making mappings";
+	if (test->traffic.flows > 200000)
+		return "memory latency: the table is larger than the cache";
+	return "instructions of one core";
+}
+
+static void print(struct bench *bench, const struct test *test, const char *plane, double ns, double ratio)
+{
+	const struct bench_figure figure = { 1000 / ns, "Mpps", ratio, limit_of(test) };
+	const struct source_traffic *traffic = &test->traffic;
+
+	bench_row(bench, &figure,
+		"\"nf\": \"%s\", \"plane\": \"%s\", \"flows\": %u, \"distribution\": \"%s\", \"packet_bytes\": %s, "
+		"\"blocked\": %g, \"new_flows\": %g",
+		test->variant == MACSWAP ? "macswap" : "nat", plane, traffic->flows, source_distribution(traffic),
+		source_packet_bytes(traffic), traffic->blocked, traffic->new_flows);
+}
+
+static double chunk(struct nat_world *world, const struct test *test, struct rte_nat *rte)
+{
+	if (test->variant == RTE_HASH)
+		return table_nat_chunk(rte_nat_burst, rte, &world->source);
+	if (test->variant == MACSWAP)
+		return table_nat_chunk(macswap_burst, NULL, &world->source);
+	return nat_world_worker_chunk(world);
+}
+
+/* New flows are numbered by the source: both NATs must see each of them. */
+static double ideal_chunk(struct nat_world *world, const struct test *test, uint32_t *next_new)
+{
+	uint32_t of_worker = world->source.next_new;
+	double ns;
+
+	if (test->traffic.new_flows > 0)
+		world->source.next_new = *next_new;
+	ns = nat_world_ideal_chunk(world);
+	*next_new = world->source.next_new;
+	world->source.next_new = of_worker;
+	return ns;
+}
+
+static void measure(struct nat_world *world, const struct test *test, struct rte_nat *rte)
+{
+	static const char *const planes[] = { [WORKER] = "shared", [RTE_HASH] = "rte_hash", [MACSWAP] = "none" };
+	static struct bench_samples samples, ideal;
+	unsigned chunks = world->bench->quick ? 4 : test->traffic.new_flows > 0 ? NEW_CHUNKS : CHUNKS;
+	uint32_t next_new = world->source.next_new;
+	double ns;
+
+	source_draw(&world->source, &test->traffic, test->traffic.flows);
+	world->worker->nf = test->traffic.blocked > 0 ? &world->nf : &shoal_nf;
+	samples.count = ideal.count = 0;
+	for (unsigned i = 0; i < chunks; i++) {
+		bench_sample(&ideal, ideal_chunk(world, test, &next_new));
+		bench_sample(&samples, chunk(world, test, rte));
+	}
+	nat_world_check(world);
+	ns = bench_median(&samples);
+	print(world->bench, test, planes[test->variant], ns, bench_median(&ideal) / ns);
+	if (test->variant == WORKER)
+		print(world->bench, test, "ideal", bench_median(&ideal), 1);
+}
+
+static void print_new(struct bench *bench, uint32_t flows, double ns)
+{
+	const struct bench_figure figure = { 1000 / ns, "million flows/s", 0,
+		"instructions of one core: making mappings" };
+
+	bench_row(bench, &figure,
+		"\"nf\": \"nat\", \"plane\": \"shared\", \"metric\": \"new_flows_per_second\", \"flows\": %u, "
+		"\"distribution\": "
+		"\"uniform\", \"packet_bytes\": 64, \"blocked\": 0, \"new_flows\": 1",
+		flows);
+}
+
+static void print_memory(struct nat_world *world)
+{
+	const struct shoal_map *map = &world->worker->space.maps[0];
+	double beyond = ((double)map->slab_bytes + (double)map->buckets_bytes) / map->capacity - map->class->key_bytes -
+	                map->class->object_bytes;
+	const struct bench_figure figure = { beyond, "bytes", 0, "cache lines: an entry shares none with another" };
+
+	bench_row(world->bench, &figure,
+		"\"nf\": \"nat\", \"plane\": \"shared\", \"metric\": \"bytes_beyond_key_and_object\", \"class\": "
+		"\"%s\", \"flows\": "
+		"%u",
+		map->class->name, world->flows);
+}
+
+static void measure_all(struct bench *bench, struct rte_mempool *pool, const struct test *tests, unsigned count)
+{
+	uint32_t flows = tests[0].traffic.flows;
+	struct nat_world world;
+	struct rte_nat *rte;
+	bool own = false;
+
+	nat_world_init(&world, bench, pool, flows, NEW_FLOWS_MAX);
+	rte = rte_nat_create(flows);
+	if (!rte)
+		bench_fail(bench, "no memory for rte_hash");
+	print_new(bench, flows, nat_world_fill(&world));
+	print_memory(&world);
+	for (unsigned i = 0; i < count; i++) {
+		if (tests[i].traffic.new_flows > 0 && !own) {
+			nat_world_own_ideal(&world);
+			own = true;
+		}
+		measure(&world, &tests[i], rte);
+	}
+	nat_world_fini(&world);
+	rte_nat_destroy(rte);
+}
+
+int main(int argc, char **argv)
+{
+	struct rte_mempool *pool;
+	struct bench bench;
+
+	bench_start(&bench, "fastpath", argc, argv);
+	bench_eal_start(&bench, 256);
+	pool = shoal_packet_pool_create("bench", 8191, 2048);
+	if (!pool)
+		bench_fail(&bench, "no packet pool");
+	measure_all(&bench, pool, tests_64k, sizeof(tests_64k) / sizeof(tests_64k[0]));
+	if (!bench.quick) {
+		measure_all(&bench, pool, tests_1k, sizeof(tests_1k) / sizeof(tests_1k[0]));
+		measure_all(&bench, pool, tests_1m, sizeof(tests_1m) / sizeof(tests_1m[0]));
+	}
+	bench_finish(&bench);
+	return 0;
+}

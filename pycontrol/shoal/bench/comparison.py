@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What has changed between two documents."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shoal.bench.document import Document, Row
+
+_SMALL = 0.03
+"""Repeatability of a figure on a quiet machine."""
+_LOWER_IS_BETTER = ("ns", "us", "ms", "s", "bytes", "packets", "messages", "ns/packet", "ns/object", "cycles/packet")
+
+
+class Change(enum.Enum):
+    SAME = "same"
+    BETTER = "better"
+    WORSE = "worse"
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row, and what it was before."""
+
+    now: Row
+    before: Row | None
+    change: Change
+
+    @property
+    def factor(self) -> float | None:
+        """Of the ratios to the ideal where both have one: they depend least on how fast the machine just is."""
+        if self.before is None:
+            return None
+        if self.now.ratio_to_ideal and self.before.ratio_to_ideal:
+            return self.now.ratio_to_ideal / self.before.ratio_to_ideal
+        return self.now.value / self.before.value if self.before.value else None
+
+
+def compare(now: Document, before: Document) -> Sequence[Difference]:
+    """Each row of `now` with its row in `before`."""
+    old = {(*sorted(row.parameters), row.unit): row for row in before.rows}
+    return [_difference(row, old.get((*sorted(row.parameters), row.unit))) for row in now.rows]
+
+
+def _difference(now: Row, before: Row | None) -> Difference:
+    if before is None:
+        return Difference(now, None, Change.NEW)
+    factor = Difference(now, before, Change.SAME).factor
+    if factor is None:
+        change = Change.SAME if now.value == before.value else Change.WORSE
+        return Difference(now, before, change)
+    spread = max(_SMALL, _spread(now), _spread(before))
+    if abs(factor - 1) <= spread:
+        return Difference(now, before, Change.SAME)
+    by_value = not (now.ratio_to_ideal and before.ratio_to_ideal)
+    lower = by_value and now.unit in _LOWER_IS_BETTER
+    return Difference(now, before, Change.BETTER if (factor < 1) == lower else Change.WORSE)
+
+
+def _spread(row: Row) -> float:
+    """Half of the distance of the quartiles, as a part of the median."""
+    return (row.q3 - row.q1) / 2 / abs(row.value) if row.value else 0.0
+
+
+def remarks(now: Document, before: Document) -> list[str]:
+    """Why the two may not be compared at all."""
+    names = ("cpu_model", "cores_usable", "memory_pages", "compiler_flags")
+    said = []
+    for name in names:
+        old, new = before.machine.get(name), now.machine.get(name)
+        if old != new:
+            said.append(f"{name} was {old}, and is {new}: the figures are not of the same machine")
+    return said

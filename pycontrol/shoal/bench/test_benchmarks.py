@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every benchmark runs, and says what it must. Nothing here looks at how fast anything is."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from shoal.bench import catalogue, machine, program
+from shoal.bench.catalogue import BENCHMARKS, Benchmark
+from shoal.bench.program import Settings
+from shoal.cli.main import app
+from shoal.errors import InvalidRequestError, RefusedError, ShoalError
+
+FIRST, SECOND = machine.default_cores()
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS, ids=[benchmark.name for benchmark in BENCHMARKS])
+def test_it_runs(benchmark: Benchmark) -> None:
+    outcome = benchmark.run(Settings(FIRST, SECOND, quick=True))
+
+    assert outcome.rows
+    for row in outcome.rows:
+        assert row.get("benchmark") == benchmark.name
+        assert row.value >= 0
+        assert row.unit
+        assert row.limited_by
+    assert len({(row.parameters, row.unit) for row in outcome.rows}) == len(outcome.rows)
+
+
+def test_the_verb_writes_rows_and_a_picture(tmp_path: Path) -> None:
+    rows, plot = tmp_path / "rows.json", tmp_path / "rows.png"
+
+    answer = CliRunner().invoke(app, ["bench", "limit", "--quick", "--json", str(rows), "--plot", str(plot)])
+
+    assert answer.exit_code == 0, answer.output
+    written = json.loads(rows.read_text())
+    assert {"cpu_model", "cores", "hugepages", "kernel", "dpdk", "compiler_flags", "load_average"} <= set(
+        written["machine"]
+    )
+    ideal = [row for row in written["rows"] if row["stage"] == "ideal_nat"]
+    assert [row["ratio_to_ideal"] for row in ideal] == [1.0]
+    assert {"runs", "q1", "q3", "limited_by", "unit", "flows"} <= set(ideal[0])
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    again = CliRunner().invoke(app, ["bench", "limit", "--quick", "--against", "--baseline", str(rows)])
+    assert again.exit_code == 0, again.output
+    assert "before" in again.output
+
+
+def test_without_a_name_they_are_listed() -> None:
+    answer = CliRunner().invoke(app, ["bench"])
+
+    assert answer.exit_code == 0
+    assert all(benchmark.name in answer.output for benchmark in BENCHMARKS)
+
+
+def test_unknown_names_are_refused() -> None:
+    assert CliRunner().invoke(app, ["bench", "nonsense"]).exit_code == 2
+    with pytest.raises(InvalidRequestError, match="no such benchmark: nonsense; there are: limit"):
+        catalogue.chosen(["limit", "nonsense"])
+
+
+def test_a_baseline_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    answer = CliRunner().invoke(app, ["bench", "limit", "--against", "--baseline", str(tmp_path / "none.json")])
+
+    assert answer.exit_code == 4
+
+
+def test_a_program_that_is_not_built_is_named() -> None:
+    with pytest.raises(RefusedError, match="make setup"):
+        program.find("nonsense")
+
+
+def test_what_a_program_prints_must_be_a_document() -> None:
+    with pytest.raises(ShoalError, match="printed no document"):
+        program.parsed("limit", "Segmentation fault", "limit")
+
+
+def test_a_core_that_may_not_be_used_is_refused() -> None:
+    assert CliRunner().invoke(app, ["bench", "limit", "--core", "100000"]).exit_code == 2

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""bench."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from shoal.bench import catalogue, comparison, document, machine, picture, running
+from shoal.bench.catalogue import BENCHMARKS, Benchmark
+from shoal.bench.comparison import Change
+from shoal.bench.document import Document, Row
+from shoal.bench.program import Settings
+from shoal.cli.console import EXIT_INTERRUPTED, fail, output, remarks
+from shoal.errors import InvalidRequestError, ShoalError
+
+BASELINE = Path("bench/baseline.json")
+_STYLES = {Change.SAME: "", Change.BETTER: "green", Change.WORSE: "red", Change.NEW: "cyan"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Checking")(bench)
+
+
+def bench(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]…", help="Which; 'all' for all. Without it they are listed.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the rows here, as JSON.", dir_okay=False)] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture here, a PNG.", dir_okay=False)] = None,
+    against: Annotated[bool, typer.Option("--against", help="Show what changed since the baseline.")] = False,
+    baseline: Annotated[Path, typer.Option(help="That baseline: what --json wrote before.", dir_okay=False)] = BASELINE,
+    runs: Annotated[int, typer.Option(help="Runs of each; figures are their medians.", min=1)] = 7,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only see whether it works; the figures mean nothing.")
+    ] = False,
+    core: Annotated[int | None, typer.Option(help="Measure on this core.", show_default="the last")] = None,
+) -> None:
+    """Measure how fast Shoal is on this machine.
+
+    Every figure is the median of several runs, with its quartiles, what limited it, and, where there is one, its
+    ratio to an ideal without anything distributed, measured chunk by chunk in the same minute on the same core.
+    """
+    if not names:
+        _show_names()
+        return
+    try:
+        before = document.read(baseline) if against else None
+        measured = running.run(catalogue.chosen(names), _settings(core, runs, quick=quick), _progress)
+    except ShoalError as error:
+        fail(error, as_json=False)
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    if json:
+        document.write(measured, json)
+    if plot:
+        picture.draw(measured, plot)
+    if before:
+        _show_changes(measured, before)
+    else:
+        _show(measured)
+
+
+def _settings(core: int | None, runs: int, *, quick: bool) -> Settings:
+    first, second = machine.default_cores()
+    settings = Settings(first, second, runs, quick)
+    if core is None:
+        return settings
+    usable = machine.usable_cores()
+    if core not in usable:
+        raise InvalidRequestError(f"core {core} is not one that may be used here: {' '.join(map(str, usable))}")
+    others = [other for other in usable if other != core]
+    return dataclasses.replace(settings, core=core, other_core=others[-1] if others else None)
+
+
+def _progress(benchmark: Benchmark, number: int, runs: int) -> None:
+    if not number and not machine.hugepages_free():
+        remarks.print("no hugepages are free: figures will be lower, by about 40 % (shoal doctor says how to get some)")
+    remarks.print(f"{benchmark.name}: run {number + 1} of {runs}", style="dim", highlight=False)
+
+
+def _show_names() -> None:
+    table = Table("name", "what it asks", box=None, pad_edge=False)
+    for benchmark in BENCHMARKS:
+        table.add_row(benchmark.name, benchmark.question)
+    output.print(table)
+
+
+def _show(measured: Document) -> None:
+    table = Table("", "value", "unit", "quartiles", "of ideal", box=None, pad_edge=False)
+    for row in measured.rows:
+        ratio = "" if row.ratio_to_ideal is None else f"{row.ratio_to_ideal:.3f}"
+        table.add_row(_name(row), f"{row.value:.4g}", row.unit, f"{row.q1:.4g} … {row.q3:.4g}", ratio)
+    output.print(table)
+
+
+def _show_changes(measured: Document, before: Document) -> None:
+    for remark in comparison.remarks(measured, before):
+        remarks.print(remark, style="yellow", markup=False, highlight=False)
+    table = Table("", "before", "now", "unit", "change", "", box=None, pad_edge=False)
+    for difference in comparison.compare(measured, before):
+        was = "" if difference.before is None else f"{difference.before.value:.4g}"
+        factor = difference.factor
+        change = "" if factor is None else f"{(factor - 1) * 100:+.1f} %"
+        now, word = f"{difference.now.value:.4g}", difference.change.value
+        table.add_row(
+            _name(difference.now), was, now, difference.now.unit, change, word, style=_STYLES[difference.change]
+        )
+    output.print(table)
+
+
+def _name(row: Row) -> str:
+    return " ".join(
+        str(value) if isinstance(value, str) else f"{name}={value:g}" for name, value in row.parameters if value != 0
+    )
