@@ -71,3 +71,16 @@ def test_signals_leave_nothing(directory: Path, processes: int, number: signal.S
     assert demo.wait(ENDED_S) == 128 + number
     assert left_over(directory) == []
     assert list(directory.iterdir()) == []
+
+
+def test_what_cannot_be_run_is_said_in_a_line(directory: Path) -> None:
+    """More mappings than an instance may have room for: the controller refuses the demo's own file."""
+    many = ("--rate", "100000000", "--new-flows", "30000000", "--flows", "1")
+    answer = subprocess.run(
+        [SHOAL, "demo", *many], env=environment(directory), capture_output=True, text=True, timeout=ENDED_S
+    )
+    assert answer.returncode not in (0, 1)
+    assert "instances.objects" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert left_over(directory) == []
+    assert list(directory.iterdir()) == []

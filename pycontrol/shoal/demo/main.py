@@ -32,23 +32,26 @@ network_function:
 ports:
   inside: {device: traffic}
   outside: {device: traffic}
-instances: {count: 1}
+instances: {count: 1, objects: %d}
 """
 
 
 async def demo(settings: DemoSettings, console: Console) -> int:
     """Exit status: 1 where anything was lost, out of order or mapped wrongly. ShoalError where it could not be run."""
     ended_by = _cancelled_by_signals()
+    failure: ShoalError | None = None
     try:
         document, observed = await _run(settings, console)
     except* ShoalError as group:
-        raise _first(group) from None
+        failure = _first(group)  # raised below: what an except* clause raises is wrapped in a group again
     except* asyncio.CancelledError:
         if not ended_by:
             raise
     if ended_by:
         console.print("ended early; everything that was started is gone")
         return 128 + ended_by[0]
+    if failure is not None:
+        raise failure
     _write(document, observed, settings)
     console.print(verdict.show(document))
     for name, path in (("picture", settings.picture), ("figures", settings.json)):
@@ -75,14 +78,14 @@ def _cancelled_by_signals() -> list[int]:
 
 async def _run(settings: DemoSettings, console: Console) -> tuple[Document, Observed]:
     profile = await compile_profile(settings)
-    async with deployed(CONFIG, settings.directory) as client:
+    async with deployed(CONFIG % settings.objects, settings.directory) as client:
         with Live(console=console, refresh_per_second=4, transient=True) as live:
             course = Course(client, settings, _tell(live))
             document = await course.run(profile)
         return document, course.observed
 
 
-def _first(group: BaseExceptionGroup[ShoalError]) -> BaseException:
+def _first(group: BaseExceptionGroup[ShoalError]) -> ShoalError:
     """What went wrong first; the rest followed from it."""
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -10,6 +10,10 @@ from typing import Final
 STEPS: Final = (1, 2, 3, 1)
 """Numbers of instances, one after the other."""
 
+OBJECTS_LEAST: Final = 262_144
+SECONDS_MORE: Final = 10.0
+"""That the finding of the rate and the events take beside the phases."""
+
 
 @dataclass(frozen=True)
 class DemoSettings:
@@ -23,3 +27,9 @@ class DemoSettings:
     picture: Path | None = Path("demo-report.png")
     directory: Path | None = None
     """Where the deployment's run directory is made; None: a temporary one, which is gone at the end."""
+
+    @property
+    def objects(self) -> int:
+        """Room for objects of each class in each instance: the last has to hold the mapping of every flow."""
+        made = self.new_flows_per_second * (self.phase_s * len(STEPS) + SECONDS_MORE)
+        return max(OBJECTS_LEAST, self.flows + int(made))
