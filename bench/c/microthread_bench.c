@@ -1,220 +1,258 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a microthread costs, in nanoseconds, as JSON: a step that does not suspend, and one that does, with so many suspended
- * at once. Medians over chunks of 2,048 (performance.md, "How to measure here"): a preemption spoils one chunk.
- *
- *     microthread_bench [stack bytes] */
+/* What a microthread costs: a packet's step that does not suspend, and one that does, with so many suspended at once; beside a call
+ * through a pointer, and beside Boost.Context's fibers where they are installed. Medians over chunks. ratio_to_ideal: how fast an
+ * ideal NAT would be that pays this for every packet, against one that does not. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "boost_fiber.h"
+#include "nat_world.h"
 #include "sched/microthread.h"
-#include "worker/clock.h"
 #include "worker/runner.h"
 
-#define CHUNK 2048U
-#define CHUNKS_MAX 4096U
-#define BURST 32U
-#define MEASURE_NS (400 * SHOAL_NS_PER_MS)
+#define STACK_BYTES 16384u
+#define SUSPENDED_MOST 65536u
+#define MEASURE_NS (100 * SHOAL_NS_PER_MS)
+#define IDEAL_CHUNKS 400
 
-struct bench {
+struct microthreads {
+	struct bench *bench;
 	struct shoal_scheduler *scheduler;
+	double ideal_ns;
 	unsigned steps; /* left in this run */
 	bool suspends;
-	bool forever; /* a step never returns */
 	uint64_t order;
 	struct shoal_microthread **suspended;
 	unsigned count;
 };
 
-struct samples {
-	double ns[CHUNKS_MAX];
-	unsigned count;
-};
-
 static bool step(void *argument)
 {
-	struct bench *bench = argument;
+	struct microthreads *of = argument;
 
-	if (!bench->steps)
+	if (!of->steps)
 		return false;
-	bench->steps--;
-	if (bench->suspends) {
-		bench->suspended[bench->count++] = shoal_microthread_current(bench->scheduler);
-		do {
-			shoal_microthread_suspend(bench->scheduler, bench->order++);
-		} while (bench->forever);
+	of->steps--;
+	if (of->suspends) {
+		of->suspended[of->count++] = shoal_microthread_current(of->scheduler);
+		shoal_microthread_suspend(of->scheduler, of->order++);
 	}
 	return true;
 }
 
-static void add(struct samples *samples, uint64_t nanoseconds, unsigned operations)
+static void print(
+	const struct microthreads *of, const char *implementation, const char *metric, unsigned suspended, double ns)
 {
-	if (samples->count < CHUNKS_MAX && operations)
-		samples->ns[samples->count++] = (double)nanoseconds / operations;
+	const struct bench_figure figure = { ns, "ns", of->ideal_ns / (of->ideal_ns + ns),
+		suspended >= 4096 ? "memory latency: each stack's top lies in lines of its own"
+				  : "instructions of one core" };
+
+	bench_row(of->bench, &figure,
+		"\"implementation\": \"%s\", \"metric\": \"%s\", \"suspended\": %u, \"stack_bytes\": %u",
+		implementation, metric, suspended, STACK_BYTES);
 }
 
-static int ascending(const void *one, const void *other)
-{
-	double a = *(const double *)one, b = *(const double *)other;
+/* One chunk of an implementation; ns an operation. */
+typedef double (*chunk_function)(struct microthreads *of, void *other, unsigned suspended);
 
-	return (a > b) - (a < b);
+static uint64_t length(const struct microthreads *of)
+{
+	return of->bench->quick ? MEASURE_NS / 50 : MEASURE_NS;
 }
 
-static double median(struct samples *samples)
+static double call_chunk(struct microthreads *of, void *other, unsigned suspended)
 {
-	qsort(samples->ns, samples->count, sizeof(samples->ns[0]), ascending);
-	return samples->count ? samples->ns[samples->count / 2] : 0;
+	bool (*volatile function)(void *argument) = step;
+	uint64_t start = shoal_clock_now();
+
+	of->suspends = false;
+	of->steps = BENCH_CHUNK;
+	while (function(of))
+		;
+	return (double)(shoal_clock_now() - start) / BENCH_CHUNK;
 }
 
-static unsigned smaller(unsigned one, unsigned other)
-{
-	return one < other ? one : other;
-}
-
-/* Runs of `steps` steps without a suspension, a chunk's worth of steps for each sample. */
-static double measure_plain(struct bench *bench, unsigned steps)
-{
-	static struct samples samples;
-	uint64_t end = shoal_clock_now() + MEASURE_NS;
-
-	samples.count = 0;
-	bench->suspends = false;
-	while (shoal_clock_now() < end) {
-		uint64_t start = shoal_clock_now();
-
-		for (unsigned done = 0; done < CHUNK; done += steps) {
-			bench->steps = steps;
-			shoal_scheduler_run(bench->scheduler, step, bench);
-		}
-		add(&samples, shoal_clock_now() - start, CHUNK);
-	}
-	return median(&samples);
-}
-
-/* Suspends `chunk` new ones. */
-static void suspend_chunk(struct bench *bench, unsigned chunk)
-{
-	bench->steps = chunk;
-	bench->suspends = true;
-	shoal_scheduler_run(bench->scheduler, step, bench);
-}
-
-static void wake_chunk(struct bench *bench, unsigned from, unsigned chunk)
-{
-	for (unsigned i = from; i < from + chunk; i++)
-		shoal_microthread_wake(bench->scheduler, bench->suspended[i]);
-}
-
-struct phases {
-	struct samples suspend, wake, resume;
-};
-
-static void measure_small(struct bench *bench, unsigned n, struct phases *phases)
+static double plain_chunk(struct microthreads *of, void *other, unsigned suspended)
 {
 	uint64_t start = shoal_clock_now();
-	unsigned operations = 0;
 
-	for (; operations < CHUNK; operations += n) {
-		bench->count = 0;
-		suspend_chunk(bench, n);
-		wake_chunk(bench, 0, n);
-		shoal_scheduler_run_ready(bench->scheduler, n);
-	}
-	add(&phases->suspend, shoal_clock_now() - start, operations);
+	of->suspends = false;
+	of->steps = BENCH_CHUNK;
+	shoal_scheduler_run(of->scheduler, step, of);
+	return (double)(shoal_clock_now() - start) / BENCH_CHUNK;
 }
 
-static void measure_large(struct bench *bench, unsigned n, struct phases *phases)
+/* Packets come one at a time: each is a run of the scheduler. */
+static double single_chunk(struct microthreads *of, void *other, unsigned suspended)
 {
-	bench->count = 0;
-	for (unsigned done = 0; done < n; done += CHUNK) {
-		uint64_t start = shoal_clock_now();
+	uint64_t start = shoal_clock_now();
 
-		suspend_chunk(bench, smaller(CHUNK, n - done));
-		add(&phases->suspend, shoal_clock_now() - start, smaller(CHUNK, n - done));
+	of->suspends = false;
+	for (unsigned i = 0; i < BENCH_CHUNK; i++) {
+		of->steps = 1;
+		shoal_scheduler_run(of->scheduler, step, of);
 	}
-	for (unsigned done = 0; done < n; done += CHUNK) {
-		uint64_t start = shoal_clock_now();
-
-		wake_chunk(bench, done, smaller(CHUNK, n - done));
-		add(&phases->wake, shoal_clock_now() - start, smaller(CHUNK, n - done));
-	}
-	while (shoal_scheduler_ready(bench->scheduler)) {
-		uint64_t start = shoal_clock_now();
-		unsigned resumed = shoal_scheduler_run_ready(bench->scheduler, CHUNK);
-
-		add(&phases->resume, shoal_clock_now() - start, resumed);
-	}
+	return (double)(shoal_clock_now() - start) / BENCH_CHUNK;
 }
 
-/* A new step suspends, is woken, resumes and returns; n are suspended at once. */
-static double measure_suspending(struct bench *bench, unsigned n)
+/* `suspended` new steps suspend, are woken, resumed, and return. */
+static void suspend_all(struct microthreads *of, unsigned suspended)
 {
-	static struct phases phases;
-	uint64_t end = shoal_clock_now() + MEASURE_NS;
+	of->suspends = true;
+	of->count = 0;
+	of->steps = suspended;
+	shoal_scheduler_run(of->scheduler, step, of);
+	for (unsigned i = 0; i < suspended; i++)
+		shoal_microthread_wake(of->scheduler, of->suspended[i]);
+	while (shoal_scheduler_ready(of->scheduler))
+		shoal_scheduler_run_ready(of->scheduler, BENCH_CHUNK);
+}
 
-	phases.suspend.count = phases.wake.count = phases.resume.count = 0;
+static double suspending_chunk(struct microthreads *of, void *other, unsigned suspended)
+{
+	unsigned rounds = suspended < BENCH_CHUNK ? BENCH_CHUNK / suspended : 1;
+	uint64_t start = shoal_clock_now();
+
+	for (unsigned i = 0; i < rounds; i++)
+		suspend_all(of, suspended);
+	return (double)(shoal_clock_now() - start) / (rounds * suspended);
+}
+
+#ifdef BENCH_WITH_BOOST
+static double boost_plain_chunk(struct microthreads *of, void *other, unsigned suspended)
+{
+	uint64_t start = shoal_clock_now();
+
+	boost_fibers_step(other, BENCH_CHUNK);
+	return (double)(shoal_clock_now() - start) / BENCH_CHUNK;
+}
+
+static double boost_suspending_chunk(struct microthreads *of, void *other, unsigned suspended)
+{
+	unsigned rounds = suspended < BENCH_CHUNK ? BENCH_CHUNK / suspended : 1;
+	uint64_t start = shoal_clock_now();
+
+	for (unsigned i = 0; i < rounds; i++) {
+		boost_fibers_suspend(other, 0, suspended);
+		boost_fibers_resume(other, 0, suspended);
+	}
+	return (double)(shoal_clock_now() - start) / (rounds * suspended);
+}
+#endif
+
+struct variant {
+	const char *implementation;
+	chunk_function chunk;
+};
+
+/* Variants in turn, chunk by chunk. */
+static void measure(struct microthreads *of, void *other, const char *metric, unsigned suspended,
+	const struct variant *variants, unsigned count)
+{
+	static struct bench_samples samples[3];
+	uint64_t end = shoal_clock_now() + length(of);
+
+	for (unsigned i = 0; i < count; i++)
+		samples[i].count = 0;
 	do {
-		if (n < CHUNK)
-			measure_small(bench, n, &phases);
-		else
-			measure_large(bench, n, &phases);
+		for (unsigned i = 0; i < count; i++)
+			bench_sample(&samples[i], variants[i].chunk(of, other, suspended));
 	} while (shoal_clock_now() < end);
-	return median(&phases.suspend) + median(&phases.wake) + median(&phases.resume);
+	for (unsigned i = 0; i < count; i++)
+		print(of, variants[i].implementation, metric, suspended, bench_median(&samples[i]));
 }
 
-/* n that suspend again and again: one wake, resumption and suspension, a burst at a time, the longest waiting first. */
-static double measure_standing(struct bench *bench, unsigned n)
+static void measure_ideal(struct microthreads *of)
 {
-	static struct samples samples;
-	uint64_t end = shoal_clock_now() + MEASURE_NS;
-	unsigned next = 0, chunk = smaller(BURST, n);
+	static struct bench_samples samples;
+	struct nat_world world;
+	struct rte_mempool *pool = shoal_packet_pool_create("bench", 8191, 2048);
+	const struct source_traffic traffic = { .flows = 65536, .zipf = true };
 
-	samples.count = 0;
-	bench->count = 0;
-	bench->forever = true;
-	suspend_chunk(bench, n);
-	while (shoal_clock_now() < end) {
-		uint64_t start = shoal_clock_now();
-		unsigned operations = 0;
-
-		for (; operations < CHUNK; operations += chunk) {
-			wake_chunk(bench, next, chunk);
-			shoal_scheduler_run_ready(bench->scheduler, chunk);
-			next = (next + chunk) % n;
-		}
-		add(&samples, shoal_clock_now() - start, operations);
-	}
-	bench->forever = false;
-	wake_chunk(bench, 0, n);
-	shoal_scheduler_run_ready(bench->scheduler, n);
-	return median(&samples);
+	if (!pool)
+		bench_fail(of->bench, "no packet pool");
+	nat_world_init(&world, of->bench, pool, traffic.flows, 0);
+	nat_world_fill(&world);
+	source_draw(&world.source, &traffic, 1);
+	for (unsigned i = 0; i < IDEAL_CHUNKS; i++)
+		bench_sample(&samples, nat_world_ideal_chunk(&world));
+	nat_world_check(&world);
+	nat_world_fini(&world);
+	of->ideal_ns = bench_median(&samples);
 }
 
-int main(int count, char **arguments)
+static long resident_bytes(void)
 {
-	static const unsigned sizes[] = { 1, 64, 4096, 65536 };
-	struct shoal_scheduler_config config = { .stacks = 65537, .stack_bytes = 16384 };
-	struct bench bench = { 0 };
+	FILE *file = fopen("/proc/self/statm", "r");
+	long pages = 0;
 
-	if (count > 1)
-		config.stack_bytes = strtoul(arguments[1], NULL, 0);
-	shoal_clock_calibrate();
-	bench.scheduler = shoal_scheduler_create(&config);
-	bench.suspended = calloc(config.stacks, sizeof(*bench.suspended));
-	if (!bench.scheduler || !bench.suspended) {
-		perror("microthread_bench: no scheduler");
-		return 1;
-	}
-	printf("{\"stack_bytes\": %zu,\n", config.stack_bytes);
-	printf(" \"step_ns\": %.2f, \"run_of_one_step_ns\": %.2f,\n", measure_plain(&bench, CHUNK),
-		measure_plain(&bench, 1));
-	printf(" \"suspended\": [");
-	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		printf("%s\n  {\"count\": %u, \"suspend_wake_resume_return_ns\": %.1f", i ? "," : "", sizes[i],
-			measure_suspending(&bench, sizes[i]));
-		printf(", \"wake_resume_suspend_ns\": %.1f}", measure_standing(&bench, sizes[i]));
-	}
-	printf("]}\n");
-	shoal_scheduler_destroy(bench.scheduler);
-	free(bench.suspended);
+	if (file && fscanf(file, "%*d %ld", &pages) != 1)
+		pages = 0;
+	if (file)
+		fclose(file);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+static void make_scheduler(struct microthreads *of)
+{
+	struct shoal_scheduler_config config = { .stacks = SUSPENDED_MOST + 1, .stack_bytes = STACK_BYTES };
+	long before = resident_bytes();
+
+	of->scheduler = shoal_scheduler_create(&config);
+	of->suspended = calloc(config.stacks, sizeof(*of->suspended));
+	if (!of->scheduler || !of->suspended)
+		bench_fail(of->bench, "no memory for 65,536 stacks");
+	suspend_all(of, SUSPENDED_MOST);
+	const struct bench_figure figure = { (double)(resident_bytes() - before) / SUSPENDED_MOST, "bytes", 0,
+		"stacks are touched when they are made" };
+
+	bench_row(of->bench, &figure,
+		"\"implementation\": \"shoal\", \"metric\": \"resident_bytes\", \"suspended\": %u, \"stack_bytes\": %u",
+		SUSPENDED_MOST, STACK_BYTES);
+}
+
+int main(int argc, char **argv)
+{
+	static const unsigned sizes[] = { 1, 64, 4096, SUSPENDED_MOST };
+	static const struct variant plain[] = {
+		{ "call", call_chunk },
+		{ "shoal", plain_chunk },
+#ifdef BENCH_WITH_BOOST
+		{ "boost_fiber", boost_plain_chunk },
+#endif
+	};
+	static const struct variant single[] = { { "shoal", single_chunk } };
+	static const struct variant suspending[] = {
+		{ "shoal", suspending_chunk },
+#ifdef BENCH_WITH_BOOST
+		{ "boost_fiber", boost_suspending_chunk },
+#endif
+	};
+	struct microthreads of = { 0 };
+	struct bench bench;
+	void *other = NULL;
+
+	bench_start(&bench, "microthread", argc, argv);
+	bench_eal_start(&bench, 64);
+	of.bench = &bench;
+	measure_ideal(&of);
+	make_scheduler(&of);
+#ifdef BENCH_WITH_BOOST
+	other = boost_fibers_create(SUSPENDED_MOST, STACK_BYTES);
+	if (!other)
+		bench_fail(&bench, "no memory for Boost's stacks");
+#endif
+	measure(&of, other, "step", 0, plain, sizeof(plain) / sizeof(plain[0]));
+	measure(&of, other, "run_of_one_step", 0, single, 1);
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		measure(&of, other, "suspend_and_resume", sizes[i], suspending,
+			sizeof(suspending) / sizeof(suspending[0]));
+#ifdef BENCH_WITH_BOOST
+	boost_fibers_destroy(other);
+#endif
+	shoal_scheduler_destroy(of.scheduler);
+	free(of.suspended);
+	bench_finish(&bench);
 	return 0;
 }
