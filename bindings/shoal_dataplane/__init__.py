@@ -19,6 +19,7 @@ from shoal_dataplane.constants import (
 from shoal_dataplane.death import Death, ObjectCounts, ViewProgress, ViewStage
 from shoal_dataplane.door import DataplaneError
 from shoal_dataplane.eal import Eal
+from shoal_dataplane.fence import FenceProgress, FenceState
 from shoal_dataplane.generator import (
     LATENCY_BUCKETS,
     STAMP_BYTES,
@@ -66,6 +67,8 @@ __all__ = [
     "DataplaneError",
     "Death",
     "Eal",
+    "FenceProgress",
+    "FenceState",
     "Generator",
     "GeneratorConfig",
     "GeneratorRun",

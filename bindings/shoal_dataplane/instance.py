@@ -8,6 +8,7 @@ from typing import Any, Final
 from shoal_dataplane.constants import CLASSES_MAX
 from shoal_dataplane.death import Death, ViewProgress
 from shoal_dataplane.door import DataplaneError, check, check_created, ffi, lib, put_text, text
+from shoal_dataplane.fence import FenceProgress
 from shoal_dataplane.handle import Handle
 from shoal_dataplane.plan import Plan, Progress
 from shoal_dataplane.runner import Runner
@@ -35,6 +36,7 @@ class InstanceConfig:
     window: int
     packets: int
     take_deadline_ms: int
+    lease_ms: int = 0  # works only while a majority has heard it for so long; 0: all on one host
 
     def to_native(self) -> Any:
         structure = ffi.new("struct shoal_instance_config *")
@@ -51,6 +53,7 @@ class InstanceConfig:
             "window",
             "packets",
             "take_deadline_ms",
+            "lease_ms",
         ):
             setattr(structure, field, getattr(self, field))
         return structure
@@ -135,6 +138,16 @@ class Instance(Handle):
         structure = ffi.new("struct shoal_view_progress *")
         check(lib.shoal_instance_view_progress(self.pointer, structure))
         return ViewProgress.from_native(structure)
+
+    def keep_alive(self, asked_ns: int) -> FenceProgress:
+        """The controller's voice. `asked_ns`: the clock_ns of an earlier answer that it has seen; 0: none yet."""
+        structure = ffi.new("struct shoal_fence_progress *")
+        check(lib.shoal_instance_keep_alive(self.pointer, asked_ns, structure))
+        return FenceProgress.from_native(structure)
+
+    def fence(self) -> None:
+        """This life was declared dead: its worker touches no packet any more."""
+        check(lib.shoal_instance_fence(self.pointer))
 
     def statistics(self) -> tuple[Statistic, ...]:
         return read_rows(lambda rows, room: int(lib.shoal_instance_statistics(self.pointer, rows, room)))

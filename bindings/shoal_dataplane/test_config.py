@@ -18,6 +18,7 @@ def test_an_instances_configuration_crosses_field_by_field() -> None:
         window=8,
         packets=9,
         take_deadline_ms=10,
+        lease_ms=11,
     )
     native = config.to_native()
     for field in InstanceConfig.__dataclass_fields__:

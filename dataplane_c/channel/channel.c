@@ -5,6 +5,7 @@
 #include "channel/byte_queue.h"
 #include "channel/channel.h"
 #include "channel/frame.h"
+#include "channel/heartbeat.h"
 
 /* Frames that may be under way, unacknowledged, on a link that is not reliable. */
 #define UNACKNOWLEDGED_FRAMES 256
@@ -25,6 +26,7 @@ struct peer {
 	unsigned resend_next; /* frames of `unacknowledged` from here on are still to be (re)sent */
 	uint64_t resend_at_ns;
 	bool was_broken;
+	struct shoal_heartbeat heartbeat;
 	uint64_t messages_sent, messages_taken; /* by us, to the peer; of the peer's, by us */
 	uint64_t taken_by; /* of messages_sent, as the peer last told */
 };
@@ -112,6 +114,16 @@ bool shoal_channel_up(const struct shoal_channel *channel, uint8_t member)
 	const struct peer *peer = &channel->peers[member];
 
 	return peer->link && peer->link->state == SHOAL_LINK_UP;
+}
+
+uint64_t shoal_channel_heard(const struct shoal_channel *channel, uint8_t member)
+{
+	return channel->peers[member].heartbeat.heard_ns;
+}
+
+uint64_t shoal_channel_silent_ns(const struct shoal_channel *channel, uint8_t member, uint64_t now_ns)
+{
+	return shoal_heartbeat_silent_ns(&channel->peers[member].heartbeat, now_ns);
 }
 
 const char *shoal_channel_reason(const struct shoal_channel *channel, uint8_t member)
@@ -301,6 +313,32 @@ static void acknowledge(struct shoal_channel *channel, struct peer *peer)
 	link->operations->commit(link, sizeof(*frame));
 }
 
+/* Asks whether the peer hears us, and answers what it has asked; on the way it is told what has come. */
+static void beat(struct shoal_channel *channel, struct peer *peer, uint64_t now_ns)
+{
+	struct shoal_link *link = peer->link;
+	struct shoal_heartbeat_body body;
+	struct shoal_frame *frame;
+
+	if (!shoal_heartbeat_due(&peer->heartbeat, now_ns, channel->config.heartbeat_ns))
+		return;
+	frame = link->operations->reserve(link, sizeof(*frame) + sizeof(body));
+	if (!frame)
+		return;
+	*frame = (struct shoal_frame){ .magic = SHOAL_FRAME_MAGIC,
+		.version = SHOAL_FRAME_VERSION,
+		.from = channel->config.self,
+		.length = sizeof(*frame) + sizeof(body),
+		.life = channel->config.life,
+		.acknowledged = peer->received,
+		.taken = peer->messages_taken };
+	peer->acknowledged_to = peer->received;
+	body = shoal_heartbeat_say(&peer->heartbeat, now_ns, channel->config.heartbeat_ns);
+	memcpy(frame->messages, &body, sizeof(body));
+	link->operations->commit(link, frame->length);
+	channel->counters.heartbeats_sent++;
+}
+
 void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns)
 {
 	for (uint64_t members = channel->attached; members; members &= members - 1) {
@@ -311,8 +349,11 @@ void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns)
 		if (peer->link->state == SHOAL_LINK_UP) {
 			if (!peer->link->reliable)
 				send_unacknowledged(channel, peer, now_ns);
+			beat(channel, peer, now_ns);
 			acknowledge(channel, peer);
 		} else {
+			if (!peer->was_broken)
+				shoal_heartbeat_hurry(&peer->heartbeat);
 			peer->was_broken = true;
 		}
 		peer->link->operations->poll(peer->link, now_ns);
@@ -341,6 +382,20 @@ static void take_acknowledgement(struct peer *peer, uint64_t number)
 	}
 }
 
+static void take_heartbeat(struct shoal_channel *channel, struct peer *peer, const struct shoal_frame *frame)
+{
+	struct shoal_heartbeat_body body;
+
+	if (frame->length == sizeof(*frame))
+		return;
+	if (frame->length == sizeof(*frame) + sizeof(body)) {
+		memcpy(&body, frame->messages, sizeof(body));
+		if (shoal_heartbeat_take(&peer->heartbeat, &body))
+			return;
+	}
+	channel->counters.heartbeats_malformed++;
+}
+
 /* Whether the frame is the next one from a live peer. */
 static bool frame_wanted(struct shoal_channel *channel, struct peer *peer, uint8_t from,
 	const struct shoal_frame *frame, uint32_t length)
@@ -360,8 +415,10 @@ static bool frame_wanted(struct shoal_channel *channel, struct peer *peer, uint8
 	take_acknowledgement(peer, frame->acknowledged);
 	if (frame->taken > peer->taken_by && frame->taken <= peer->messages_sent)
 		peer->taken_by = frame->taken;
-	if (!frame->number)
+	if (!frame->number) {
+		take_heartbeat(channel, peer, frame);
 		return false;
+	}
 	if (frame->number <= peer->received) {
 		/* The peer missed our acknowledgement: say it again. */
 		counters->frames_repeated++;
@@ -578,6 +635,9 @@ void shoal_channel_statistics(const struct shoal_channel *channel, struct shoal_
 	shoal_statistics_counter(
 		statistics, "channel_frames_refused_total", "reason", "malformed", counters->frames_malformed);
 	shoal_statistics_counter(statistics, "channel_frames_resent_total", NULL, NULL, counters->frames_resent);
+	shoal_statistics_counter(statistics, "channel_heartbeats_sent_total", NULL, NULL, counters->heartbeats_sent);
+	shoal_statistics_counter(statistics, "channel_frames_refused_total", "reason", "malformed_heartbeat",
+		counters->heartbeats_malformed);
 	shoal_statistics_counter(
 		statistics, "channel_messages_refused_total", "reason", "malformed", counters->messages_malformed);
 	shoal_statistics_counter(statistics, "channel_messages_refused_total", "reason", "no_link", counters->no_link);

@@ -19,6 +19,7 @@ struct shoal_channel_config {
 	unsigned classes_count;
 	size_t outbox_bytes; /* reserved address space for each peer; touched only when a peer is slow */
 	uint64_t resend_ns; /* on links that are not reliable */
+	uint64_t heartbeat_ns; /* between two questions whether a peer hears us; 0: none is asked */
 	/* By member, may be NULL: number of the frame being taken << 16 | messages of it that have been handled. Stored when a
 	 * message has been handled: what lies beyond has not been, should this worker die. */
 	uint64_t *received;
@@ -62,6 +63,9 @@ uint64_t shoal_channel_taken(const struct shoal_channel *channel, uint8_t member
  * is what its own `received` said of us; UINT64_MAX: not known, then what it had not taken from the transport. */
 void shoal_channel_take_back(
 	struct shoal_channel *channel, uint8_t member, uint64_t mark, shoal_channel_receive take, void *owner);
+/* When we asked what the peer has answered last (heartbeat.h); 0: never. And for how long it has not been heard. */
+uint64_t shoal_channel_heard(const struct shoal_channel *channel, uint8_t member);
+uint64_t shoal_channel_silent_ns(const struct shoal_channel *channel, uint8_t member, uint64_t now_ns);
 /* End of a poll: closes frames, empties outboxes as far as links take them, acknowledges, sends again what is overdue. */
 void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns);
 
@@ -83,6 +87,7 @@ struct shoal_channel_counters {
 	uint64_t received[SHOAL_MESSAGE_KINDS];
 	uint64_t frames_sent, frames_received, frames_repeated, frames_resent, frames_out_of_order;
 	uint64_t frames_other_life, frames_malformed, messages_malformed, no_link;
+	uint64_t heartbeats_sent, heartbeats_malformed;
 	uint64_t outbox_most;
 };
 const struct shoal_channel_counters *shoal_channel_counters(const struct shoal_channel *channel);

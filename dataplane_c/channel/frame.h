@@ -8,7 +8,8 @@
 #define SHOAL_FRAME_MAGIC 0x5348
 #define SHOAL_FRAME_VERSION 1
 
-/* Head of each frame; messages follow. A frame without messages only acknowledges and bears no number of its own. */
+/* Head of each frame; messages follow. A frame without messages only acknowledges and bears no number of its own; a
+ * heartbeat (heartbeat.h) may follow it. */
 struct shoal_frame {
 	uint16_t magic;
 	uint8_t version;

@@ -42,6 +42,7 @@ static int init_channel(struct shoal_space *space)
 		.classes_count = config->classes_count,
 		.outbox_bytes = outbox,
 		.resend_ns = config->resend_ns,
+		.heartbeat_ns = config->heartbeat_ns,
 		.received = space->image->received };
 
 	space->channel = shoal_channel_create(&channel);

@@ -40,6 +40,7 @@ struct shoal_space_config {
 	uint32_t members_max; /* members that the cluster may have; sizes what is reserved for their messages */
 	uint64_t deadline_ns; /* of a take or an exact call */
 	uint64_t resend_ns;
+	uint64_t heartbeat_ns; /* between two questions whether a peer hears us; 0: none is asked */
 	const char *slab_directory; /* NULL: slabs without a file */
 	bool touch; /* the memory of single-writer classes at start, so that packets find it there */
 };

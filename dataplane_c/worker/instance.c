@@ -14,6 +14,8 @@
 /* Buffers beyond those that may wait: in drivers' queues, and bursts under way. */
 #define SPARE_PACKETS 1024
 #define RESEND_NS (5 * SHOAL_NS_PER_MS)
+/* Questions in one lease: that some of them are lost or late closes no fence. */
+#define HEARTBEATS 8
 
 static int config_check(const struct shoal_instance_config *config)
 {
@@ -76,6 +78,7 @@ static int open_worker(struct shoal_instance *instance)
 			.members_max = SHOAL_MEMBERS_MAX,
 			.deadline_ns = config->take_deadline_ms * SHOAL_NS_PER_MS,
 			.resend_ns = RESEND_NS,
+			.heartbeat_ns = config->lease_ms * SHOAL_NS_PER_MS / HEARTBEATS,
 			.touch = true,
 			.slab_directory = config->slab_directory[0] ? config->slab_directory : NULL },
 		.nf = nf,
@@ -83,6 +86,7 @@ static int open_worker(struct shoal_instance *instance)
 		.parked_max = config->parked_max,
 		.backlog_max = SPARE_PACKETS / 2,
 		.stack_bytes = STACK_BYTES,
+		.lease_ns = config->lease_ms * SHOAL_NS_PER_MS,
 	};
 	int error = shoal_worker_init(&instance->worker, &worker);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One instance's data plane in a process: its NF, its packets, its worker, and the mailbox through which control threads
  * reach it. Public part in shoal/dataplane.h; instance.c (life), instance_peers.c (ports and channels), instance_plan.c
- * (reorganisation), instance_state.c (statistics, objects, control tasks). */
+ * (reorganisation), instance_view.c (deaths), instance_fence.c (between hosts), instance_state.c (statistics, objects, control tasks). */
 #ifndef SHOAL_WORKER_INSTANCE_H
 #define SHOAL_WORKER_INSTANCE_H
 

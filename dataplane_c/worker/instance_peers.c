@@ -109,7 +109,7 @@ struct peer_argument {
 	uint8_t member;
 	uint64_t life;
 	struct shoal_link *link;
-	bool tcp;
+	bool tcp, fenced;
 	const char *reason;
 };
 
@@ -117,9 +117,17 @@ static int take_peer(void *component, void *argument, uint64_t now_ns)
 {
 	struct shoal_instance *instance = component;
 	struct peer_argument *attach = argument;
+	struct shoal_fence *fence = &instance->worker.fence;
+	uint64_t bit = UINT64_C(1) << attach->member;
+	int error = shoal_channel_attach(instance->worker.space.channel, attach->member, attach->life, attach->link);
 
+	if (error)
+		return error;
 	instance->peer_is_tcp[attach->member] = attach->tcp;
-	return shoal_channel_attach(instance->worker.space.channel, attach->member, attach->life, attach->link);
+	fence->remote = attach->tcp ? fence->remote | bit : fence->remote & ~bit;
+	fence->gone &= ~bit;
+	fence->until_ns = 0;
+	return 0;
 }
 
 static int attach_link(struct shoal_instance *instance, struct peer_argument *attach)
@@ -212,6 +220,9 @@ static int end_peer(void *component, void *argument, uint64_t now_ns)
 		shoal_tcp_link_ended(link, end->reason);
 	else
 		shoal_ring_transport_ended(link, end->reason);
+	/* One that is to be declared dead may live and vote where we can't hear it. */
+	if (!end->fenced)
+		instance->worker.fence.gone |= UINT64_C(1) << end->member;
 	/* Nothing is asked any more until a view change has dealt with it, unless the peer is no member. */
 	if ((instance->worker.space.keyspace.in_now | instance->worker.space.keyspace.in_next) >> end->member & 1)
 		instance->worker.space.owner_gone = true;
@@ -228,6 +239,7 @@ int shoal_instance_peer_ended(struct shoal_instance *instance, uint16_t member, 
 	for (unsigned i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (!strcmp(reason, reasons[i]))
 			end.reason = reasons[i];
+	end.fenced = !strcmp(reason, "fenced");
 	if (error)
 		return error;
 	error = shoal_instance_command(instance, end_peer, &end);
@@ -239,6 +251,7 @@ static int drop_peer(void *component, void *argument, uint64_t now_ns)
 	struct shoal_instance *instance = component;
 
 	shoal_channel_detach(instance->worker.space.channel, *(uint8_t *)argument);
+	instance->worker.fence.remote &= ~(UINT64_C(1) << *(uint8_t *)argument);
 	return 0;
 }
 

@@ -13,11 +13,25 @@ struct plan_command {
 	char sentence[512]; /* the worker's, which is another thread's */
 };
 
+/* Not before all have heard this worker, so that its fence stays open. */
+static int learn(struct shoal_instance *instance, const struct shoal_plan *plan, uint64_t now_ns)
+{
+	const struct shoal_fence *fence = &instance->worker.fence;
+
+	for (uint8_t member = 0; fence->lease_ns && member < SHOAL_MEMBERS_MAX; member++) {
+		bool remote = (plan->in_now[member] || plan->in_next[member]) && fence->remote >> member & 1;
+
+		if (remote && shoal_channel_heard(instance->worker.space.channel, member) + fence->lease_ns <= now_ns)
+			return shoal_error(ENOTCONN, "member %u has not answered yet", member);
+	}
+	return shoal_keyspace_learn(&instance->worker.space, plan);
+}
+
 static int run_in_worker(void *component, void *argument, uint64_t now_ns)
 {
 	struct shoal_instance *instance = component;
 	struct plan_command *command = argument;
-	int error = command->plan ? shoal_keyspace_learn(&instance->worker.space, command->plan)
+	int error = command->plan ? learn(instance, command->plan, now_ns)
 	                          : command->command(&instance->worker.space, command->term, command->epoch);
 
 	if (error)

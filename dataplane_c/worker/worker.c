@@ -31,6 +31,7 @@ int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_con
 	memset(worker, 0, sizeof(*worker));
 	worker->config = *config;
 	worker->nf = config->nf;
+	worker->fence = (struct shoal_fence){ .self = config->space.self, .lease_ns = config->lease_ns };
 	worker->runtime = (struct shoal_runtime){ .take = shoal_space_take,
 		.release = shoal_space_release,
 		.remove = shoal_space_remove,
@@ -172,11 +173,44 @@ static unsigned receive_all(struct shoal_worker *worker)
 	return work;
 }
 
+bool shoal_worker_allowed(struct shoal_worker *worker, uint64_t now_ns)
+{
+	const struct shoal_space *space = &worker->space;
+	struct shoal_fence *fence = &worker->fence;
+	struct shoal_fence_members members = { .in_now = space->keyspace.in_now, .in_next = space->keyspace.in_next };
+	uint64_t heard_ns[SHOAL_MEMBERS_MAX];
+
+	if (!fence->lease_ns)
+		return true;
+	if (fence->state == SHOAL_FENCE_OPEN && now_ns < fence->until_ns && fence->in_now == members.in_now &&
+		fence->in_next == members.in_next)
+		return true;
+	for (uint8_t member = 0; member < SHOAL_MEMBERS_MAX; member++)
+		heard_ns[member] = shoal_channel_heard(space->channel, member);
+	members.heard_ns = heard_ns;
+	members.gone = space->view.stage == SHOAL_VIEW_QUIET ? 0 : space->view.dead;
+	return shoal_fence_look(fence, &members, now_ns);
+}
+
+/* Cut off: packets stay where they are; the channel goes on, so that the others can be heard again. */
+static unsigned poll_held(struct shoal_worker *worker, unsigned work)
+{
+	worker->polls++;
+	if (worker->fence.state == SHOAL_FENCE_FENCED)
+		return work;
+	shoal_space_flush(&worker->space);
+	worker->busy_polls += work != 0;
+	return work;
+}
+
 unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 {
 	struct shoal_worker *worker = component;
-	unsigned work = shoal_space_poll(&worker->space, now_ns);
+	bool fenced = worker->fence.state == SHOAL_FENCE_FENCED;
+	unsigned work = SHOAL_UNLIKELY(fenced) ? 0 : shoal_space_poll(&worker->space, now_ns);
 
+	if (SHOAL_UNLIKELY(!shoal_worker_allowed(worker, now_ns)))
+		return poll_held(worker, work);
 	if (shoal_scheduler_ready(worker->scheduler))
 		work += shoal_scheduler_run_ready(worker->scheduler, READY_BUDGET);
 	if (worker->handling.first)
@@ -227,6 +261,15 @@ void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_sta
 
 		for (unsigned i = 0; i < worker->nf->counters_count; i++)
 			shoal_statistics_counter(statistics, worker->nf->counters[i], NULL, NULL, values[i]);
+	}
+	if (worker->fence.lease_ns) {
+		const struct shoal_fence *fence = &worker->fence;
+		uint64_t held_ns = shoal_fence_held_ns(fence, worker->space.now_ns);
+
+		shoal_statistics_gauge(statistics, "fence_state", NULL, NULL, (uint64_t)fence->state);
+		shoal_statistics_counter(statistics, "fence_holds_total", NULL, NULL, fence->holds);
+		shoal_statistics_counter(
+			statistics, "fence_held_milliseconds_total", NULL, NULL, held_ns / SHOAL_NS_PER_MS);
 	}
 	shoal_space_statistics(&worker->space, statistics);
 }

@@ -8,6 +8,7 @@
 #include "io/packet_ring.h"
 #include "io/parse.h"
 #include "object/space.h"
+#include "worker/fence.h"
 #include "worker/flow.h"
 
 /* Why the runtime itself drops a packet; the parser's and the NF's reasons have counters of their own. */
@@ -30,6 +31,7 @@ struct shoal_worker_config {
 	uint32_t backlog_max; /* packets that wait for a full port */
 	size_t stack_bytes;
 	bool guard_pages;
+	uint64_t lease_ns; /* of the fence; 0: none */
 };
 
 struct shoal_packet_list {
@@ -79,6 +81,7 @@ struct shoal_worker {
 	const struct shoal_nf *nf;
 	struct shoal_scheduler *scheduler; /* owns */
 	struct shoal_runtime runtime;
+	struct shoal_fence fence;
 
 	struct shoal_packet_ring *ring; /* borrows; from the splitter, for all NF ports */
 	struct shoal_port *ports[SHOAL_NF_PORTS_MAX]; /* borrows; by NF port, where there is no splitter */
@@ -133,6 +136,9 @@ const char *shoal_worker_drop_name(unsigned drop);
 /* Packets inside: waiting, suspended, held or in a backlog. */
 uint32_t shoal_worker_inside(const struct shoal_worker *worker);
 void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_statistics *statistics);
+
+/* Whether it may touch packets now (fence.h). */
+bool shoal_worker_allowed(struct shoal_worker *worker, uint64_t now_ns);
 
 /* --- Between the files of the worker --- */
 

@@ -65,6 +65,8 @@ struct shoal_instance_config {
 	uint32_t window; /* origin messages under way */
 	uint32_t packets; /* mbufs in the pool */
 	uint32_t take_deadline_ms; /* of a reference or an exact call */
+	uint32_t
+		lease_ms; /* works only while a majority has heard it for so long (shoal_fence_progress); 0: all on one host */
 };
 
 struct shoal_instance;
@@ -184,6 +186,29 @@ struct shoal_view_progress {
 	char waiting_for[128];
 };
 int shoal_instance_view_progress(struct shoal_instance *instance, struct shoal_view_progress *progress);
+
+/* --- Between hosts (worker/fence.h) --- */
+
+enum shoal_fence_state {
+	SHOAL_FENCE_OPEN, /* works */
+	SHOAL_FENCE_HOLDING, /* not heard by a majority of members within the lease: touches no packet until it is */
+	SHOAL_FENCE_FENCED, /* was declared dead: never touches a packet again */
+};
+
+struct shoal_fence_progress {
+	int state; /* enum shoal_fence_state */
+	uint64_t clock_ns; /* the worker's time, for the next keep_alive */
+	uint64_t holds; /* times that it had to hold */
+	uint64_t held_ms; /* in all */
+	uint8_t remote[64]; /* is a member on another host; SHOAL_MEMBERS_MAX entries */
+	uint32_t silent_ms[64]; /* of those: since when it has not answered */
+};
+
+/* The controller's voice: it has seen clock_ns of an earlier answer (0: none yet), and takes this life for a member. */
+int shoal_instance_keep_alive(
+	struct shoal_instance *instance, uint64_t asked_ns, struct shoal_fence_progress *progress);
+/* This life was declared dead: FENCED. */
+int shoal_instance_fence(struct shoal_instance *instance);
 
 /* Fills up to n rows; returns how many there are. */
 long shoal_instance_statistics(struct shoal_instance *instance, struct shoal_statistic *rows, long n);
