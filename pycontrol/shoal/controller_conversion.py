@@ -36,6 +36,7 @@ _INSTANCE_STATES: Final = {
     InstanceState.LEAVING: controller_pb2.INSTANCE_STATE_LEAVING,
     InstanceState.DRAINED: controller_pb2.INSTANCE_STATE_DRAINED,
     InstanceState.ENDED: controller_pb2.INSTANCE_STATE_ENDED,
+    InstanceState.FENCED: controller_pb2.INSTANCE_STATE_FENCED,
 }
 _INSTANCE_STATES_BACK: Final = {number: state for state, number in _INSTANCE_STATES.items()}
 

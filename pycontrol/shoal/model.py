@@ -8,6 +8,8 @@ from typing import Final
 
 from shoal_dataplane import (
     ClassInformation,
+    FenceProgress,
+    FenceState,
     ObjectCounts,
     Progress,
     RedirectProgress,
@@ -27,6 +29,8 @@ __all__ = [
     "DeadInstance",
     "Deaths",
     "Event",
+    "FenceProgress",
+    "FenceState",
     "Field",
     "FieldValue",
     "InstanceReport",
@@ -181,6 +185,7 @@ class InstanceState(enum.Enum):
     LEAVING = "leaving"
     DRAINED = "drained"
     ENDED = "ended"
+    FENCED = "fenced"  # is to be declared dead, or was; its process may live on a host that is cut off
 
 
 @dataclass(frozen=True, slots=True)

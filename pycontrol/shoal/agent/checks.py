@@ -3,6 +3,7 @@
 
 from shoal.proto import instance_pb2
 from shoal.validation import (
+    DEADLINE_MAX_MS,
     NAME_MAX,
     PATH_MAX,
     require_at_most,
@@ -33,6 +34,7 @@ def check_configuration(request: instance_pb2.ConfigureInstanceRequest) -> None:
         require_text("device", port.device, PATH_MAX)
     require_text("listen_address", request.listen_address, NAME_MAX)
     require_between("listen_port", request.listen_port, 0, 65535)
+    require_between("lease_ms", request.lease_ms, 0, DEADLINE_MAX_MS)
     require_text("metrics_address", request.metrics_address, PATH_MAX)
 
 

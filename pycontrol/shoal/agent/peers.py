@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 CONNECT_DEADLINE_S: Final = 5.0
 HELLO_DEADLINE_S: Final = 2.0
 ENDED: Final = "process ended"
+FENCED: Final = "fenced"
 
 
 @dataclass(slots=True)
@@ -184,26 +185,32 @@ class Peers:
         link.connection.close()
         if parted or self._links.get(link.peer.member) is not link:
             return
-        await self._has_ended(link)
+        await self._has_ended(link, ENDED)
 
-    async def _has_ended(self, link: Link) -> None:
+    async def _has_ended(self, link: Link, reason: str) -> None:
         """Nothing more is taken from it; its channel stays, for what was not acknowledged, until it is released."""
         if link.ended:
             return
         link.ended = True
-        logger.warning("%s: %s", link.peer.name, ENDED)
-        self._ended(link.peer, ENDED)
+        logger.warning("%s: %s", link.peer.name, reason)
+        self._ended(link.peer, reason)
         assert self._instance is not None
         with contextlib.suppress(DataplaneError):
-            await self._thread.run(self._instance.peer_ended, link.peer.member, link.peer.life, ENDED)
+            await self._thread.run(self._instance.peer_ended, link.peer.member, link.peer.life, reason)
 
-    async def end(self, dead: Mapping[int, int]) -> None:
-        """The controller's word that these lives of members have ended. Idempotent."""
+    @property
+    def addresses(self) -> Mapping[str, int]:
+        """Hosts of other members, each with a port at which somebody has listened."""
+        return {peer.address: peer.tcp_port for peer in self._expected.values() if peer.address}
+
+    async def end(self, dead: Mapping[int, int], reason: str = ENDED) -> None:
+        """The controller's word that these lives of members have ended, or (FENCED) are to be taken for dead: nothing
+        is sent to them nor taken from them any more. Idempotent."""
         for member, life in dead.items():
             self._expected.pop(member, None)
             link = self._links.get(member)
             if link is not None and link.peer.life == life:
-                await self._has_ended(link)
+                await self._has_ended(link, reason)
 
     async def release_dead(self, dead: Mapping[int, int]) -> None:
         """Gives up the channels to these lives of members, and no other life's."""

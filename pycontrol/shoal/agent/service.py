@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from shoal import conversion, slabs, view_conversion
+from shoal import conversion, fence_conversion, slabs, view_conversion
 from shoal.agent.checks import check_configuration, check_learn
 from shoal.agent.deaths import Deaths
+from shoal.agent.fencing import Fencing
 from shoal.agent.packets import Packets
 from shoal.agent.peers import CONNECT_DEADLINE_S, Peers
 from shoal.agent.worker import Worker, WorkerConfig, plan_of
@@ -53,6 +54,7 @@ def worker_config(request: instance_pb2.ConfigureInstanceRequest, directory: Pro
         ports=tuple(conversion.port_from_proto(port) for port in request.ports),
         listen_address=request.listen_address,
         listen_port=request.listen_port,
+        lease_ms=request.lease_ms,
         slab_directories=slabs.candidates(directory.path, request.life),
     )
 
@@ -69,6 +71,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._peers: Peers | None = None
         self._worker: Worker | None = None
         self._deaths: Deaths | None = None
+        self._fencing: Fencing | None = None
         self._exporter: Exporter | None = None
         self._term = 0
         self._configuring = asyncio.Lock()
@@ -104,6 +107,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._peers = Peers(self._directory.peers, self._thread, self._peer_ended, config.sizes.channel_bytes)
         await self._peers.start(worker.instance, config.cluster, config.member, config.life)
         self._deaths = Deaths(worker, self._peers, self._thread)
+        self._fencing = Fencing(worker, self._peers, self._thread, self._events, self._stop)
         if request.metrics_address:
             self._exporter = Exporter(request.metrics_address, self._samples)
         self._worker = worker
@@ -145,6 +149,8 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
 
     async def close(self) -> None:
         """Takes everything down: first what comes in, last the worker."""
+        if self._fencing is not None:
+            await self._fencing.close()
         await self._packets.close()
         if self._peers is not None:
             await self._peers.close()
@@ -263,6 +269,25 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
     async def EndView(self, request: Any, context: Context) -> Any:
         self._check_term(request.term)
         return view_conversion.progress_to_proto(await self._mourners.end(request))
+
+    # --- between hosts
+
+    @property
+    def _fence(self) -> Fencing:
+        if self._fencing is None:
+            raise RefusedError("the instance is not configured yet")
+        return self._fencing
+
+    async def KeepAlive(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        if request.declared_dead:
+            await self._fence.shut()
+        return fence_conversion.progress_to_proto(await self._fence.keep_alive(request.asked_ns))
+
+    async def Fence(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        await self._fence.leave_out(request)
+        return instance_pb2.FenceReply()
 
     # --- looking in
 

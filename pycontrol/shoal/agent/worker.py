@@ -49,6 +49,7 @@ class WorkerConfig:
     ports: tuple[Port, ...]
     listen_address: str
     listen_port: int
+    lease_ms: int  # of the fence; 0: all instances are on this host
     slab_directories: tuple[Path, ...]  # where the slabs of this life may lie, the best first
 
 
@@ -103,6 +104,7 @@ def _instance_config(config: WorkerConfig, slab_directory: Path) -> InstanceConf
         window=sizes.window,
         packets=sizes.packets,
         take_deadline_ms=sizes.take_deadline_ms,
+        lease_ms=config.lease_ms,
     )
 
 

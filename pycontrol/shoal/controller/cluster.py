@@ -20,6 +20,7 @@ from shoal.controller.reorganisation import Reorganisation
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import STAGE_COMPLETE, STAGE_LEARN, Store, StoredPlan
+from shoal.controller.vigil import Vigil
 from shoal.errors import InvalidRequestError, NotFoundError, RefusedError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.model import Deaths, InstanceState, OperationUpdate
@@ -54,12 +55,14 @@ class Cluster:
             events,
             fresh=self._start_heir,
             recovered=self._recovered,
+            returned=self._returned,
             usurped=self._usurped,
         )
         self.reorganisation = Reorganisation(store, self.fleet, events, self.recovery.settled)
         self.splitter = SplitterKeeper(store, launcher, run_directory.splitter, self.fleet, events, self._table)
         self.membership = Membership(store, self.fleet, self.reorganisation, self.splitter, self.recovery.settled)
         self.heartbeat = Heartbeat(self.fleet, events)
+        self.vigil = Vigil(self.fleet, self.recovery, events, self._usurped)
         self.config: Config | None = None
         self.description: Description | None = None
         self._operations: set[asyncio.Task[OperationUpdate]] = set()
@@ -110,12 +113,19 @@ class Cluster:
             self.membership.want(active)
         self._restore(config)
 
+    def _returned(self) -> None:
+        """A new life may take the place of one that was cut off."""
+        self._restore(self.deployed)
+
     def _restore(self, config: Config) -> None:
         async def work(report: Report) -> OperationUpdate:
             async with self.reorganisation.turn():
                 deployment = self._store.deployment()
                 assert deployment is not None
-                return await self.membership.reach(config, self.nf.path, deployment.instances_wanted, report)
+                # Those that are cut off begin a new life when they come back.
+                away = sum(running.fenced and running.process_lives for running in self.fleet.instances)
+                count = max(1, deployment.instances_wanted - away)
+                return await self.membership.reach(config, self.nf.path, count, report)
 
         self.begin(Operation("restore what is wanted", work))
 
@@ -176,6 +186,7 @@ class Cluster:
         deployment = self._store.begin_deployment(*source, config.instances.count, NO_MAP)
         self.recovery.start()
         self.heartbeat.start()
+        self.vigil.start(config)
         if config.splitter is not False:
             report(OperationUpdate("start", "starting the splitter"))
             await self.splitter.start(config, deployment, description, nf_path)
@@ -236,6 +247,7 @@ class Cluster:
     async def _take_down(self, report: Report) -> None:
         instances = self.fleet.instances
         report(OperationUpdate("stop", f"ending {counted(len(instances))}"))
+        await self.vigil.stop()
         await self.recovery.stop()
         await self.heartbeat.stop()
         await asyncio.gather(*(self.fleet.stop(running) for running in instances))
@@ -266,6 +278,8 @@ class Cluster:
         self.fleet.note_dead()
         await self._resume_plan(config)
         self.recovery.start()
+        self.vigil.start(config)
+        await self._take_up_outcasts()
         await self._discard_unborn()
         self._restore(config)
 
@@ -293,6 +307,15 @@ class Cluster:
             await self.membership.dismiss(leavers, report, stop_leavers=plan.stop_leavers)
         return OperationUpdate("done", "completed", done=True, plan=status)
 
+    async def _take_up_outcasts(self) -> None:
+        """Those that an earlier controller declared dead while their processes lived."""
+        for running in [each for each in self.fleet.instances if each.fenced]:
+            if running.process_lives:
+                self.recovery.await_return(running)
+            else:
+                self._store.remove_instance(running.stored.name)
+                await self.fleet.bury(running)
+
     async def _discard_unborn(self) -> None:
         """Instances that an earlier controller started for a plan that never came."""
         expected = {running.stored.name for running in self.recovery.members()}
@@ -303,6 +326,7 @@ class Cluster:
     async def close(self) -> None:
         """The controller goes; instances and splitter stay and forward."""
         await cancelled(*self._operations)
+        await self.vigil.stop()
         await self.recovery.stop()
         await self.heartbeat.stop()
         await self.fleet.close()

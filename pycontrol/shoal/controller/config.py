@@ -118,6 +118,13 @@ class Host(Section):
     first_tcp_port: Annotated[int, Field(ge=1024, le=65471)] = 7600  # plus the member's number
 
 
+class BetweenHosts(Section):
+    """When members on several hosts stop, and are taken for dead."""
+
+    lease_ms: Annotated[int, Field(ge=200, le=600_000)] = 3000
+    dead_after_ms: Annotated[int, Field(ge=400, le=3_600_000)] = 10_000
+
+
 class Metrics(Section):
     """The controller serves its metrics at `address`, the splitter at the next port, and instance m at the port m + 2
     after it."""
@@ -136,6 +143,7 @@ class Config(Section):
     instances: Instances = Instances()
     splitter: Splitter | Literal[False] = Splitter()  # false: each instance has ports of its own
     hosts: tuple[Host, ...] = Field(default=(), strict=False)
+    between_hosts: BetweenHosts = BetweenHosts()
     metrics: Metrics | None = None
     on_death: Literal["replace", "shrink"] = "replace"  # of an instance: whether a fresh one takes its place
 
@@ -144,6 +152,8 @@ class Config(Section):
         names = [host.name for host in self.hosts]
         if len(names) != len(set(names)):
             raise ValueError("two hosts have the same name")
+        if self.between_hosts.dead_after_ms < 2 * self.between_hosts.lease_ms:
+            raise ValueError("between_hosts: dead_after_ms is below two leases: a cut of that length is nothing yet")
         if self.splitter is False:
             for name, port in self.ports.items():
                 if "{member}" not in port.device:
@@ -156,6 +166,11 @@ class Config(Section):
     @property
     def deployment(self) -> str:
         return self.name or self.network_function.name
+
+    @property
+    def lease_ms(self) -> int:
+        """0: all instances are on one host."""
+        return self.between_hosts.lease_ms if len(self.hosts) > 1 else 0
 
 
 _REASONS: Final = {

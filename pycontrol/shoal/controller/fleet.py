@@ -17,7 +17,7 @@ from shoal.controller.launcher import Launcher, Process, ProcessSpecification, l
 from shoal.controller.store import Store, StoredDeployment, StoredInstance
 from shoal.errors import DeadlineError, NotFoundError, ShoalError, UnreachableError
 from shoal.event_log import EventLog
-from shoal.model import InstanceState, Peer, Port, Progress
+from shoal.model import FenceProgress, FenceState, InstanceState, Peer, Port, Progress
 from shoal.process_host import cancelled
 from shoal.run_directory import ProcessDirectory, ProcessIdentity, RunDirectory
 
@@ -38,13 +38,28 @@ class Running:
     tasks: tuple[asyncio.Task[None], ...] = ()
     ending: bool = False  # its end is our own doing
     stalled: bool = False  # lives, but does not answer
+    configured: bool = False
+    fenced: bool = False  # was declared dead while its process lived, cut off from the others
+    fence: FenceProgress | None = None  # as heard in the last round; None: it did not answer
+    fence_state: FenceState = FenceState.OPEN  # as last heard
+    clock_ns: int = 0  # its worker's time, as last heard
     objects: int = 0  # of all classes, as last heard
     reason: str = ""  # why it has ended
     ended_ns: int = 0  # when that was noticed, since the Unix epoch
 
     @property
     def ended(self) -> bool:
-        return self.process is None or self.process.ended
+        """It works no more, and never will."""
+        return self.fenced or not self.process_lives
+
+    @property
+    def process_lives(self) -> bool:
+        return self.process is not None and not self.process.ended
+
+    @property
+    def doomed(self) -> bool:
+        """Is to be declared dead."""
+        return self.stored.state is InstanceState.FENCED and not self.ended
 
 
 class Fleet:
@@ -89,7 +104,7 @@ class Fleet:
     async def start(self, config: Config, deployment: StoredDeployment, member: int, nf_path: Path) -> Running:
         """Starts and configures an instance; it is no member of the space yet. What was started is ended on failure."""
         life = self._store.draw("life")
-        host = config.hosts[(member) % len(config.hosts)] if config.hosts else None
+        host = self._host_for(config, member)
         stored = StoredInstance(
             f"{config.deployment}-{member + 1}", member, life, host.name if host else HERE, InstanceState.STARTING
         )
@@ -109,6 +124,7 @@ class Fleet:
             report = await running.client.configure(
                 worker_config(config, deployment, stored, nf_path), metrics_address(config, member)
             )
+            running.configured = True
             running.stored = replace(running.stored, slab_directory=report.slab_directory)
             self._store.put_instance(running.stored)
         except BaseException:
@@ -116,6 +132,15 @@ class Fleet:
             raise
         self._events.add("instance.started", stored.name, f"process {stored.pid}, member {member}, life {life}")
         return running
+
+    def _host_for(self, config: Config, member: int) -> Host | None:
+        """In turn; one that is cut off only where there is no other."""
+        if not config.hosts:
+            return None
+        cut_off = {running.stored.host for running in self.instances if running.fenced or running.doomed}
+        first = member % len(config.hosts)
+        in_turn = (*config.hosts[first:], *config.hosts[:first])
+        return next((host for host in in_turn if host.name not in cut_off), in_turn[0])
 
     def _watch(self, stored: StoredInstance, directory: ProcessDirectory, process: Process | None) -> Running:
         client = InstanceClient(stored.name, directory.address, self._store.term)
@@ -149,12 +174,15 @@ class Fleet:
     def take_up(self, stored: StoredInstance) -> Running:
         """An instance that an earlier controller started, dead or alive. `note_dead` tells of the dead ones."""
         process = self._launcher.adopt(ProcessIdentity(stored.pid, stored.start_ticks))
-        return self._watch(stored, self._run_directory.instance(stored.name), process)
+        running = self._watch(stored, self._run_directory.instance(stored.name), process)
+        running.configured = stored.state is not InstanceState.STARTING
+        running.fenced = stored.state is InstanceState.ENDED
+        return running
 
     def note_dead(self) -> None:
         """Those whose processes ended while no controller was there."""
         for running in self.ended:
-            if not running.reason:
+            if not running.reason and not running.process_lives:
                 self._mark_ended(running, "its process ended while the controller was away")
 
     async def _watch_process(self, running: Running, process: Process) -> None:
@@ -191,7 +219,7 @@ class Fleet:
         self._events.add("instance.stopped", running.stored.name, "its process has ended, as told")
 
     async def bury(self, running: Running) -> None:
-        """Removes what a dead instance has left. The store has forgotten it before."""
+        """Removes what an instance has left whose process has ended. The store has forgotten it before."""
         await self._let_go(running)
         await asyncio.to_thread(running.directory.remove)
         if running.stored.slab_directory:
@@ -250,6 +278,7 @@ def worker_config(config: Config, deployment: StoredDeployment, stored: StoredIn
         ports=ports,
         listen_address=host.address if host is not None and by_tcp else "",
         listen_port=host.first_tcp_port + stored.member if host is not None and by_tcp else 0,
+        lease_ms=config.lease_ms,
         slab_directories=(),  # the agent's affair
     )
 

@@ -5,9 +5,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from shoal import conversion, rpc, view_conversion
+from shoal import conversion, fence_conversion, rpc, view_conversion
 from shoal.agent.worker import WorkerConfig
-from shoal.model import ClassInformation, Event, InstanceReport, Peer, Progress, StateRow, Statistic, ViewProgress
+from shoal.model import (
+    ClassInformation,
+    Event,
+    FenceProgress,
+    InstanceReport,
+    Peer,
+    Progress,
+    StateRow,
+    Statistic,
+    ViewProgress,
+)
 from shoal.proto import common_pb2, instance_pb2, instance_pb2_grpc
 from shoal_dataplane import Death
 
@@ -71,6 +81,7 @@ class InstanceClient:
             listen_address=config.listen_address,
             listen_port=config.listen_port,
             metrics_address=metrics_address,
+            lease_ms=config.lease_ms,
         )
         return conversion.instance_report_from_proto(
             await self._call(self._stub.Configure, request, CONFIGURE_DEADLINE_S)
@@ -149,6 +160,19 @@ class InstanceClient:
             dead=[instance_pb2.DeadMember(member=member, life=life) for member, life in dead.items()],
         )
         return view_conversion.progress_from_proto(await self._call(self._stub.EndView, request))
+
+    async def keep_alive(self, asked_ns: int, deadline_s: float, *, declared_dead: bool) -> FenceProgress:
+        """The controller's voice."""
+        request = instance_pb2.KeepAliveRequest(term=self._term, asked_ns=asked_ns, declared_dead=declared_dead)
+        return fence_conversion.progress_from_proto(await self._call(self._stub.KeepAlive, request, deadline_s))
+
+    async def fence(self, dead: Mapping[int, int]) -> None:
+        """It hears nothing any more from these lives of members."""
+        request = instance_pb2.FenceRequest(
+            term=self._term,
+            dead=[instance_pb2.DeadMember(member=member, life=life) for member, life in dead.items()],
+        )
+        await self._call(self._stub.Fence, request)
 
     async def statistics(self) -> tuple[Statistic, ...]:
         reply = await self._call(self._stub.GetStatistics, common_pb2.GetStatisticsRequest())

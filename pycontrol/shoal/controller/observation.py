@@ -61,7 +61,7 @@ class Observation:
             name=stored.name,
             member=stored.member,
             life=stored.life,
-            state=InstanceState.ENDED if running.ended else stored.state,
+            state=_state(running),
             process=stored.pid,
             host=stored.host,
             steering_slots=steering.count(stored.member) if member else 0,
@@ -97,7 +97,7 @@ class Observation:
         """The controller's own, without asking anybody."""
         reorganisation, instances = self._cluster.reorganisation, self._cluster.fleet.instances
         current = reorganisation.current
-        states = [InstanceState.ENDED if running.ended else running.stored.state for running in instances]
+        states = [_state(running) for running in instances]
         deployment = self._store.deployment()
         rows = [_gauge("instances", states.count(state), "state", state.value) for state in InstanceState]
         rows += [
@@ -119,6 +119,8 @@ class Observation:
             _gauge("instances_stalled", sum(running.stalled for running in self._cluster.fleet.instances)),
             _counter("instance_stalls_total", heartbeat.stalls),
             _counter("instance_deaths_total", ledger.deaths),
+            _counter("instance_fences_total", self._cluster.vigil.fenced),
+            _gauge("hosts_silent", self._cluster.vigil.silent),
             _gauge("view_change_at_work", int(recovery.current is not None)),
             _counter("views_completed_total", recovery.completed),
             _counter("view_milliseconds_total", round(recovery.seconds * 1000)),
@@ -130,6 +132,12 @@ class Observation:
                 value = int(getattr(counts, what))
                 rows.append(Statistic(f"objects_{what}_total", "class", name, StatisticKind.COUNTER, value))
         return rows
+
+
+def _state(running: Running) -> InstanceState:
+    if running.ended:
+        return InstanceState.FENCED if running.process_lives else InstanceState.ENDED
+    return running.stored.state
 
 
 def _gauge(name: str, value: int, label: str = "", label_value: str = "") -> Statistic:

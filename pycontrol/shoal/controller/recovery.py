@@ -21,7 +21,7 @@ from shoal.controller.fleet import Fleet, Running
 from shoal.controller.mourning import CountsLedger
 from shoal.controller.reorganisation import Reorganisation
 from shoal.controller.splitter_keeper import SplitterKeeper
-from shoal.controller.store import STAGE_COMPLETE, STAGE_HAND_OVER, Store
+from shoal.controller.store import STAGE_COMPLETE, STAGE_HAND_OVER, Store, StoredInstance
 from shoal.controller.view import Corpse, Maps, TokensError, Worker, owners, plan_view, whole
 from shoal.controller.view_coordinator import DiedAgainError, Outcome, SlabRefusedError, ViewCoordinator
 from shoal.controller.view_store import StoredView, ViewStore
@@ -31,12 +31,14 @@ from shoal.model import Deaths, InstanceState
 from shoal.process_host import cancelled
 
 FAILURE_PAUSE_S: Final = 1.0
-_MEMBERS: Final = (InstanceState.ACTIVE, InstanceState.LEAVING)
+_MEMBERS: Final = (InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.FENCED)
+CUT_OFF: Final = "its host is cut off, and its process may live"
 
 
 class Recovery:
     """Of one deployment. `fresh` starts an instance that is to adopt where nobody is left; `recovered` is called when
-    all members live again; `usurped` when another controller reigns."""
+    all members live again; `returned` when the process of one that was declared dead has ended; `usurped` when another
+    controller reigns."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Recovery:
         *,
         fresh: Callable[[], Awaitable[Running]],
         recovered: Callable[[Deaths], None],
+        returned: Callable[[], None],
         usurped: Callable[[], None],
     ) -> None:
         self._store = store
@@ -58,6 +61,7 @@ class Recovery:
         self._events = events
         self._fresh = fresh
         self._recovered = recovered
+        self._returned = returned
         self._usurped = usurped
         self.ledger = CountsLedger()
         self._refusals: dict[int, str] = {}  # life → why its slabs can't be used
@@ -81,17 +85,23 @@ class Recovery:
 
     def members(self) -> tuple[Running, ...]:
         """Whoever takes part in a view change, dead or alive."""
+        names = frozenset[str]().union(*self.maps())
+        return tuple(running for running in self._present if running.stored.name in names)
+
+    @property
+    def _present(self) -> list[Running]:
+        return [running for running in self._fleet.instances if not running.ending]
+
+    def maps(self) -> tuple[frozenset[str], ...]:
+        """Names of the members of each map in force."""
         view, plan = self._views.view(), self._store.plan()
-        present = [running for running in self._fleet.instances if not running.ending]
         if view is not None:
-            names = {*view.survivors, *(corpse.worker.name for corpse in view.corpses)}
-        elif plan is not None and plan.stage == STAGE_HAND_OVER:
-            names = {*plan.members_now, *plan.members_next}
-        elif plan is not None and plan.stage == STAGE_COMPLETE:
-            names = set(plan.members_next)
-        else:
-            names = {running.stored.name for running in present if running.stored.state in _MEMBERS}
-        return tuple(running for running in present if running.stored.name in names)
+            return (frozenset((*view.survivors, *(corpse.worker.name for corpse in view.corpses))),)
+        if plan is not None and plan.stage == STAGE_HAND_OVER:
+            return frozenset(plan.members_now), frozenset(plan.members_next)
+        if plan is not None and plan.stage == STAGE_COMPLETE:
+            return (frozenset(plan.members_next),)
+        return (frozenset(running.stored.name for running in self._present if running.stored.state in _MEMBERS),)
 
     @property
     def steering(self) -> bytes | None:
@@ -113,10 +123,10 @@ class Recovery:
         self._settled.set()
 
     def note(self, running: Running | None = None) -> None:
-        """An instance has died."""
+        """An instance has died, or will have."""
         if running is not None:
             self._reorganisation().interrupt(running.stored.name)
-        if self._views.view() is not None or any(member.ended for member in self.members()):
+        if self._views.view() is not None or any(member.ended or member.doomed for member in self.members()):
             self._settled.clear()
         self._died.set()
 
@@ -143,7 +153,10 @@ class Recovery:
             view, members = self._views.view(), self.members()
             dead = [running for running in members if running.ended]
             if view is None and not dead:
-                return
+                if not any(running.doomed for running in members):
+                    return
+                await self._died.wait()
+                continue
             alive = [running for running in members if not running.ended]
             if view is None or not _fits(view, dead, alive) or self._refused(view):
                 view = await self._begin(view, dead, alive or [await self._fresh()])
@@ -209,7 +222,7 @@ class Recovery:
         return view
 
     def _corpse(self, running: Running) -> Corpse:
-        refusal = self._refusals.get(running.stored.life, "")
+        refusal = self._refusals.get(running.stored.life, CUT_OFF if running.process_lives else "")
         directory = running.stored.slab_directory if not refusal else ""
         return Corpse(_worker(running), directory, refusal or ("" if directory else "it left none"))
 
@@ -262,7 +275,7 @@ class Recovery:
             )
             for running in survivors
         ]
-        self._views.finish(view, owner, now, deaths)
+        self._views.finish(view, owner, now, deaths, self._outcasts(view))
         for running, stored in zip(survivors, now, strict=True):
             running.stored = stored
         self._reorganisation().forget_steering()
@@ -273,6 +286,11 @@ class Recovery:
         self._tell_of(view, deaths)
         self._bury(view, survivors)
         self._recovered(deaths)
+
+    def _outcasts(self, view: StoredView) -> list[StoredInstance]:
+        """The dead whose processes live, on hosts that are cut off."""
+        lives = {corpse.worker.life for corpse in view.corpses}
+        return [each.stored for each in self._fleet.instances if each.stored.life in lives and each.process_lives]
 
     def _report(self, view: StoredView, outcome: Outcome) -> Deaths:
         names = {running.stored.member: running.stored.name for running in self._survivors(view)}
@@ -316,11 +334,29 @@ class Recovery:
                 with contextlib.suppress(ShoalError):
                     await each.client.end_view(view.number, view.dead)
             for each in gone:
-                await self._fleet.bury(each)
+                if each.process_lives:
+                    self.await_return(each)
+                else:
+                    await self._fleet.bury(each)
 
-        task = asyncio.create_task(work(), name=f"burial of view {view.number}")
+        self._keep(asyncio.create_task(work(), name=f"burial of view {view.number}"))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._burials.add(task)
         task.add_done_callback(self._burials.discard)
+
+    def await_return(self, outcast: Running) -> None:
+        """One that was declared dead while its process lived ends it when it can reach the others again. A new life
+        may begin then."""
+
+        async def work() -> None:
+            assert outcast.process is not None
+            await outcast.process.wait()
+            self._store.remove_instance(outcast.stored.name)
+            await self._fleet.bury(outcast)
+            self._returned()
+
+        self._keep(asyncio.create_task(work(), name=f"return of {outcast.stored.name}"))
 
 
 def _worker(running: Running) -> Worker:

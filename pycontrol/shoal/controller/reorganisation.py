@@ -135,7 +135,7 @@ class Reorganisation:
         PlanOverError, PlanAbandonedError: a member died."""
         deployment = self._store.deployment()
         assert deployment is not None
-        now = self._fleet.in_state(InstanceState.ACTIVE, InstanceState.LEAVING)
+        now = self._fleet.in_state(InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.FENCED)
         following = [running for running in now if running not in leaving] + list(joining)
         steering = next_map(deployment.steering, [running.stored.member for running in following])
         plan = StoredPlan(

@@ -82,8 +82,16 @@ class ViewStore:
                 ),
             )
 
-    def finish(self, view: StoredView, owner: bytes, survivors: Sequence[StoredInstance], deaths: Deaths) -> None:
-        """In one transaction: the map is in force, survivors are members, the dead are gone, the report is kept."""
+    def finish(
+        self,
+        view: StoredView,
+        owner: bytes,
+        survivors: Sequence[StoredInstance],
+        deaths: Deaths,
+        outcasts: Sequence[StoredInstance] = (),
+    ) -> None:
+        """In one transaction: the map is in force, survivors are members, the dead are gone, the report is kept.
+        `outcasts`: the dead whose processes live."""
         with self._store.writing() as database:
             deployment = self._store.deployment()
             assert deployment is not None
@@ -97,6 +105,8 @@ class ViewStore:
                 database.execute(
                     "DELETE FROM instances WHERE name = ? AND life = ?", (corpse.worker.name, corpse.worker.life)
                 )
+            for instance in outcasts:
+                put_instance(database, replace(instance, state=InstanceState.ENDED))
             database.execute("DELETE FROM view")
             document = json.dumps(dataclasses.asdict(deaths))
             database.execute("INSERT OR REPLACE INTO deaths VALUES (?, ?)", (deaths.view, document))
