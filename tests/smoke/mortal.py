@@ -234,6 +234,10 @@ class Mortal:
                         return
                 await asyncio.sleep(0.05)
 
+    async def packets_come_back(self) -> None:
+        """Many, from now on."""
+        await self._until_received(20000)
+
     async def flows_go_on(self) -> None:
         """Many packets come back from now on, and every mapping that is seen is the one that it was."""
         await self._until_received(20000)
@@ -260,9 +264,9 @@ class Mortal:
 
 
 @contextlib.asynccontextmanager
-async def mortal(folder: Path, count: int = 3, on_death: str = "replace") -> AsyncIterator[Mortal]:
-    """Up, and down again whatever happens; nothing may be left."""
-    made = Mortal(folder, CONFIG.format(count=count, on_death=on_death))
+async def mortal(folder: Path, count: int = 3, on_death: str = "replace", extra: str = "") -> AsyncIterator[Mortal]:
+    """Up, and down again whatever happens; nothing may be left. `extra`: further lines of the configuration."""
+    made = Mortal(folder, CONFIG.format(count=count, on_death=on_death) + extra)
     try:
         await made.good("up", str(made.file))
         yield made
