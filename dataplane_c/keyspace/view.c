@@ -84,6 +84,8 @@ static void send_tokens(struct shoal_space *space)
 bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *message)
 {
 	struct shoal_view *view = &space->view;
+	/* All others have reported: what comes now comes of those that have resumed, in the new view. */
+	bool later = view->stage == SHOAL_VIEW_FINISHING;
 
 	switch (message->kind) {
 	case SHOAL_CALL:
@@ -91,7 +93,10 @@ bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *me
 		return true;
 	case SHOAL_RETURN:
 		/* The bytes count; who holds what is reported anew. */
-		shoal_view_keep(space, &view->returns_first, &view->returns_last, message);
+		if (later)
+			shoal_view_keep(space, &view->after_first, &view->after_last, message);
+		else
+			shoal_view_keep(space, &view->returns_first, &view->returns_last, message);
 		return true;
 	case SHOAL_LEASE_REQUEST:
 	case SHOAL_PASSED:
@@ -101,6 +106,8 @@ bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *me
 	case SHOAL_SWEPT:
 	case SHOAL_FLUSH1:
 	case SHOAL_FLUSH2:
+		if (later)
+			shoal_view_keep(space, &view->after_first, &view->after_last, message);
 		return true;
 	default:
 		return false; /* installs state, or answers */
@@ -247,7 +254,7 @@ static void resume(struct shoal_space *space)
 	view->calls_taken_back = 0;
 	for (; parked; parked = next) {
 		next = parked->next;
-		shoal_space_handle(space, space->config.self, &parked->message);
+		shoal_space_handle(space, parked->message.origin, &parked->message);
 		shoal_parked_put(&space->contention, parked);
 	}
 	for (parked = view->returns_first; parked; parked = next) {

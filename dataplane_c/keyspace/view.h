@@ -47,7 +47,8 @@ struct shoal_view {
 	struct shoal_parked *returns_first,
 		*returns_last; /* RETURNs that came while frozen, and whose token is not here */
 	uint64_t calls_taken_back; /* dead members whose unhandled calls are in `after` already */
-	struct shoal_parked *after_first, *after_last; /* calls, to be handled when the view is complete */
+	struct shoal_parked *after_first,
+		*after_last; /* calls, and what those that have resumed say: handled when the view is complete here */
 	/* Cursor of adoption and report. */
 	unsigned phase; /* 0: adopting; 1: mail; 2: own objects; 3: all reported */
 	uint8_t class;

@@ -74,6 +74,23 @@ static void forget_waiting(struct shoal_space *space)
 	space->settle_count = 0;
 }
 
+/* What came of those that had resumed in a view that another death has ended: as take_over_parked. */
+static void sort_kept(struct shoal_space *space)
+{
+	struct shoal_view *view = &space->view;
+	struct shoal_parked *parked = view->after_first, *next;
+
+	view->after_first = view->after_last = NULL;
+	for (; parked; parked = next) {
+		next = parked->next;
+		if (parked->message.kind == SHOAL_CALL)
+			shoal_view_keep(space, &view->after_first, &view->after_last, &parked->message);
+		else if (parked->message.kind == SHOAL_RETURN)
+			shoal_view_keep(space, &view->returns_first, &view->returns_last, &parked->message);
+		shoal_parked_put(&space->contention, parked);
+	}
+}
+
 static void forget_held_back(struct shoal_space *space)
 {
 	for (unsigned slot = 0; slot < SHOAL_SLOTS && space->keyspace.held_back_count; slot++) {
@@ -114,6 +131,7 @@ static void begin(struct shoal_space *space, const struct shoal_death *death)
 	memset(view->mark, 0xff, sizeof(view->mark));
 	memset(view->owner, SHOAL_MEMBER_NONE, sizeof(view->owner));
 	memset(view->minted, 0, sizeof(view->minted));
+	sort_kept(space);
 	view->stage = SHOAL_VIEW_FLUSHING; /* the one transition outside of view.c: any -> FLUSHING */
 	forget_waiting(space);
 	forget_held_back(space);
