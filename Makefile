@@ -8,7 +8,7 @@ SECONDS_EACH ?= 30
 help:
 	@echo 'make demo              watch a NAT grow from one instance to three and shrink back, under traffic'
 	@echo 'make test              all tests'
-	@echo 'make deaths            instances killed, and links cut, under traffic and TCP connections; minutes, so not in make test'
+	@echo 'make deaths            all tests of deaths, stalls and cuts under traffic; make test has the shorter ones'
 	@echo 'make setup             packages, hugepages, virtual environments, build (demo and test call it)'
 	@echo 'make lint              format, types, lengths, reading order'
 	@echo 'make format            lets the formatters have their way'
@@ -27,8 +27,7 @@ test: setup
 	@python3 -m tests.ci.run_tests $(PARTS)
 
 deaths: setup
-	@.venv/bin/python -m pytest -q tests/chaos/deaths_of_instances.py tests/chaos/deaths_and_tcp.py \
-		tests/chaos/cuts.py
+	@.venv/bin/python -m pytest -q -m '' tests/chaos tests/chaos/cuts.py
 
 lint: setup
 	@python3 -m tests.ci.run_lint

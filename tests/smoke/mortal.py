@@ -32,10 +32,11 @@ ports:
   inside: {{ device: traffic }}
   outside: {{ device: traffic }}
 instances: {{ count: {count}, objects: 65536, packets: 24576, parked: 8192 }}
-splitter: {{ packets: 24576, parked: 8192 }}
+splitter: {{ packets: 24576, parked: 8192, ring_bytes: {ring_bytes} }}
 on_death: {on_death}
 """
 WHOLE_S = 60.0
+MANY = 6000  # packets, after which flows have gone on
 
 
 class Mortal:
@@ -236,11 +237,11 @@ class Mortal:
 
     async def packets_come_back(self) -> None:
         """Many, from now on."""
-        await self._until_received(20000)
+        await self._until_received(MANY)
 
     async def flows_go_on(self) -> None:
         """Many packets come back from now on, and every mapping that is seen is the one that it was."""
-        await self._until_received(20000)
+        await self._until_received(MANY)
         mappings = (await self.traffic())["mappings"]
         assert mappings["checked"] > 0
         assert mappings["violations"] == 0, f"{mappings}{await self.story()}"
@@ -251,7 +252,7 @@ class Mortal:
         try:
             async with asyncio.timeout(30):
                 start = await self._received(client)
-                while await self._received(client) < start + 20000:
+                while await self._received(client) < start + MANY:
                     await asyncio.sleep(0.05)
         finally:
             await client.close()
@@ -264,9 +265,11 @@ class Mortal:
 
 
 @contextlib.asynccontextmanager
-async def mortal(folder: Path, count: int = 3, on_death: str = "replace", extra: str = "") -> AsyncIterator[Mortal]:
+async def mortal(
+    folder: Path, count: int = 3, on_death: str = "replace", extra: str = "", ring_bytes: int = 4 << 20
+) -> AsyncIterator[Mortal]:
     """Up, and down again whatever happens; nothing may be left. `extra`: further lines of the configuration."""
-    made = Mortal(folder, CONFIG.format(count=count, on_death=on_death) + extra)
+    made = Mortal(folder, CONFIG.format(count=count, on_death=on_death, ring_bytes=ring_bytes) + extra)
     try:
         await made.good("up", str(made.file))
         yield made

@@ -67,6 +67,7 @@ async def test_two_die_at_once_and_later_all(directory: Path) -> None:
         assert all(each.lost == 0 for told in deaths for each in told.classes if each.class_name != "nat.pool")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_with_shrink_those_that_are_left_go_on_in_balance(directory: Path) -> None:
     async with mortal(directory, on_death="shrink") as deployment, deployment.sending():
@@ -81,7 +82,7 @@ async def test_with_shrink_those_that_are_left_go_on_in_balance(directory: Path)
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("count", [4, 1])
+@pytest.mark.parametrize("count", [pytest.param(4, marks=pytest.mark.long), 1])
 async def test_a_member_dies_while_slots_are_handed_over(directory: Path, count: int) -> None:
     """The plan is over; afterwards what was wanted is reached all the same."""
     async with mortal(directory) as deployment, deployment.sending():
@@ -98,6 +99,7 @@ async def test_a_member_dies_while_slots_are_handed_over(directory: Path, count:
         await deployment.flows_go_on()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_a_joiner_dies_before_it_is_a_member_and_another_joins(directory: Path) -> None:
     async with mortal(directory, count=2) as deployment, deployment.sending():
