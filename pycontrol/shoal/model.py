@@ -245,6 +245,7 @@ class ClassLosses:
     lost: int = 0
     rolled_back: int = 0
     at_least: bool = False  # what nobody knows of can't be counted: a slab is gone
+    last_heard: int = 0  # that those whose slabs are gone had when they were heard last
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ def deaths_to_proto(value: Deaths) -> controller_pb2.Deaths:
                 lost=each.lost,
                 rolled_back=each.rolled_back,
                 at_least=each.at_least,
+                last_heard=each.last_heard,
             )
             for each in value.classes
         ],
@@ -123,6 +124,7 @@ def deaths_from_proto(message: controller_pb2.Deaths) -> Deaths:
                 each.lost,
                 each.rolled_back,
                 each.at_least,
+                each.last_heard,
             )
             for each in message.classes
         ),

@@ -117,3 +117,38 @@ async def test_the_controller_is_killed_while_it_waits_for_the_fence(two: Hosts,
         await deployment.kill_controller()
         await deployment.good("up", str(deployment.file))
         await comes_back(deployment, doomed.subject, before)
+
+
+@pytest.mark.timeout(240)
+async def test_a_process_that_stands_still_for_less_goes_on(two: Hosts, directory: Path) -> None:
+    """Its lease runs out: it holds until it is heard, and nobody is dead."""
+    async with deployed(directory, two, LATE_MS) as deployment:
+        victim = await deployment.instance(1)
+        os.kill(victim.process, signal.SIGSTOP)
+        try:
+            await deployment.until_event("instance.stalled")
+            suspect = await deployment.until_event("host.suspect")
+            await deployment.packets_come_back()
+        finally:
+            os.kill(victim.process, signal.SIGCONT)
+        await deployment.until_event("host.heard", suspect.sequence)
+        await scales_and_goes_on(deployment, 2)
+        await nobody_has_died(deployment)
+
+
+@pytest.mark.timeout(240)
+async def test_another_dies_while_one_is_cut_off(three: Hosts, directory: Path) -> None:
+    """Its view change waits for the one that is cut off, until that one is dead, too."""
+    async with deployed(directory, three, SOON_MS) as deployment:
+        three.cut("b")
+        await deployment.until_event("host.suspect")
+        deployment.kill((await deployment.instance(0)).process)
+        completed = await deployment.until_event("view.completed")
+        await deployment.packets_come_back()
+        three.heal()
+        await deployment.until_event("fence.healed", completed.sequence)
+        await deployment.until_whole(3)
+        async with deployment.client() as client:
+            deaths = await client.deaths()
+        assert len({each.life for told in deaths for each in told.instances}) == 2
+        await deployment.packets_come_back()

@@ -71,6 +71,7 @@ async def dies(deployment: Mortal, victims: set[str]) -> str:
     [dead] = deaths.instances
     assert (dead.name, dead.life, dead.adopter) == (doomed.subject, lives[doomed.subject], "")
     assert all(each.at_least and not each.adopted for each in deaths.classes)
+    assert next(each for each in deaths.classes if each.class_name == "nat.mapping").last_heard > 0
     await deployment.packets_come_back()
     return doomed.subject
 

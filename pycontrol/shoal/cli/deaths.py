@@ -20,7 +20,8 @@ def deaths(context: typer.Context, json: Json = False) -> None:
     One entry for each view change: instances that died together are in one. *Adopted* objects were taken over by
     another instance as they were; *checked* ones were being written, so that the network function was asked whether
     they are sound; *rejected* ones of these are not, and are gone; *lost* ones nobody could take over, for the slab
-    could not be used or its host is gone; *rolled back* ones have lost what the dead instance had received last.
+    could not be used or its host is gone (then it says how many were there when it was heard last); *rolled back*
+    ones have lost what the dead instance had received last.
     """
     found = ask(context, lambda client: client.deaths(), as_json=json)
     if json:
@@ -41,7 +42,7 @@ def _show(found: Deaths) -> None:
         output.print(text, markup=False, highlight=False)
     table = Table("  class", "adopted", "checked", "rejected", "lost", "rolled back", box=None, pad_edge=False)
     for each in found.classes:
-        lost = f"at least {each.lost}" if each.at_least else str(each.lost)
+        lost = f"at least {each.lost}; {each.last_heard} were there" if each.at_least else str(each.lost)
         counts = (each.adopted, each.checked, each.rejected, lost, each.rolled_back)
         table.add_row(f"  {each.class_name}", *map(str, counts))
     output.print(table)

@@ -43,7 +43,7 @@ class Running:
     fence: FenceProgress | None = None  # as heard in the last round; None: it did not answer
     fence_state: FenceState = FenceState.OPEN  # as last heard
     clock_ns: int = 0  # its worker's time, as last heard
-    objects: int = 0  # of all classes, as last heard
+    class_objects: tuple[int, ...] = ()  # by class, as last heard
     reason: str = ""  # why it has ended
     ended_ns: int = 0  # when that was noticed, since the Unix epoch
 
@@ -51,6 +51,10 @@ class Running:
     def ended(self) -> bool:
         """It works no more, and never will."""
         return self.fenced or not self.process_lives
+
+    @property
+    def objects(self) -> int:
+        return sum(self.class_objects)
 
     @property
     def process_lives(self) -> bool:

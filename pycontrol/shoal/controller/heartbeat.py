@@ -51,7 +51,7 @@ class Heartbeat:
         except ShoalError as error:
             self._silent(running, str(error))
             return
-        running.objects = sum(each.objects for each in classes)
+        running.class_objects = tuple(each.objects for each in classes)
         if running.stalled:
             running.stalled = False
             self._events.add("instance.resumed", running.stored.name, "it answers again")

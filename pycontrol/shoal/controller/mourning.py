@@ -35,11 +35,13 @@ class CountsLedger:
         duration_ms: float,
         adopters: Mapping[int, str],
         reasons: Mapping[int, str],
+        last_heard: Mapping[int, Sequence[int]],
         before: Mapping[str, str],
         after: Mapping[str, ViewProgress],
         classes: Sequence[str],
     ) -> Deaths:
-        """`adopters`: name by dead member; `reasons`: by life; `before`, `after`: by survivor."""
+        """`adopters`: name by dead member; `reasons`, `last_heard` (objects of each class): by life; `before`, `after`:
+        by survivor."""
         instances = tuple(
             DeadInstance(
                 corpse.worker.name,
@@ -51,11 +53,12 @@ class CountsLedger:
             )
             for corpse in view.corpses
         )
-        at_least = any(not instance.adopter for instance in instances)
+        gone = [last_heard.get(instance.life, ()) for instance in instances if not instance.adopter]
         losses = []
         for index, name in enumerate(classes):
             counts = _difference(index, before, after)
-            losses.append(ClassLosses(name, **dataclasses.asdict(counts), at_least=at_least))
+            had = sum(objects[index] for objects in gone if index < len(objects))
+            losses.append(ClassLosses(name, **dataclasses.asdict(counts), at_least=bool(gone), last_heard=had))
         return Deaths(view.number, view.started_ns, duration_ms, instances, tuple(losses))
 
     def add(self, deaths: Deaths) -> None:

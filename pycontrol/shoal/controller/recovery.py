@@ -300,6 +300,7 @@ class Recovery:
             duration_ms=(time.time_ns() - view.started_ns) / 1e6,
             adopters={member: names[adopter] for member, adopter in view.plan.adopters.items()},
             reasons=reasons,
+            last_heard={running.stored.life: running.class_objects for running in self._fleet.instances},
             before={running.stored.name: running.stored.counts for running in self._survivors(view)},
             after=outcome.progress,
             classes=outcome.classes,
