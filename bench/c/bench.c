@@ -124,8 +124,41 @@ void bench_row(struct bench *bench, const struct bench_figure *figure, const cha
 	fflush(stdout);
 }
 
+static void put_numbers(FILE *file, const char *name, const double *values, unsigned count)
+{
+	fprintf(file, "\"%s\": [", name);
+	for (unsigned i = 0; i < count; i++)
+		fprintf(file, "%s%.5g", i ? ", " : "", values[i]);
+	fprintf(file, "]");
+}
+
+void bench_series(
+	struct bench *bench, const char *panel, const char *name, const double *x, const double *y, unsigned count)
+{
+	if (!bench->series)
+		bench->series = open_memstream(&bench->series_text, &bench->series_bytes);
+	if (!bench->series)
+		bench_fail(bench, "no memory for a series");
+	fprintf(bench->series, "%s{\"panel\": \"%s\", \"name\": \"%s\", ", ftell(bench->series) ? ",\n" : "", panel,
+		name);
+	put_numbers(bench->series, "x", x, count);
+	fprintf(bench->series, ", ");
+	put_numbers(bench->series, "y", y, count);
+	fprintf(bench->series, "}");
+}
+
+static void finish_series(struct bench *bench)
+{
+	if (!bench->series)
+		return;
+	fclose(bench->series);
+	printf("],\n\"series\": [%s", bench->series_text);
+	free(bench->series_text);
+}
+
 void bench_finish(struct bench *bench)
 {
+	finish_series(bench);
 	printf("],\n\"machine\": {\"dpdk\": \"%s\", \"compiler\": \"%s\", \"compiler_flags\": \"%s\", \"cpu\": %d",
 		rte_version(), "gcc-compatible " __VERSION__, BENCH_COMPILER_FLAGS, bench->cpu);
 	if (bench->other_cpu >= 0)

@@ -9,6 +9,7 @@
 #define SHOAL_BENCH_H
 
 #include <shoal/types.h>
+#include <stdio.h>
 
 #define BENCH_CHUNK 2048u /* operations: 30 to 100 µs, so that a preemption spoils few chunks */
 
@@ -18,6 +19,9 @@ struct bench {
 	int cpu, other_cpu;
 	bool hugepages; /* set by bench_eal_start */
 	unsigned rows;
+	FILE *series; /* owns; what bench_finish adds */
+	char *series_text;
+	size_t series_bytes;
 };
 
 /* Reads arguments, pins this thread, measures the clock, begins the document. Ends the process with a sentence if it can't. */
@@ -41,6 +45,10 @@ struct bench_figure {
 /* `parameters`: JSON members without braces, printf-like. */
 void bench_row(struct bench *bench, const struct bench_figure *figure, const char *parameters, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* A line of a picture: panel and name, x and y. */
+void bench_series(
+	struct bench *bench, const char *panel, const char *name, const double *x, const double *y, unsigned count);
 
 /* --- Samples --- */
 

@@ -30,6 +30,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     _program("microthread", "a packet that suspends, and one that does not; beside Boost.Context's fibers"),
     _program("channel", "messages between two cores: round trip and rate of each transport"),
     _program("migration", "objects moved by access, by sweep and by leave, beside memcpy"),
+    _program("scale_event", "one instance to two and back under load: loss, latency, time"),
+    _program("scaling", "what 1 and 2 instances carry; 4, 8, 16 sharing a core; a model of more"),
 )
 ALL = "all"
 
