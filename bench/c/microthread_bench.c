@@ -13,6 +13,7 @@
 
 #define STACK_BYTES 16384u
 #define SUSPENDED_MOST 65536u
+#define SUSPENDED_QUICK 4096u /* 65,536 stacks are a gibibyte */
 #define MEASURE_NS (100 * SHOAL_NS_PER_MS)
 #define IDEAL_CHUNKS 400
 
@@ -25,6 +26,7 @@ struct microthreads {
 	uint64_t order;
 	struct shoal_microthread **suspended;
 	unsigned count;
+	unsigned most; /* suspended at once */
 };
 
 static bool step(void *argument)
@@ -196,20 +198,20 @@ static long resident_bytes(void)
 
 static void make_scheduler(struct microthreads *of)
 {
-	struct shoal_scheduler_config config = { .stacks = SUSPENDED_MOST + 1, .stack_bytes = STACK_BYTES };
+	struct shoal_scheduler_config config = { .stacks = of->most + 1, .stack_bytes = STACK_BYTES };
 	long before = resident_bytes();
 
 	of->scheduler = shoal_scheduler_create(&config);
 	of->suspended = calloc(config.stacks, sizeof(*of->suspended));
 	if (!of->scheduler || !of->suspended)
 		bench_fail(of->bench, "no memory for 65,536 stacks");
-	suspend_all(of, SUSPENDED_MOST);
-	const struct bench_figure figure = { (double)(resident_bytes() - before) / SUSPENDED_MOST, "bytes", 0,
+	suspend_all(of, of->most);
+	const struct bench_figure figure = { (double)(resident_bytes() - before) / of->most, "bytes", 0,
 		"stacks are touched when they are made" };
 
 	bench_row(of->bench, &figure,
 		"\"implementation\": \"shoal\", \"metric\": \"resident_bytes\", \"suspended\": %u, \"stack_bytes\": %u",
-		SUSPENDED_MOST, STACK_BYTES);
+		of->most, STACK_BYTES);
 }
 
 int main(int argc, char **argv)
@@ -236,16 +238,17 @@ int main(int argc, char **argv)
 	bench_start(&bench, "microthread", argc, argv);
 	bench_eal_start(&bench, 64);
 	of.bench = &bench;
+	of.most = bench.quick ? SUSPENDED_QUICK : SUSPENDED_MOST;
 	measure_ideal(&of);
 	make_scheduler(&of);
 #ifdef BENCH_WITH_BOOST
-	other = boost_fibers_create(SUSPENDED_MOST, STACK_BYTES);
+	other = boost_fibers_create(of.most, STACK_BYTES);
 	if (!other)
 		bench_fail(&bench, "no memory for Boost's stacks");
 #endif
 	measure(&of, other, "step", 0, plain, sizeof(plain) / sizeof(plain[0]));
 	measure(&of, other, "run_of_one_step", 0, single, 1);
-	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]) && sizes[i] <= of.most; i++)
 		measure(&of, other, "suspend_and_resume", sizes[i], suspending,
 			sizeof(suspending) / sizeof(suspending[0]));
 #ifdef BENCH_WITH_BOOST

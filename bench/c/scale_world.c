@@ -15,7 +15,6 @@
 #define RING_BYTES (4u << 20)
 #define PARKED_MAX 65536
 #define SETTLE_NS (200 * SHOAL_NS_PER_MS)
-#define LOOK_NS 50000 /* between two looks at how far an event has come */
 
 static const uint8_t frame[60] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 46, 0, 1, 0, 0, 64, 17, 0, 0,
 	16, 0, 0, 1, 48, 0, 0, 1, 4, 0, 19, 136, 0, 26, 1, 1 };
@@ -142,7 +141,7 @@ static void child_must_live(const struct scale_world *world)
 		bench_fail(world->bench, "instance 1 has died");
 }
 
-static void poll_round(struct scale_world *world)
+void scale_world_poll_round(struct scale_world *world)
 {
 	world->now_ns = shoal_clock_now();
 	shoal_generator_poll(world->generator, world->now_ns); /* what comes back in this round is timed by it */
@@ -153,7 +152,7 @@ static void poll_round(struct scale_world *world)
 			world->generator, world->rows + world->rows_count, SCALE_ROWS - world->rows_count);
 }
 
-static void tell(struct scale_world *world, unsigned number, enum scale_command command)
+void scale_world_tell(struct scale_world *world, unsigned number, enum scale_command command)
 {
 	struct scale_shared *shared = world->shared[number];
 	uint64_t deadline = shoal_clock_now() + SCALE_DEADLINE_NS;
@@ -161,7 +160,7 @@ static void tell(struct scale_world *world, unsigned number, enum scale_command 
 	shared->command = command;
 	__atomic_store_n(&shared->asked, shared->asked + 1, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&shared->answered, __ATOMIC_ACQUIRE) != shared->asked) {
-		poll_round(world);
+		scale_world_poll_round(world);
 		if (world->now_ns < deadline)
 			continue;
 		child_must_live(world);
@@ -171,10 +170,10 @@ static void tell(struct scale_world *world, unsigned number, enum scale_command 
 		bench_fail(world->bench, "an instance refused a command");
 }
 
-static void tell_all(struct scale_world *world, enum scale_command command)
+void scale_world_tell_all(struct scale_world *world, enum scale_command command)
 {
 	for (unsigned number = 0; number < (world->child ? 2 : 1); number++)
-		tell(world, number, command);
+		scale_world_tell(world, number, command);
 }
 
 /* --- Instance 1 --- */
@@ -214,7 +213,7 @@ void scale_world_instance_start(struct scale_world *world)
 	close(packets);
 	close(peer);
 	while (!__atomic_load_n(&world->shared[1]->begun, __ATOMIC_ACQUIRE)) {
-		poll_round(world);
+		scale_world_poll_round(world);
 		if (world->now_ns > deadline)
 			bench_fail(world->bench, "instance 1 does not begin");
 		if (!(world->now_ns & 0xfff))
@@ -226,7 +225,7 @@ void scale_world_instance_end(struct scale_world *world)
 {
 	struct shoal_packet_ring *ring = NULL;
 
-	tell(world, 1, SCALE_END);
+	scale_world_tell(world, 1, SCALE_END);
 	if (waitpid(world->child, NULL, 0) != world->child)
 		bench_fail(world->bench, "instance 1 does not end");
 	world->child = 0;
@@ -237,107 +236,13 @@ void scale_world_instance_end(struct scale_world *world)
 	forget(world, 1);
 }
 
-/* --- The event --- */
-
-static void make_plan(struct scale_world *world, bool two)
-{
-	struct shoal_plan plan = { .term = 1, .epoch_now = world->epoch, .epoch_next = world->epoch + 1 };
-
-	world->epoch++;
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++) {
-		uint8_t of_two = slot / SHOAL_SLOTS_PER_STEERING % 2;
-
-		plan.owner_now[slot] = world->two ? of_two : 0;
-		plan.owner_next[slot] = two ? of_two : 0;
-		world->owner_next[slot / SHOAL_SLOTS_PER_STEERING] = plan.owner_next[slot];
-	}
-	plan.in_now[0] = plan.epoch_now != 0;
-	plan.in_next[0] = 1;
-	plan.in_now[1] = world->two;
-	plan.in_next[1] = two;
-	for (unsigned number = 0; number < 2; number++)
-		plan.life[number] = world->shared[number] ? world->shared[number]->config.life : 0;
-	for (unsigned number = 0; number < 2; number++)
-		if (world->shared[number])
-			world->shared[number]->plan = plan;
-}
-
-void scale_world_event_begin(struct scale_world *world, bool two)
-{
-	make_plan(world, two);
-	world->two = two;
-	memset(world->redirected, 0, sizeof(world->redirected));
-	tell_all(world, SCALE_LEARN);
-	tell_all(world, SCALE_HAND_OVER);
-	world->step = SCALE_HANDING_OVER;
-}
-
-/* Steering slots whose tokens have come to their new owner go there. */
-static void redirect(struct scale_world *world)
-{
-	struct shoal_steering_set sets[2] = { 0 };
-	unsigned refused;
-
-	for (unsigned slot = 0; slot < SHOAL_STEERING_SLOTS; slot++) {
-		uint8_t owner = world->owner_next[slot];
-		uint64_t bit = UINT64_C(1) << slot % 64;
-
-		if ((world->redirected[slot / 64] & bit) || !(world->shared[owner]->ready[slot / 64] & bit))
-			continue;
-		world->redirected[slot / 64] |= bit;
-		if (world->splitter.steering.slots[slot].member != owner)
-			sets[owner].words[slot / 64] |= bit;
-	}
-	for (uint16_t owner = 0; owner < 2; owner++)
-		if ((sets[owner].words[0] | sets[owner].words[1] | sets[owner].words[2] | sets[owner].words[3]) &&
-			shoal_splitter_slots_redirect(&world->splitter, &sets[owner], owner, world->now_ns, &refused))
-			bench_fail(world->bench, "a steering slot can't be redirected");
-}
-
-static bool all_redirected(struct scale_world *world)
-{
-	struct shoal_redirect_progress progress;
-
-	for (unsigned word = 0; word < 4; word++)
-		if (world->redirected[word] != UINT64_MAX)
-			return false;
-	shoal_splitter_progress_read(&world->splitter, false, &progress);
-	return !progress.pending;
-}
-
-static bool all_done(const struct scale_world *world)
-{
-	for (unsigned number = 0; number < 2; number++)
-		if (world->shared[number] &&
-			__atomic_load_n(&world->shared[number]->stage, __ATOMIC_ACQUIRE) != SHOAL_STAGE_DONE)
-			return false;
-	return true;
-}
-
-static void event_step(struct scale_world *world)
-{
-	if (world->now_ns - world->looked_ns < LOOK_NS)
-		return;
-	world->looked_ns = world->now_ns;
-	if (world->step == SCALE_HANDING_OVER) {
-		redirect(world);
-		if (!all_redirected(world))
-			return;
-		tell_all(world, SCALE_MARKERS_BACK);
-		world->step = SCALE_REDIRECTED;
-	} else if (all_done(world)) {
-		tell_all(world, SCALE_FORGET);
-		world->step = SCALE_REST;
-	}
-}
-
 /* --- The world --- */
 
 void scale_world_poll(struct scale_world *world)
 {
-	poll_round(world);
+	scale_world_poll_round(world);
 	if (world->step != SCALE_REST)
-		event_step(world);
+		scale_plan_step(world);
 }
 
 void scale_world_poll_for(struct scale_world *world, uint64_t nanoseconds)
@@ -347,25 +252,6 @@ void scale_world_poll_for(struct scale_world *world, uint64_t nanoseconds)
 	do {
 		scale_world_poll(world);
 	} while (world->now_ns < until);
-}
-
-static void first_plan(struct scale_world *world)
-{
-	uint8_t table[SHOAL_STEERING_SLOTS] = { 0 };
-	uint64_t deadline = shoal_clock_now() + SCALE_DEADLINE_NS;
-	unsigned slot;
-
-	make_plan(world, false);
-	tell(world, 0, SCALE_LEARN);
-	tell(world, 0, SCALE_HAND_OVER);
-	while (!all_done(world)) {
-		poll_round(world);
-		if (world->now_ns > deadline)
-			bench_fail(world->bench, "the first plan does not end");
-	}
-	tell(world, 0, SCALE_FORGET);
-	if (shoal_splitter_table_assign(&world->splitter, table, &slot))
-		bench_fail(world->bench, "no steering table");
 }
 
 void scale_world_init(
@@ -386,7 +272,7 @@ void scale_world_init(
 	packets = make_rings(world, 0);
 	scale_member_init(&world->member, bench, world->shared[0], packets, pool);
 	close(packets);
-	first_plan(world);
+	scale_plan_first(world);
 	start_generator(world);
 	world->began_ns = shoal_clock_now();
 }

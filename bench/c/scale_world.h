@@ -71,4 +71,16 @@ uint64_t scale_world_settle(struct scale_world *world);
 /* Whether somebody else had one of the two cores in that millisecond. */
 bool scale_world_preempted(const struct scale_world *world, uint64_t at_ns);
 
+/* --- Between the files of the world --- */
+
+/* One round without the event. */
+void scale_world_poll_round(struct scale_world *world);
+/* Tells an instance, or all, what shared->plan is about; polls until it is done. Ends the process where it is refused. */
+void scale_world_tell(struct scale_world *world, unsigned number, enum scale_command command);
+void scale_world_tell_all(struct scale_world *world, enum scale_command command);
+
+/* scale_plan.c: instance 0 owns everything; an event goes on. */
+void scale_plan_first(struct scale_world *world);
+void scale_plan_step(struct scale_world *world);
+
 #endif
