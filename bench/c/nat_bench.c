@@ -106,22 +106,22 @@ static void ideal_burst(struct shoal_worker *worker, struct memory_port *port)
 	struct shoal_map *map = &worker->space.maps[0];
 	struct shoal_packet *packets[SHOAL_BURST_MAX];
 	uint8_t keys[SHOAL_BURST_MAX * 8];
-	uint32_t candidates[SHOAL_BURST_MAX];
+	uint64_t hashes[SHOAL_BURST_MAX];
+	uint32_t buckets[SHOAL_BURST_MAX], candidates[SHOAL_BURST_MAX];
 	void *objects[SHOAL_BURST_MAX];
 	unsigned n = receive(&port->port, packets, SHOAL_BURST_MAX, 0);
 
+	if (!n)
+		abort();
 	for (unsigned i = 0; i < n; i++)
 		if (shoal_parse(packets[i]) != SHOAL_PARSE_OK)
 			abort();
 	declared->keys(&worker->context.context, packets, n, keys);
+	shoal_map_hash_burst(map, keys, n, hashes);
+	shoal_map_bucket_burst(map, hashes, n, buckets);
+	shoal_map_candidate_burst(map, hashes, buckets, n, candidates);
 	for (unsigned i = 0; i < n; i++) {
-		packets[i]->hash = shoal_map_hash(map, keys + i * 8);
-		shoal_map_prefetch(map, packets[i]->hash);
-	}
-	for (unsigned i = 0; i < n; i++)
-		candidates[i] = shoal_map_candidate(map, packets[i]->hash);
-	for (unsigned i = 0; i < n; i++) {
-		uint32_t index = shoal_map_verify(map, candidates[i], keys + i * 8, packets[i]->hash);
+		uint32_t index = shoal_map_verify(map, candidates[i], keys + i * 8, hashes[i]);
 
 		objects[i] = shoal_map_object(map, shoal_map_entry(map, index));
 	}

@@ -110,11 +110,19 @@ static unsigned poll_wheel(struct shoal_space *space, uint8_t class, unsigned bu
 
 unsigned shoal_idle_poll(struct shoal_space *space, unsigned budget)
 {
-	unsigned looked = 0;
+	uint32_t now = space->now_ms / SHOAL_IDLE_TICK_MS;
+	unsigned looked = 0, behind = 0;
 
-	for (uint8_t class = 0; class < space->config.classes_count; class ++)
-		if (space->config.classes[class]->idle_ms)
-			looked += poll_wheel(space, class, budget);
+	if (SHOAL_LIKELY(space->idle_tick == now))
+		return 0;
+	for (uint8_t class = 0; class < space->config.classes_count; class ++) {
+		if (!space->config.classes[class]->idle_ms)
+			continue;
+		looked += poll_wheel(space, class, budget);
+		behind |= space->wheels[class].tick != now;
+	}
+	if (!behind)
+		space->idle_tick = now;
 	return looked;
 }
 

@@ -8,13 +8,43 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 #include "object/map.h"
 
+static inline uint64_t shoal_rotate_left(uint64_t value, unsigned bits)
+{
+	return value << bits | value >> (64 - bits);
+}
+
+/* XXH3_64bits_withSeed of eight bytes (a word in memory's order, on a little-endian machine), without its choice by length:
+ * so short that a compiler does eight keys at once. */
+static inline uint64_t shoal_hash_word(uint64_t key, uint64_t seed)
+{
+	const uint64_t secret = UINT64_C(0x1cad21f72c81017c) ^ UINT64_C(0xdb979083e96dd4de);
+	const uint64_t factor = UINT64_C(0x9fb21c651e98df25);
+
+	seed ^= (uint64_t)__builtin_bswap32((uint32_t)seed) << 32;
+	key = shoal_rotate_left(key, 32) ^ (secret - seed);
+	key ^= shoal_rotate_left(key, 49) ^ shoal_rotate_left(key, 24);
+	key *= factor;
+	key ^= (key >> 35) + sizeof(key);
+	key *= factor;
+	return key ^ key >> 28;
+}
+
+#define SHOAL_MAP_WORD_BYTES                                                                                           \
+	(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 8 : 0) /* length of a key that is hashed as a word */
+
 static inline uint64_t shoal_map_hash(const struct shoal_map *map, const void *key)
 {
-	return XXH3_64bits_withSeed(key, map->class->key_bytes, map->seed);
+	uint16_t bytes = map->class->key_bytes;
+	uint64_t word;
+
+	if (bytes != SHOAL_MAP_WORD_BYTES)
+		return XXH3_64bits_withSeed(key, bytes, map->seed);
+	memcpy(&word, key, sizeof(word));
+	return shoal_hash_word(word, map->seed);
 }
 
 static inline uint16_t shoal_map_slot(const struct shoal_map *map, const void *key, uint64_t hash)
@@ -53,7 +83,9 @@ static inline void shoal_map_prefetch(const struct shoal_map *map, uint64_t hash
 /* Bit i: way i bears the tag. */
 static inline unsigned shoal_bucket_match(const struct shoal_bucket *bucket, uint16_t tag)
 {
-#ifdef __SSE2__
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+	return _mm_cmpeq_epi16_mask(_mm_load_si128((const __m128i *)bucket->tags), _mm_set1_epi16((short)tag));
+#elif defined(__SSE2__)
 	__m128i equal = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)bucket->tags), _mm_set1_epi16((short)tag));
 
 	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
@@ -78,6 +110,54 @@ static inline uint32_t shoal_map_candidate(const struct shoal_map *map, uint64_t
 
 	__builtin_prefetch(shoal_map_entry(map, index), 1);
 	return index;
+}
+
+/* --- The same for a burst's keys. `keys` lie class->key_bytes apart; SHOAL_BURST_MAX at most. --- */
+
+static inline void shoal_map_hash_burst(const struct shoal_map *map, const void *keys, unsigned n, uint64_t hashes[])
+{
+	uint64_t seed = map->seed, word;
+	uint16_t bytes = map->class->key_bytes;
+
+	if (bytes != SHOAL_MAP_WORD_BYTES) {
+		for (unsigned i = 0; i < n; i++)
+			hashes[i] = XXH3_64bits_withSeed((const uint8_t *)keys + i * bytes, bytes, seed);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		memcpy(&word, (const uint8_t *)keys + i * sizeof(word), sizeof(word));
+		hashes[i] = shoal_hash_word(word, seed);
+	}
+}
+
+/* Home buckets, prefetched. */
+static inline void shoal_map_bucket_burst(
+	const struct shoal_map *map, const uint64_t hashes[], unsigned n, uint32_t numbers[])
+{
+	const struct shoal_bucket *buckets = map->buckets;
+	uint64_t count = map->buckets_count;
+
+	for (unsigned i = 0; i < n; i++)
+		numbers[i] = (uint32_t)((uint32_t)hashes[i] * count >> 32);
+	for (unsigned i = 0; i < n; i++)
+		__builtin_prefetch(&buckets[numbers[i]]);
+}
+
+static inline void shoal_map_candidate_burst(const struct shoal_map *map, const uint64_t hashes[],
+	const uint32_t numbers[], unsigned n, uint32_t candidates[])
+{
+	const struct shoal_bucket *buckets = map->buckets;
+	const uint8_t *slab = map->slab;
+	size_t stride = map->stride;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct shoal_bucket *bucket = &buckets[numbers[i]];
+		unsigned mask = shoal_bucket_match(bucket, shoal_map_tag(hashes[i]));
+		uint32_t index = mask ? bucket->entries[__builtin_ctz(mask)] : 0;
+
+		candidates[i] = index;
+		__builtin_prefetch(slab + index * stride, 1);
+	}
 }
 
 /* Keys of up to 16 bytes are compared without a call. */

@@ -63,6 +63,74 @@ static void test_churn(void **state)
 	}
 }
 
+/* Eight bytes are hashed as XXH3 hashes them. */
+static void test_word_hash(void **state)
+{
+	random_state = 1;
+	for (unsigned round = 0; round < 100000; round++) {
+		struct shoal_map map = { .class = &class8, .seed = random_next() };
+		uint64_t key = random_next() >> round % 64;
+
+		assert_int_equal(shoal_map_hash(&map, &key), XXH3_64bits_withSeed(&key, 8, map.seed));
+	}
+}
+
+static void test_bucket_match(void **state)
+{
+	random_state = 2;
+	for (unsigned round = 0; round < 100000; round++) {
+		uint16_t tag = (uint16_t)(random_next() % 4);
+		struct shoal_bucket bucket;
+		unsigned plain = 0;
+
+		memset(&bucket, 0, sizeof(bucket));
+		for (unsigned way = 0; way < SHOAL_BUCKET_WAYS; way++) {
+			bucket.tags[way] = (uint16_t)(random_next() % 4);
+			plain |= (unsigned)(bucket.tags[way] == tag) << way;
+		}
+		assert_int_equal(shoal_bucket_match(&bucket, tag), plain);
+	}
+}
+
+/* A burst's steps against those for one key. Half of the keys are in the map. */
+static void burst_steps(const struct shoal_class *class, unsigned n)
+{
+	uint8_t keys[SHOAL_BURST_MAX * 16] = { 0 };
+	uint64_t hashes[SHOAL_BURST_MAX];
+	uint32_t buckets[SHOAL_BURST_MAX], candidates[SHOAL_BURST_MAX];
+	struct shoal_map map;
+
+	assert_int_equal(shoal_map_init(&map, class, 100, random_next(), NULL, false), 0);
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t *key = keys + i * class->key_bytes;
+		uint64_t number = random_next();
+
+		memcpy(key, &number, sizeof(number));
+		if (i % 2)
+			assert_true(shoal_map_insert(&map, key, shoal_map_hash(&map, key)) != 0);
+	}
+	shoal_map_hash_burst(&map, keys, n, hashes);
+	shoal_map_bucket_burst(&map, hashes, n, buckets);
+	shoal_map_candidate_burst(&map, hashes, buckets, n, candidates);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(hashes[i], shoal_map_hash(&map, keys + i * class->key_bytes));
+		assert_int_equal(buckets[i], shoal_map_bucket(&map, hashes[i]));
+		assert_int_equal(candidates[i], shoal_map_candidate(&map, hashes[i]));
+	}
+	shoal_map_fini(&map);
+}
+
+static void test_burst_steps(void **state)
+{
+	random_state = 3;
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned n = 1; n <= SHOAL_BURST_MAX; n++) {
+			burst_steps(&class8, n);
+			burst_steps(&class13, n);
+		}
+	}
+}
+
 static void test_resident_bytes(void **state)
 {
 	struct shoal_map map;
@@ -94,6 +162,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_churn),
+		cmocka_unit_test(test_word_hash),
+		cmocka_unit_test(test_bucket_match),
+		cmocka_unit_test(test_burst_steps),
 		cmocka_unit_test(test_resident_bytes),
 		cmocka_unit_test(test_file),
 	};

@@ -83,6 +83,7 @@ struct shoal_space {
 	uint32_t request_last; /* request numbers are compared as serial numbers: they may wrap */
 	struct shoal_map maps[SHOAL_CLASSES_MAX];
 	struct shoal_idle_wheel wheels[SHOAL_CLASSES_MAX];
+	uint32_t idle_tick; /* up to which all wheels have been looked at */
 	struct shoal_contention_pool contention;
 	struct shoal_keyspace keyspace;
 	struct shoal_view view;

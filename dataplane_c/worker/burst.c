@@ -1,34 +1,53 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The burst's stages (performance.md): keys and hashes, prefetch buckets; match tags, prefetch objects; verify, and split
  * into packets whose object is held here at rest (burst handler) and all others (packet handler). */
+#include <rte_byteorder.h>
 #include <string.h>
 #include "object/map_inline.h"
-#include "worker/worker.h"
+#include "worker/burst.h"
 
-struct burst {
-	struct shoal_packet *packets[SHOAL_BURST_MAX]; /* parsed, in order of arrival */
-	unsigned count;
-	uint32_t keyed; /* bit i: packet i has a declared key */
-	uint8_t keys[SHOAL_BURST_MAX * SHOAL_KEY_BYTES_MAX];
-	uint32_t candidates[SHOAL_BURST_MAX];
-	uint32_t local; /* bit i: goes to the burst handler */
-};
+_Static_assert(offsetof(struct shoal_entry, handle) == 0 && offsetof(struct shoal_entry, flags) == 1,
+	"handle and flags are read as one word");
 
-static void parse(struct shoal_worker *worker, struct burst *burst, struct shoal_packet *const packets[], unsigned n)
+static uint32_t mask_of(unsigned count)
 {
-	for (unsigned i = 0; i < n; i++) {
-		struct shoal_packet *packet = packets[i];
-		enum shoal_parse_result result = shoal_parse(packet);
+	return UINT32_MAX >> (32 - count);
+}
 
-		packet->verdict = 0;
-		packet->entry = SHOAL_PACKET_IN_BURST;
-		if (SHOAL_UNLIKELY(result != SHOAL_PARSE_OK)) {
-			worker->parse_drops[result]++;
-			shoal_packet_free(packet);
+/* Frees what could not be parsed (its verdict is why); the others close ranks. */
+static void drop_unparsed(struct shoal_worker *worker, struct shoal_burst *burst)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < burst->count; i++) {
+		struct shoal_packet *packet = burst->packets[i];
+
+		if (packet->verdict == SHOAL_PARSE_OK) {
+			burst->packets[kept++] = packet;
 			continue;
 		}
-		burst->packets[burst->count++] = packet;
+		worker->parse_drops[packet->verdict]++;
+		shoal_packet_free(packet);
 	}
+	burst->count = kept;
+}
+
+static void parse(struct shoal_worker *worker, struct shoal_burst *burst)
+{
+	unsigned bad = 0;
+
+	for (unsigned i = 0; i < burst->count; i++) {
+		struct shoal_packet *packet = burst->packets[i];
+
+		packet->entry = SHOAL_PACKET_IN_BURST;
+		packet->verdict = SHOAL_PARSE_OK; /* which is none */
+		if (SHOAL_LIKELY(shoal_parse_plain(packet)))
+			continue;
+		packet->verdict = (uint16_t)shoal_parse_any(packet);
+		bad |= packet->verdict;
+	}
+	if (SHOAL_UNLIKELY(bad))
+		drop_unparsed(worker, burst);
 }
 
 /* Without a declared key, packets of one 5-tuple keep their order. */
@@ -37,79 +56,166 @@ static uint64_t hash_of_tuple(const struct shoal_packet *packet)
 	return XXH3_64bits(&packet->tuple, offsetof(struct shoal_tuple, tcp_flags));
 }
 
-static void look_up(struct shoal_worker *worker, struct burst *burst, const struct shoal_map *map)
+void shoal_burst_begin(struct shoal_worker *worker, struct shoal_burst *burst)
 {
-	uint16_t key_bytes = map->class->key_bytes;
+	const struct shoal_map *map = worker->declared[burst->port];
 
-	for (unsigned i = 0; i < burst->count; i++) {
-		if (SHOAL_UNLIKELY(!(burst->keyed >> i & 1))) {
-			burst->packets[i]->hash = hash_of_tuple(burst->packets[i]);
-			continue;
-		}
-		burst->packets[i]->hash = shoal_map_hash(map, burst->keys + i * key_bytes);
-		shoal_map_prefetch(map, burst->packets[i]->hash);
+	worker->received[burst->port] += burst->count;
+	parse(worker, burst);
+	if (SHOAL_UNLIKELY(!burst->count))
+		return;
+	burst->keyed = worker->nf->ports[burst->port].keys(
+		&worker->context.context, burst->packets, burst->count, burst->keys);
+	shoal_map_hash_burst(map, burst->keys, burst->count, burst->hashes);
+	for (uint32_t unkeyed = mask_of(burst->count) & ~burst->keyed; unkeyed; unkeyed &= unkeyed - 1) {
+		unsigned i = (unsigned)__builtin_ctz(unkeyed);
+
+		burst->hashes[i] = hash_of_tuple(burst->packets[i]);
 	}
-	for (unsigned i = 0; i < burst->count; i++)
-		burst->candidates[i] = burst->keyed >> i & 1 ? shoal_map_candidate(map, burst->packets[i]->hash) : 0;
+	shoal_map_bucket_burst(map, burst->hashes, burst->count, burst->buckets);
+}
+
+void shoal_burst_match(struct shoal_worker *worker, struct shoal_burst *burst)
+{
+	shoal_map_candidate_burst(
+		worker->declared[burst->port], burst->hashes, burst->buckets, burst->count, burst->candidates);
 }
 
 /* Recalled, not seen by its maker yet, or with a packet of this flow suspended. Other flows are not slowed down by those that
  * wait: whose object has no mark has nobody suspended. */
-static bool waits(struct shoal_worker *worker, struct shoal_entry *entry, const struct shoal_packet *packet)
+static bool waits(struct shoal_worker *worker, struct shoal_entry *entry, uint64_t hash, unsigned of_port)
 {
 	bool busy = false;
 
 	if (entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH))
 		return true;
 	for (unsigned port = 0; port < worker->nf->ports_count && worker->flows.busy; port++)
-		busy |= shoal_flow_find_at(&worker->flows, packet->hash, port) != NULL;
+		busy |= shoal_flow_find_at(&worker->flows, hash, port) != NULL;
 	if (!busy)
 		entry->flags &= (uint8_t)~SHOAL_ENTRY_FLOWS;
-	return busy && shoal_flow_find(&worker->flows, packet);
+	return busy && shoal_flow_find_at(&worker->flows, hash, of_port);
 }
 
-static unsigned verify(struct shoal_worker *worker, struct burst *burst, struct shoal_map *map,
-	struct shoal_packet *local[], void *objects[])
+/* The candidate was not it, or is not simply at rest. The entry if the packet's object is here at rest after all, or 0. */
+static __attribute__((noinline)) uint32_t look_closer(
+	struct shoal_worker *worker, struct shoal_burst *burst, const struct shoal_map *map, unsigned i)
 {
-	uint32_t now_ms = worker->space.now_ms, *writing = worker->space.image->writing;
-	unsigned count = 0;
+	const uint8_t *key = burst->keys + i * map->class->key_bytes;
+	struct shoal_entry *entry;
+	uint32_t index;
 
-	for (unsigned i = 0; i < burst->count; i++) {
-		struct shoal_packet *packet = burst->packets[i];
-		struct shoal_entry *entry;
+	if (!(burst->keyed >> i & 1))
+		return 0;
+	index = shoal_map_verify(map, burst->candidates[i], key, burst->hashes[i]);
+	if (!index)
+		return 0;
+	entry = shoal_map_entry(map, index);
+	if (entry->handle != SHOAL_HANDLE_HELD || (entry->flags && waits(worker, entry, burst->hashes[i], burst->port)))
+		return 0;
+	return index;
+}
+
+/* Held here, no mark, and the key's. Entry 0 never is. */
+static inline bool is_at_rest(const struct shoal_entry *entry, const uint8_t *key, unsigned key_bytes)
+{
+	uint16_t state;
+
+	memcpy(&state, entry, sizeof(state));
+	return state == RTE_LE16(SHOAL_HANDLE_HELD) && memcmp(entry->bytes, key, key_bytes) == 0;
+}
+
+/* The packets from `i` on whose candidates are their objects, at rest; the objects of the local ones before are `count`. Without a
+ * call in it, so that all stays in registers. Returns how many. */
+static inline __attribute__((always_inline)) unsigned verify_run(const struct shoal_worker *worker,
+	struct shoal_burst *burst, const struct shoal_map *map, unsigned i, unsigned count, unsigned key_bytes)
+{
+	uint32_t now_ms = worker->space.now_ms, *writing = worker->space.image->writing + count;
+	uint32_t object_offset = map->object_offset;
+	void **objects = burst->objects + count;
+	unsigned n = burst->count - i, run;
+	size_t stride = map->stride;
+	uint8_t *slab = map->slab;
+
+	for (run = 0; run < n; run++) {
+		uint32_t index = burst->candidates[i + run];
+		struct shoal_entry *entry = (struct shoal_entry *)(slab + index * stride);
+
+		if (SHOAL_UNLIKELY(!is_at_rest(entry, burst->keys + (i + run) * key_bytes, key_bytes)))
+			break;
+		entry->used_ms = now_ms;
+		writing[run] = index;
+		objects[run] = (uint8_t *)entry + object_offset;
+	}
+	return run;
+}
+
+/* Finds the objects of the packets for the burst handler; returns how many. `key_bytes` is constant where that pays. */
+static inline __attribute__((always_inline)) unsigned verify_keys(
+	struct shoal_worker *worker, struct shoal_burst *burst, const struct shoal_map *map, unsigned key_bytes)
+{
+	unsigned count = 0, i = 0;
+
+	burst->local = mask_of(burst->count);
+	for (;;) {
+		unsigned run = verify_run(worker, burst, map, i, count, key_bytes);
 		uint32_t index;
 
-		if (!(burst->keyed >> i & 1))
-			continue;
-		index = shoal_map_verify(
-			map, burst->candidates[i], burst->keys + i * map->class->key_bytes, packet->hash);
-		if (!index)
-			continue;
-		entry = shoal_map_entry(map, index);
-		if (entry->handle != SHOAL_HANDLE_HELD ||
-			(SHOAL_UNLIKELY(entry->flags) && waits(worker, entry, packet)))
-			continue;
-		entry->used_ms = now_ms;
-		writing[count] = index;
-		burst->local |= 1u << i;
-		local[count] = packet;
-		objects[count++] = shoal_map_object(map, entry);
+		count += run;
+		i += run;
+		if (i == burst->count)
+			return count;
+		index = look_closer(worker, burst, map, i);
+		if (index) {
+			shoal_map_entry(map, index)->used_ms = worker->space.now_ms;
+			worker->space.image->writing[count] = index;
+			burst->objects[count++] = shoal_map_object(map, shoal_map_entry(map, index));
+		} else {
+			burst->local &= ~(1u << i);
+		}
+		i++;
 	}
-	return count;
+}
+
+static unsigned verify(struct shoal_worker *worker, struct shoal_burst *burst, const struct shoal_map *map)
+{
+	if (map->class->key_bytes == 8)
+		return verify_keys(worker, burst, map, 8);
+	return verify_keys(worker, burst, map, map->class->key_bytes);
+}
+
+static void process(struct shoal_worker *worker, struct shoal_burst *burst, unsigned count)
+{
+	struct shoal_image *image = worker->space.image;
+	struct shoal_packet *some[SHOAL_BURST_MAX], **local = burst->packets;
+	unsigned at = 0;
+
+	if (SHOAL_UNLIKELY(count != burst->count)) {
+		for (uint32_t left = burst->local; left; left &= left - 1)
+			some[at++] = burst->packets[__builtin_ctz(left)];
+		local = some;
+	}
+	/* Should this worker die in between, these objects are in doubt. */
+	image->writing_class = worker->declared_class[burst->port];
+	__atomic_store_n(&image->writing_count, count, __ATOMIC_RELEASE);
+	worker->nf->process(&worker->context.context, local, burst->objects, count);
+	__atomic_store_n(&image->writing_count, 0, __ATOMIC_RELEASE);
 }
 
 /* All that the burst handler does not take gets a microthread, behind packets of its flow that are suspended. */
 static void queue_for_handlers(
-	struct shoal_worker *worker, struct burst *burst, unsigned from, const struct shoal_map *map)
+	struct shoal_worker *worker, struct shoal_burst *burst, unsigned from, const struct shoal_map *map)
 {
+	uint16_t key_bytes = map->class->key_bytes;
+
 	for (unsigned i = from; i < burst->count; i++) {
 		struct shoal_packet *packet = burst->packets[i];
 
+		packet->hash = burst->hashes[i];
 		if ((burst->local >> i & 1) && packet->verdict != SHOAL_TO_PACKET_HANDLER)
 			continue;
 		packet->verdict = 0;
 		if (burst->keyed >> i & 1)
-			memcpy(packet->key, burst->keys + i * map->class->key_bytes, map->class->key_bytes);
+			memcpy(packet->key, burst->keys + i * key_bytes, key_bytes);
 		packet->traffic = burst->keyed >> i & 1;
 		packet->arrived_ns = worker->space.now_ns;
 		packet->arrival = worker->arrivals + i;
@@ -128,7 +234,7 @@ static struct shoal_flow *flow_before(struct shoal_worker *worker, struct shoal_
 	return flow && flow->arrival < arrival ? flow : NULL;
 }
 
-static void emit_in_order(struct shoal_worker *worker, struct burst *burst, unsigned from)
+static void emit_in_order(struct shoal_worker *worker, struct shoal_burst *burst, unsigned from)
 {
 	for (unsigned i = from; i < burst->count; i++) {
 		struct shoal_packet *packet = burst->packets[i];
@@ -145,49 +251,31 @@ static void emit_in_order(struct shoal_worker *worker, struct burst *burst, unsi
 }
 
 /* The usual burst: every object at rest, no flow waiting. Packets leave as long as the burst handler was done with them;
- * returns how many. */
-static unsigned emit_at_rest(struct shoal_worker *worker, const struct burst *burst)
+ * returns how many. Those that follow each other with one verdict leave together. */
+static unsigned emit_at_rest(struct shoal_worker *worker, struct shoal_burst *burst)
 {
-	unsigned i;
+	unsigned i = 0;
 
-	for (i = 0; i < burst->count && burst->packets[i]->verdict != SHOAL_TO_PACKET_HANDLER; i++)
-		shoal_worker_emit(worker, burst->packets[i]);
+	while (i < burst->count && burst->packets[i]->verdict != SHOAL_TO_PACKET_HANDLER)
+		i += shoal_worker_emit_run(worker, burst->packets + i, burst->count - i);
 	return i;
 }
 
-void shoal_worker_burst(struct shoal_worker *worker, uint8_t port, struct shoal_packet *const packets[], unsigned n)
+void shoal_burst_end(struct shoal_worker *worker, struct shoal_burst *burst)
 {
-	const struct shoal_nf_port *declared = &worker->nf->ports[port];
-	struct shoal_map *map = worker->declared[port];
-	struct shoal_packet *local[SHOAL_BURST_MAX];
-	void *objects[SHOAL_BURST_MAX];
-	struct burst burst;
-	unsigned count, left = 0;
+	const struct shoal_map *map = worker->declared[burst->port];
+	unsigned count = burst->count ? verify(worker, burst, map) : 0, left = 0;
 
-	burst.count = 0;
-	burst.local = 0;
-	worker->received[port] += n;
-	parse(worker, &burst, packets, n);
-	if (!burst.count)
-		return;
-	burst.keyed = declared->keys(&worker->context.context, burst.packets, burst.count, burst.keys);
-	look_up(worker, &burst, map);
-	count = verify(worker, &burst, map, local, objects);
-	if (count) {
-		/* Should this worker die in between, these objects are in doubt. */
-		worker->space.image->writing_class = worker->declared_class[port];
-		__atomic_store_n(&worker->space.image->writing_count, count, __ATOMIC_RELEASE);
-		worker->nf->process(&worker->context.context, local, objects, count);
-		__atomic_store_n(&worker->space.image->writing_count, 0, __ATOMIC_RELEASE);
-	}
-	if (SHOAL_LIKELY(count == burst.count))
-		left = emit_at_rest(worker, &burst);
-	if (SHOAL_LIKELY(left == burst.count))
+	if (count)
+		process(worker, burst, count);
+	if (SHOAL_LIKELY(count == burst->count))
+		left = emit_at_rest(worker, burst);
+	if (SHOAL_LIKELY(left == burst->count))
 		return;
 	worker->withdrawn = 0;
-	queue_for_handlers(worker, &burst, left, map);
+	queue_for_handlers(worker, burst, left, map);
 	if (worker->handling.count)
 		shoal_worker_run_handlers(worker);
-	emit_in_order(worker, &burst, left);
-	worker->arrivals += burst.count;
+	emit_in_order(worker, burst, left);
+	worker->arrivals += burst->count;
 }

@@ -47,6 +47,7 @@ static int drop_ring(void *component, void *argument, uint64_t now_ns)
 	if (!*ring)
 		return -ENOENT;
 	/* What waits to leave by it has nowhere to go. */
+	instance->worker.backlogged -= instance->worker.output[SHOAL_NF_PORTS_MAX].backlog.count;
 	for (struct shoal_packet *packet;
 		(packet = shoal_packet_list_pop(&instance->worker.output[SHOAL_NF_PORTS_MAX].backlog));)
 		shoal_worker_drop(&instance->worker, packet, SHOAL_WORKER_DROP_NO_PORT);

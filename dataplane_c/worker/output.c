@@ -18,23 +18,31 @@ static struct shoal_port *port_of(struct shoal_worker *worker, unsigned output)
 
 static void keep_back(struct shoal_worker *worker, unsigned output, struct shoal_packet *packet)
 {
-	if (worker->output[output].backlog.count >= worker->config.backlog_max)
+	if (worker->output[output].backlog.count >= worker->config.backlog_max) {
 		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_TRANSMIT_FULL);
-	else
-		shoal_packet_list_push(&worker->output[output].backlog, packet);
+		return;
+	}
+	shoal_packet_list_push(&worker->output[output].backlog, packet);
+	worker->backlogged++;
 }
 
-static void transmit_output(struct shoal_worker *worker, unsigned output)
+static void transmit(struct shoal_worker *worker, unsigned output, struct shoal_packet *const packets[], unsigned count)
 {
-	struct shoal_packet **packets = worker->output[output].packets;
-	unsigned count = worker->output[output].count, taken = 0;
 	struct shoal_port *port = port_of(worker, output);
+	unsigned taken = 0;
 
-	worker->output[output].count = 0;
 	if (!worker->output[output].backlog.count)
 		taken = port->operations->transmit(port, packets, count);
 	for (unsigned i = taken; i < count; i++)
 		keep_back(worker, output, packets[i]);
+}
+
+static void transmit_output(struct shoal_worker *worker, unsigned output)
+{
+	unsigned count = worker->output[output].count;
+
+	worker->output[output].count = 0;
+	transmit(worker, output, worker->output[output].packets, count);
 }
 
 static void to_output(struct shoal_worker *worker, unsigned output, struct shoal_packet *packet)
@@ -113,6 +121,34 @@ void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet)
 	to_output(worker, worker->ring ? RING : argument, packet);
 }
 
+/* The packets at the start that are transmitted by the same NF port as the first, or the first alone; returns how many. */
+unsigned shoal_worker_emit_run(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n)
+{
+	uint16_t verdict = packets[0]->verdict;
+	uint8_t argument = verdict & 0xff;
+	unsigned output = worker->ring ? RING : argument, count = 0;
+
+	if (SHOAL_UNLIKELY(verdict >> 8 != SHOAL_VERDICT_TRANSMIT || argument >= worker->nf->ports_count ||
+			   (!worker->ring && !worker->ports[argument]))) {
+		shoal_worker_emit(worker, packets[0]);
+		return 1;
+	}
+	while (count < n && packets[count]->verdict == verdict)
+		packets[count++]->port = argument;
+	worker->transmitted[argument] += count;
+	if (worker->output[output].count + count > SHOAL_BURST_MAX)
+		transmit_output(worker, output);
+	if (count == SHOAL_BURST_MAX) {
+		transmit(worker, output, packets, count);
+		return count;
+	}
+	memcpy(worker->output[output].packets + worker->output[output].count, packets, count * sizeof(packets[0]));
+	worker->output[output].count += count;
+	if (worker->output[output].count == SHOAL_BURST_MAX)
+		transmit_output(worker, output);
+	return count;
+}
+
 void shoal_worker_release_held(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict)
 {
 	struct shoal_worker *worker = (struct shoal_worker *)context;
@@ -142,26 +178,30 @@ static void empty_backlog(struct shoal_worker *worker, unsigned output)
 		if (!next)
 			backlog->last = NULL;
 		backlog->count--;
+		worker->backlogged--;
 	}
+}
+
+static unsigned empty_output(struct shoal_worker *worker, unsigned output)
+{
+	struct shoal_port *port = port_of(worker, output);
+	unsigned sent = worker->output[output].count;
+
+	if (worker->output[output].backlog.count)
+		empty_backlog(worker, output);
+	if (sent)
+		transmit_output(worker, output);
+	port->operations->flush(port);
+	return sent;
 }
 
 unsigned shoal_worker_transmit(struct shoal_worker *worker)
 {
-	unsigned sent = 0;
+	unsigned sent = worker->ring ? empty_output(worker, RING) : 0;
 
-	for (unsigned output = 0; output <= RING; output++) {
-		struct shoal_port *port;
-
-		if (output == RING ? !worker->ring : !worker->ports[output])
-			continue;
-		if (worker->output[output].backlog.count)
-			empty_backlog(worker, output);
-		sent += worker->output[output].count;
-		if (worker->output[output].count)
-			transmit_output(worker, output);
-		port = port_of(worker, output);
-		port->operations->flush(port);
-	}
+	for (unsigned output = 0; output < worker->nf->ports_count; output++)
+		if (worker->ports[output])
+			sent += empty_output(worker, output);
 	return sent;
 }
 

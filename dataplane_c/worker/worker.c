@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <string.h>
-#include "worker/worker.h"
+#include "worker/burst.h"
 
 #define READY_BUDGET 256
 /* Suspended packets go on before new ones come in; a full backlog stops the intake. */
-#define BURSTS 2
+#define BURSTS 4
 
 static const char *const drop_names[SHOAL_WORKER_DROPS] = {
 	[SHOAL_WORKER_DROP_PARKED_FULL] = "parked_full",
@@ -99,76 +99,114 @@ uint32_t shoal_worker_inside(const struct shoal_worker *worker)
 	return inside;
 }
 
-/* Packets of one burst may be of several NF ports; each port's are a burst of their own. A packet that has gone through its
- * burst is no longer the worker's: ports are read first. */
-static void split_by_port(struct shoal_worker *worker, struct shoal_packet *packets[], unsigned n)
+static void run_burst(struct shoal_worker *worker, struct shoal_burst *burst)
 {
-	struct shoal_packet *of_port[SHOAL_BURST_MAX];
-	uint32_t left = n == 32 ? UINT32_MAX : (1u << n) - 1;
+	shoal_burst_begin(worker, burst);
+	shoal_burst_match(worker, burst);
+	shoal_burst_end(worker, burst);
+}
+
+/* Each port's packets are a burst of their own. A packet that has gone through its burst is no longer the worker's: ports are
+ * read first. */
+static void split_by_port(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n)
+{
+	uint32_t left = UINT32_MAX >> (32 - n);
+	struct shoal_burst burst;
 
 	while (left) {
-		uint8_t port = packets[__builtin_ctz(left)]->port;
-		unsigned count = 0;
-
+		burst.port = packets[__builtin_ctz(left)]->port;
+		burst.count = 0;
 		for (uint32_t at = left; at; at &= at - 1) {
 			unsigned i = (unsigned)__builtin_ctz(at);
 
-			if (packets[i]->port != port)
+			if (packets[i]->port != burst.port)
 				continue;
-			of_port[count++] = packets[i];
+			burst.packets[burst.count++] = packets[i];
 			left &= ~(1u << i);
 		}
-		if (port < worker->nf->ports_count) {
-			shoal_worker_burst(worker, port, of_port, count);
+		if (burst.port < worker->nf->ports_count) {
+			run_burst(worker, &burst);
 			continue;
 		}
-		for (unsigned i = 0; i < count; i++)
-			shoal_worker_drop(worker, of_port[i], SHOAL_WORKER_DROP_NO_PORT);
+		for (unsigned i = 0; i < burst.count; i++)
+			shoal_worker_drop(worker, burst.packets[i], SHOAL_WORKER_DROP_NO_PORT);
 	}
+}
+
+/* Packets that came in together; usually all are of one NF port. */
+static void run_received(struct shoal_worker *worker, struct shoal_burst *burst)
+{
+	uint8_t port = burst->packets[0]->port, others = 0;
+
+	for (unsigned i = 1; i < burst->count; i++)
+		others |= burst->packets[i]->port ^ port;
+	burst->port = port;
+	if (SHOAL_UNLIKELY(others || port >= worker->nf->ports_count))
+		split_by_port(worker, burst->packets, burst->count);
+	else
+		run_burst(worker, burst);
 }
 
 static unsigned receive(struct shoal_worker *worker, struct shoal_port *port)
 {
-	struct shoal_packet *packets[SHOAL_BURST_MAX];
-	unsigned n = port->operations->receive(port, packets, SHOAL_BURST_MAX, worker->space.now_ns);
+	struct shoal_burst burst;
 
-	if (n)
-		split_by_port(worker, packets, n);
+	burst.count = port->operations->receive(port, burst.packets, SHOAL_BURST_MAX, worker->space.now_ns);
+	if (!burst.count)
+		return 0;
+	unsigned n = burst.count;
+
+	run_received(worker, &burst);
 	return n;
 }
 
 static unsigned receive_reentering(struct shoal_worker *worker)
 {
-	struct shoal_packet *packets[SHOAL_BURST_MAX];
-	unsigned n = 0;
+	struct shoal_burst burst;
+	unsigned n;
 
-	while (n < SHOAL_BURST_MAX && worker->reentering.first)
-		packets[n++] = shoal_packet_list_pop(&worker->reentering);
+	burst.count = 0;
+	while (burst.count < SHOAL_BURST_MAX && worker->reentering.first)
+		burst.packets[burst.count++] = shoal_packet_list_pop(&worker->reentering);
+	n = burst.count;
 	if (n)
-		split_by_port(worker, packets, n);
+		run_received(worker, &burst);
 	return n;
 }
 
 static bool intake_open(const struct shoal_worker *worker)
 {
-	for (unsigned output = 0; output <= SHOAL_NF_PORTS_MAX; output++)
+	for (unsigned output = 0; worker->backlogged && output <= SHOAL_NF_PORTS_MAX; output++)
 		if (worker->output[output].backlog.count > worker->config.backlog_max / 2)
 			return false;
 	return true;
 }
 
+static struct shoal_port *input_port(const struct shoal_worker *worker, unsigned input)
+{
+	return input == SHOAL_NF_PORTS_MAX ? shoal_packet_ring_port(worker->ring) : worker->ports[input];
+}
+
 static unsigned receive_all(struct shoal_worker *worker)
 {
+	uint32_t open = 0; /* bit for each input, the ring's last */
 	unsigned work = worker->reentering.first ? receive_reentering(worker) : 0;
 
 	if (!intake_open(worker))
 		return work;
+	if (worker->ring)
+		open |= 1u << SHOAL_NF_PORTS_MAX;
+	for (unsigned port = 0; port < worker->nf->ports_count; port++)
+		open |= (unsigned)(worker->ports[port] != NULL) << port;
+	/* In turn; one that has no more is not asked again in this poll. */
 	for (unsigned burst = 0; burst < BURSTS; burst++) {
-		if (worker->ring)
-			work += receive(worker, shoal_packet_ring_port(worker->ring));
-		for (unsigned port = 0; port < worker->nf->ports_count; port++)
-			if (worker->ports[port])
-				work += receive(worker, worker->ports[port]);
+		for (uint32_t left = open; left; left &= left - 1) {
+			unsigned input = (unsigned)__builtin_ctz(left), n = receive(worker, input_port(worker, input));
+
+			work += n;
+			if (n < SHOAL_BURST_MAX)
+				open &= ~(1u << input);
+		}
 	}
 	return work;
 }

@@ -107,6 +107,7 @@ struct shoal_worker {
 		unsigned count;
 		struct shoal_packet_list backlog;
 	} output[SHOAL_NF_PORTS_MAX + 1]; /* the last one: the ring */
+	uint32_t backlogged; /* packets in all backlogs */
 	uint32_t inside[SHOAL_STEERING_SLOTS]; /* packets suspended, parked or held, by steering slot */
 	uint32_t held; /* by the NF */
 	uint64_t held_overflows; /* times that it held too many and was told to release those of a steering slot */
@@ -142,8 +143,6 @@ bool shoal_worker_allowed(struct shoal_worker *worker, uint64_t now_ns);
 
 /* --- Between the files of the worker --- */
 
-/* burst.c: packets of one NF port, in order of arrival. */
-void shoal_worker_burst(struct shoal_worker *worker, uint8_t port, struct shoal_packet *const packets[], unsigned n);
 /* handler.c */
 void shoal_worker_run_handlers(struct shoal_worker *worker);
 unsigned shoal_worker_run_tasks(struct shoal_worker *worker);
@@ -153,6 +152,7 @@ void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, str
 void shoal_worker_suspending(struct shoal_space_context *context);
 /* output.c */
 void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet);
+unsigned shoal_worker_emit_run(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n);
 void shoal_worker_drop(struct shoal_worker *worker, struct shoal_packet *packet, enum shoal_worker_drop reason);
 unsigned shoal_worker_transmit(struct shoal_worker *worker);
 void shoal_worker_markers(struct shoal_worker *worker);

@@ -17,7 +17,7 @@ from pathlib import Path
 NEEDED = {
     "shoal_space_take", "shoal_space_call", "shoal_holder_handle", "shoal_record_handle", "shoal_keyspace_learn",
     "shoal_keyspace_poll", "shoal_sweep_poll", "shoal_channel_send", "shoal_channel_receive_all", "shoal_message_valid",
-    "shoal_worker_poll", "shoal_worker_burst", "shoal_splitter_poll", "shoal_scheduler_run",
+    "shoal_worker_poll", "shoal_burst_end", "shoal_splitter_poll", "shoal_scheduler_run",
 }  # fmt: skip
 
 

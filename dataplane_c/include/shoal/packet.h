@@ -72,7 +72,7 @@ struct shoal_packet {
 	uint16_t inner_network_offset;
 	uint16_t inner_transport_offset;
 	struct shoal_tuple tuple;
-	uint64_t hash; /* of the declared key; set by the worker */
+	uint64_t hash; /* of the declared key; set by the worker for a packet that leaves the burst */
 	uint32_t entry; /* the declared object's entry, worker only */
 	uint32_t traffic; /* generator's flow number, for the sink; else 0 */
 	/* --- second cache line: only touched off the fast path --- */
