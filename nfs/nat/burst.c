@@ -26,7 +26,7 @@ static ALWAYS_INLINE void process_inside(
 		}
 		/* Reads of the packet first: after a write to the frame the compiler would do them again. */
 		mapping->last_seen = now;
-		mapping->state = nat_state_outbound[mapping->state][nat_packet_event(packet)];
+		nat_note_outbound(mapping, packet);
 		packet->verdict = nat_forward_out(nat, packet, packet->tuple.destination_address, false);
 		nat_translate_plain(packet, &mapping->translation, NAT_SOURCE);
 	}

@@ -54,41 +54,51 @@ static __attribute__((noinline)) bool has_flow_from_inside(const struct shoal_pa
 	return has_flow(packet) && is_unicast(nat_packet_destination(packet));
 }
 
+/* A key in one store: the look-up reads it as one word soon after. */
+static inline void write_key(void *keys, unsigned index, uint32_t address, uint16_t port, uint8_t protocol)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	uint64_t word = address | (uint64_t)port << 32 | (uint64_t)protocol << 48;
+#else
+	uint64_t word = (uint64_t)address << 32 | (uint64_t)port << 16 | (uint64_t)protocol << 8;
+#endif
+
+	memcpy((uint8_t *)keys + index * sizeof(word), &word, sizeof(word));
+}
+
+_Static_assert(offsetof(struct nat_mapping_key, port) == 4 && offsetof(struct nat_mapping_key, protocol) == 6 &&
+		       offsetof(struct nat_reverse_key, port) == 4 && offsetof(struct nat_reverse_key, protocol) == 6,
+	"as write_key writes them");
+
 uint32_t nat_keys_inside(
 	const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)
 {
-	struct nat_mapping_key *key = keys;
-	uint32_t found = 0;
+	uint32_t missing = 0;
 
 	for (unsigned index = 0; index < n; index++) {
 		const struct shoal_packet *packet = packets[index];
 
-		key[index] = (struct nat_mapping_key){ .address = packet->tuple.source_address,
-			.port = packet->tuple.source_port,
-			.protocol = packet->tuple.protocol };
-		if (SHOAL_LIKELY(is_plain(packet) & is_unicast(packet->tuple.destination_address)))
-			found |= UINT32_C(1) << index;
-		else
-			found |= (uint32_t)has_flow_from_inside(packet) << index;
+		write_key(keys, index, packet->tuple.source_address, packet->tuple.source_port, packet->tuple.protocol);
+		if (SHOAL_UNLIKELY(!(is_plain(packet) & is_unicast(packet->tuple.destination_address))))
+			missing |= (uint32_t)!has_flow_from_inside(packet) << index;
 	}
-	return found;
+	return UINT32_MAX >> (32 - n) & ~missing;
 }
 
 uint32_t nat_keys_outside(
 	const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)
 {
-	struct nat_reverse_key *key = keys;
-	uint32_t found = 0;
+	uint32_t missing = 0;
 
 	for (unsigned index = 0; index < n; index++) {
 		const struct shoal_packet *packet = packets[index];
 
-		key[index] = (struct nat_reverse_key){ .address = packet->tuple.destination_address,
-			.port = packet->tuple.destination_port,
-			.protocol = packet->tuple.protocol };
-		found |= (uint32_t)(SHOAL_LIKELY(is_plain(packet)) || has_flow(packet)) << index;
+		write_key(keys, index, packet->tuple.destination_address, packet->tuple.destination_port,
+			packet->tuple.protocol);
+		if (SHOAL_UNLIKELY(!is_plain(packet)))
+			missing |= (uint32_t)!has_flow(packet) << index;
 	}
-	return found;
+	return UINT32_MAX >> (32 - n) & ~missing;
 }
 
 unsigned nat_flow_refusal(const struct shoal_packet *packet)

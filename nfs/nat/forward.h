@@ -52,6 +52,15 @@ static inline unsigned nat_packet_event(const struct shoal_packet *packet)
 	                                                             << 3;
 }
 
+/* The mapping's next state. Nearly always it is the present one, and a store would have the flow's next packet wait for it. */
+static inline void nat_note_outbound(struct nat_mapping *mapping, const struct shoal_packet *packet)
+{
+	uint8_t next = nat_state_outbound[mapping->state][nat_packet_event(packet)];
+
+	if (SHOAL_UNLIKELY(next != mapping->state))
+		mapping->state = next;
+}
+
 /* Packet from inside with its mapping at hand: translated, noticed, and its verdict. The reference may belong to the
  * burst or to the caller. */
 static inline uint16_t nat_outbound(
@@ -63,7 +72,7 @@ static inline uint16_t nat_outbound(
 		return SHOAL_DROP(NAT_DROP_ICMP_CHECKSUM);
 	if (!(packet->flags & SHOAL_PACKET_ICMP_ERROR)) { /* errors keep no mapping alive: RFC 5508 REQ-6 */
 		mapping->last_seen = now;
-		mapping->state = nat_state_outbound[mapping->state][nat_packet_event(packet)];
+		nat_note_outbound(mapping, packet);
 	}
 	return nat_forward_out(nat, packet, nat_packet_destination(packet), nat->router);
 }

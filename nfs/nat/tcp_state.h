@@ -30,8 +30,8 @@ enum nat_state {
 
 /* Next state by state and event. Packets of UDP and ICMP have no flags and stay where they are, so that every packet takes
  * the same path. */
-extern const uint8_t nat_state_outbound[NAT_STATES][NAT_EVENTS];
-extern const uint8_t nat_state_inbound[NAT_STATES][NAT_EVENTS];
+extern const uint8_t nat_state_outbound[NAT_STATES][NAT_EVENTS] __attribute__((visibility("hidden")));
+extern const uint8_t nat_state_inbound[NAT_STATES][NAT_EVENTS] __attribute__((visibility("hidden")));
 
 /* State of a mapping that a packet from inside makes. */
 static inline uint8_t nat_state_initial(uint8_t protocol, uint8_t tcp_flags)

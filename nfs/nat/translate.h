@@ -30,27 +30,28 @@ struct nat_endpoint {
 struct nat_translation nat_translation_make(
 	struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end);
 
-/* RFC 1624 §3, equation 3, with ~m + m' ready folded to 16 bits. */
+/* RFC 1624 §3, equation 3, with ~m + m' ready folded to 16 bits: ~(~HC + delta) with the carry added is HC - delta with the
+ * borrow taken off, which is two instructions. */
 static inline uint16_t nat_checksum_apply(uint16_t checksum, uint16_t delta)
 {
-	uint32_t sum = (uint32_t)(uint16_t)~checksum + delta;
+	uint16_t updated;
+	bool borrow = __builtin_sub_overflow(checksum, delta, &updated);
 
-	return (uint16_t) ~(sum + (sum >> 16));
+	return (uint16_t)(updated - borrow);
 }
 
 /* The same for a transport's checksum. That of UDP is special: 0 is none and stays, and a sum of 0 is written as 0xffff
  * (RFC 768). ICMP may do the latter too: 0xffff is right for any message whose sum is 0 or 0xffff, and 0 is wrong for one
- * whose words are all 0, as those of an echo reply can be. Done with masks: a mix of protocols would make branches that
- * no predictor guesses. */
+ * whose words are all 0, as those of an echo reply can be. Without a branch on the protocol: a mix of protocols would make
+ * branches that no predictor guesses. A sum of 0 is rare enough for one. */
 static inline uint16_t nat_transport_checksum_apply(uint16_t checksum, const struct nat_translation *translation)
 {
-	uint16_t udp = (uint16_t) - (translation->checksum_offset == NAT_UDP_CHECKSUM);
-	uint16_t not_tcp = (uint16_t) - (translation->checksum_offset != NAT_TCP_CHECKSUM);
-	uint16_t none = (uint16_t) - (checksum == 0);
 	uint16_t updated = nat_checksum_apply(checksum, translation->transport_delta);
+	unsigned counts = checksum | (translation->checksum_offset ^ NAT_UDP_CHECKSUM);
 
-	updated |= not_tcp & (uint16_t) - (updated == 0);
-	return (uint16_t)(updated & ~(udp & none));
+	if (SHOAL_UNLIKELY(!updated) && translation->checksum_offset != NAT_TCP_CHECKSUM)
+		updated = UINT16_MAX;
+	return counts ? updated : 0;
 }
 
 static inline void nat_translate_network(uint8_t *network, const struct nat_translation *translation, enum nat_end end)
@@ -61,18 +62,22 @@ static inline void nat_translate_network(uint8_t *network, const struct nat_tran
 	shoal_frame_store16(checksum, nat_checksum_apply(shoal_frame_load16(checksum), translation->network_delta));
 }
 
-/* A packet with none of the flags NAT_RARE, and with SHOAL_PACKET_TRANSPORT. */
+/* A packet with none of the flags NAT_RARE, and with SHOAL_PACKET_TRANSPORT. All reads come first: after a write to the frame
+ * the compiler would do them again. */
 static inline void nat_translate_plain(
-	struct shoal_packet *packet, const struct nat_translation *translation, enum nat_end end)
+	struct shoal_packet *packet, const struct nat_translation *of_object, enum nat_end end)
 {
-	uint8_t *transport = packet->frame + packet->transport_offset;
-	uint8_t *checksum = transport + translation->checksum_offset;
+	const struct nat_translation translation = *of_object;
+	uint8_t *network = packet->frame + packet->network_offset,
+		*transport = packet->frame + packet->transport_offset;
+	uint8_t *checksum = transport + translation.checksum_offset;
+	uint16_t network_sum =
+		nat_checksum_apply(shoal_frame_load16(network + NAT_IPV4_CHECKSUM), translation.network_delta);
 
-	uint8_t *port = transport + translation->port_offset;
-
-	shoal_frame_store16(checksum, nat_transport_checksum_apply(shoal_frame_load16(checksum), translation));
-	shoal_frame_store16(port, translation->port);
-	nat_translate_network(packet->frame + packet->network_offset, translation, end);
+	shoal_frame_store16(checksum, nat_transport_checksum_apply(shoal_frame_load16(checksum), &translation));
+	shoal_frame_store16(transport + translation.port_offset, translation.port);
+	shoal_frame_store32(network + end, translation.address);
+	shoal_frame_store16(network + NAT_IPV4_CHECKSUM, network_sum);
 }
 
 /* RFC 1812 §5.3.1. The time to live is at least 2. */
