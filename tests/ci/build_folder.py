@@ -16,6 +16,8 @@ from tests.ci.steps import Run, Step
 SANITIZED = ["-Dbuildtype=debugoptimized", "-Dwerror=false", "-Dc_args=-Wno-stringop-overread", "-Db_lundef=false"]
 OPTIONS = {
     "build": ["-Dbuildtype=release"],
+    "build-v3": ["-Dbuildtype=release", "-Dmachine=x86-64-v3"],
+    "build-v2": ["-Dbuildtype=release", "-Dmachine=x86-64-v2"],
     "build-asan": [*SANITIZED, "-Db_sanitize=address,undefined"],
     "build-tsan": [*SANITIZED, "-Db_sanitize=thread"],
     "build-fuzz": ["-Dbuildtype=debugoptimized", "-Dwerror=false", "-Dfuzz=true"],

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`make test`: C tests, again under ASan and UBSan, the queues' under TSan, the simulator, then all Python tests."""
+"""`make test`: C tests, again under ASan and UBSan, the queues' under TSan, builds for older processors, the
+simulator, then all Python tests."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.ci import build_folder, skips
+from tests.ci.portable import portable_builds
 from tests.ci.run_sim import simulate
 from tests.ci.steps import Run, Step, run_until_failure
 
@@ -88,6 +90,7 @@ PARTS = {
     "c": c_tests,
     "sanitizers": sanitized_tests,
     "threads": thread_tests,
+    "portable": portable_builds,
     "simulator": simulated_clusters,
     "python": python_tests,
 }
