@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Builds for older processors than this one: compiled, looked through for registers that they do not have, and tested."""
+"""Builds for older processors: compiled, looked through for registers that those do not have, and tested."""
 
 from __future__ import annotations
 
