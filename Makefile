@@ -27,7 +27,7 @@ test: setup
 	@python3 -m tests.ci.run_tests $(PARTS)
 
 deaths: setup
-	@.venv/bin/python -m pytest -q -m '' tests/chaos tests/chaos/cuts.py
+	@.venv/bin/python -m pytest -q -m '' tests/chaos
 
 lint: setup
 	@python3 -m tests.ci.run_lint

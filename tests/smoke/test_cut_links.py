@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Instances on two and three hosts, between which all packets are lost for a while. See hosts.py for the picture; `make
-deaths` has the longer ones of these tests (tests/chaos/cuts.py)."""
+deaths` has the longer ones of these tests (tests/chaos/test_cuts.py)."""
 
 from __future__ import annotations
 

@@ -79,13 +79,21 @@ class Vigil:
         try:
             while True:
                 began = loop.time()
-                await asyncio.gather(*(self._speak(running, period_s) for running in self._fleet.instances))
-                self._judge(config)
+                await self._round(config, period_s)
                 await asyncio.sleep(max(0.0, began + period_s - loop.time()))
         except StaleTermError:
             self._usurped()
 
     # --- one round
+
+    async def _round(self, config: Config, deadline_s: float) -> None:
+        try:
+            await asyncio.gather(*(self._speak(running, deadline_s) for running in self._fleet.instances))
+            self._judge(config)
+        except StaleTermError:
+            raise
+        except ShoalError as error:
+            self._events.add("vigil.failed", "vigil", str(error))
 
     async def _speak(self, running: Running, deadline_s: float) -> None:
         """To those that are no longer to work, nothing is said until they are dead to all others."""

@@ -24,6 +24,8 @@ from tests.smoke.cut_off import (
 )
 from tests.smoke.hosts import Hosts
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def two() -> Iterator[Hosts]:
