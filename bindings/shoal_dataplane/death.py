@@ -17,7 +17,9 @@ class ViewStage(enum.IntEnum):
     READYING = lib.SHOAL_VIEW_READYING
     REPORTING = lib.SHOAL_VIEW_REPORTING
     SETTLING = lib.SHOAL_VIEW_SETTLING
+    ENTERING = lib.SHOAL_VIEW_ENTERING
     FINISHING = lib.SHOAL_VIEW_FINISHING
+    CHECKING = lib.SHOAL_VIEW_CHECKING  # complete, but what a loss has left is still being looked at
 
 
 @dataclass(frozen=True, slots=True)

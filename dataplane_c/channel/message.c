@@ -43,6 +43,7 @@ static const struct {
 	[SHOAL_VIEW_CLAIM] = { "view_claim", BODY_KEY | BODY_SINGLE_WRITER },
 	[SHOAL_VIEW_BYTES] = { "view_bytes", BODY_KEY | BODY_OBJECT },
 	[SHOAL_VIEW_DROP] = { "view_drop", BODY_KEY | BODY_SINGLE_WRITER },
+	[SHOAL_VIEW_ENTER] = { "view_enter", BODY_KEY | BODY_ARGUMENT },
 };
 
 const char *shoal_message_kind_name(unsigned kind)

@@ -35,6 +35,7 @@ enum shoal_message_kind {
 	SHOAL_VIEW_CLAIM,
 	SHOAL_VIEW_BYTES,
 	SHOAL_VIEW_DROP,
+	SHOAL_VIEW_ENTER,
 	SHOAL_MESSAGE_KINDS,
 };
 
@@ -48,6 +49,7 @@ enum shoal_message_flag {
 	SHOAL_MESSAGE_UNTETHERED = 1 << 3, /* CALL: no REPLY, but CALL_APPLIED */
 	SHOAL_MESSAGE_PASSED_TOO = 1 << 4, /* GRANT to the key owner: counts as PASSED as well */
 	SHOAL_MESSAGE_MAIL = 1 << 5, /* VIEW_BYTES: was on its way to a dead member, or from one */
+	SHOAL_MESSAGE_LOSSY = 1 << 6, /* VIEW_STEP settled: the deaths have cost objects */
 };
 
 enum shoal_waiter_flag {

@@ -55,6 +55,8 @@ static int refuse_plan(const struct shoal_space *space, const struct shoal_plan 
 		return shoal_error(ESTALE, "epoch %lu is over", plan->epoch_next);
 	if (keyspace->stage != SHOAL_STAGE_ALONE && keyspace->stage != SHOAL_STAGE_NORMAL)
 		return shoal_error(EBUSY, "a plan for epoch %lu is active", keyspace->epoch_next);
+	if (space->aftermath.open)
+		return shoal_error(EBUSY, "objects are still being looked at after a loss");
 	if (keyspace->stage == SHOAL_STAGE_NORMAL && plan->epoch_now != keyspace->epoch)
 		return shoal_error(
 			EINVAL, "the plan starts from epoch %lu, here it is %lu", plan->epoch_now, keyspace->epoch);

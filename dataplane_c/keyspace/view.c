@@ -31,10 +31,11 @@ static void transition(struct shoal_view *view, int to)
 
 /* --- Sending to all others --- */
 
-void shoal_view_say(struct shoal_space *space, enum shoal_view_step step)
+void shoal_view_say(struct shoal_space *space, enum shoal_view_step step, uint8_t flags)
 {
 	for (uint64_t members = space->view.others; members; members &= members - 1) {
 		struct shoal_message head = { .kind = SHOAL_VIEW_STEP,
+			.flags = flags,
 			.origin = space->config.self,
 			.holder = SHOAL_MEMBER_NONE,
 			.incarnation = space->view.number,
@@ -150,6 +151,8 @@ void shoal_view_handle(struct shoal_space *space, uint8_t from, const struct sho
 	if (message->kind == SHOAL_VIEW_STEP) {
 		if (message->method < SHOAL_STEPS && message->incarnation > view->step_view[message->method][from])
 			view->step_view[message->method][from] = message->incarnation;
+		if (message->flags & SHOAL_MESSAGE_LOSSY && message->incarnation > view->lossy)
+			view->lossy = message->incarnation;
 		return;
 	}
 	if (message->kind == SHOAL_VIEW_TOKENS) {
@@ -169,6 +172,9 @@ void shoal_view_handle(struct shoal_space *space, uint8_t from, const struct sho
 		break;
 	case SHOAL_VIEW_BYTES:
 		shoal_view_bytes(space, message);
+		break;
+	case SHOAL_VIEW_ENTER:
+		shoal_view_enter(space, message);
 		break;
 	default:
 		shoal_view_drop(space, message);
@@ -263,6 +269,11 @@ static void resume(struct shoal_space *space)
 	}
 	view->returns_first = view->returns_last = NULL;
 	space->owner_gone = false;
+	memset(view->minted, 0, sizeof(view->minted));
+	view->losses_before = shoal_view_losses(view);
+	view->told_to_drop = false;
+	if (view->lossy == view->number)
+		shoal_aftermath_begin(space);
 	ask_again(space);
 	shoal_window_reopen(space);
 }
@@ -284,7 +295,7 @@ unsigned shoal_view_poll(struct shoal_space *space)
 		mint(space);
 		shoal_view_unclaim(space);
 		shoal_view_report_begin(space);
-		shoal_view_say(space, SHOAL_STEP_READY);
+		shoal_view_say(space, SHOAL_STEP_READY, 0);
 		transition(view, SHOAL_VIEW_READYING);
 		return 1;
 	case SHOAL_VIEW_READYING:
@@ -295,7 +306,7 @@ unsigned shoal_view_poll(struct shoal_space *space)
 	case SHOAL_VIEW_REPORTING:
 		if (!shoal_view_report(space))
 			return 1;
-		shoal_view_say(space, SHOAL_STEP_END);
+		shoal_view_say(space, SHOAL_STEP_END, 0);
 		transition(view, SHOAL_VIEW_SETTLING);
 		return 1;
 	case SHOAL_VIEW_SETTLING:
@@ -303,7 +314,19 @@ unsigned shoal_view_poll(struct shoal_space *space)
 			return 0;
 		shoal_view_settle(space);
 		adopt_map(space);
-		shoal_view_say(space, SHOAL_STEP_DONE);
+		if (shoal_view_lossy(space))
+			view->lossy = view->number;
+		shoal_view_say(space, SHOAL_STEP_SETTLED, view->lossy == view->number ? SHOAL_MESSAGE_LOSSY : 0);
+		view->class = 0;
+		view->index = 1;
+		transition(view, SHOAL_VIEW_ENTERING);
+		return 1;
+	case SHOAL_VIEW_ENTERING:
+		if (!all_said(view, view->step_view[SHOAL_STEP_SETTLED]))
+			return 0;
+		if (view->lossy == view->number && !shoal_view_enter_step(space))
+			return 1;
+		shoal_view_say(space, SHOAL_STEP_DONE, 0);
 		transition(view, SHOAL_VIEW_FINISHING);
 		return 1;
 	case SHOAL_VIEW_FINISHING:
@@ -325,12 +348,14 @@ void shoal_view_progress(const struct shoal_space *space, struct shoal_view_prog
 		[SHOAL_VIEW_READYING] = "other members to be ready",
 		[SHOAL_VIEW_REPORTING] = "its own report",
 		[SHOAL_VIEW_SETTLING] = "reports of other members",
+		[SHOAL_VIEW_ENTERING] = "other members to settle",
 		[SHOAL_VIEW_FINISHING] = "other members to be done",
+		[SHOAL_VIEW_CHECKING] = "objects to be looked at after the loss",
 	};
 	const struct shoal_view *view = &space->view;
 
 	memset(progress, 0, sizeof(*progress));
-	progress->stage = view->stage;
+	progress->stage = view->stage == SHOAL_VIEW_QUIET && space->aftermath.open ? SHOAL_VIEW_CHECKING : view->stage;
 	progress->view = view->number;
 	progress->resumed = view->resumed;
 	progress->epoch = space->keyspace.epoch;
@@ -340,5 +365,5 @@ void shoal_view_progress(const struct shoal_space *space, struct shoal_view_prog
 	memcpy(progress->rejected, view->rejected, sizeof(progress->rejected));
 	memcpy(progress->lost, view->lost, sizeof(progress->lost));
 	memcpy(progress->rolled_back, view->rolled_back, sizeof(progress->rolled_back));
-	snprintf(progress->waiting_for, sizeof(progress->waiting_for), "%s", waits[view->stage]);
+	snprintf(progress->waiting_for, sizeof(progress->waiting_for), "%s", waits[progress->stage]);
 }

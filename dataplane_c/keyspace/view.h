@@ -8,8 +8,9 @@
  *     COUNTING -> READYING     tokens from all: every slot has an owner again, minted where nobody had it; STEP ready
  *     READYING -> REPORTING    ready from all: CLAIM and BYTES for what is here, each to its slot's owner
  *     REPORTING -> SETTLING    all reported: STEP end
- *     SETTLING -> FINISHING    end from all: what nobody claims is lost; STEP done
- *     FINISHING -> QUIET       done from all: requests are asked anew
+ *     SETTLING -> ENTERING     end from all: what nobody claims is lost; STEP settled, which says whether anything was
+ *     ENTERING -> FINISHING    settled from all: if so, registries are made anew (view_registry.c); STEP done
+ *     FINISHING -> QUIET       done from all: requests are asked anew; after a loss objects are looked at (object/aftermath.c)
  *     any -> FLUSHING          command death with a higher view: another one died; reports of older views are ignored
  * Forbidden: anything else. A lower view than the present one is refused. */
 #ifndef SHOAL_KEYSPACE_VIEW_H
@@ -22,7 +23,14 @@ struct shoal_space;
 struct shoal_message;
 struct shoal_parked;
 
-enum shoal_view_step { SHOAL_STEP_FLUSH = 1, SHOAL_STEP_READY, SHOAL_STEP_END, SHOAL_STEP_DONE, SHOAL_STEPS };
+enum shoal_view_step {
+	SHOAL_STEP_FLUSH = 1,
+	SHOAL_STEP_READY,
+	SHOAL_STEP_END,
+	SHOAL_STEP_SETTLED,
+	SHOAL_STEP_DONE,
+	SHOAL_STEPS
+};
 
 /* A dead member's legacy that this worker adopts. */
 struct shoal_adoption {
@@ -42,7 +50,12 @@ struct shoal_view {
 	uint64_t tokens_view[SHOAL_MEMBERS_MAX];
 	uint64_t mark[SHOAL_MEMBERS_MAX]; /* of my messages to a dead member; UINT64_MAX: nobody knows */
 	uint8_t owner[SHOAL_SLOTS]; /* of the map that results; NONE: not known yet */
-	uint64_t minted[SHOAL_SLOTS / 64]; /* owner by minting: its records are not complete */
+	uint64_t minted[SHOAL_SLOTS /
+			64]; /* owner by minting since the last completed view: its records are not complete */
+	uint64_t lossy; /* the last view in which somebody said that objects were lost */
+	uint64_t cleared; /* the last view in which the registries here were cleared */
+	uint64_t losses_before; /* lost, rejected and rolled back before this view, all classes */
+	bool told_to_drop; /* somebody, in this view */
 	struct shoal_adoption *adoptions[SHOAL_MEMBERS_MAX]; /* owns; by dead member */
 	struct shoal_parked *returns_first,
 		*returns_last; /* RETURNs that came while frozen, and whose token is not here */
@@ -73,8 +86,8 @@ void shoal_view_keep_call(struct shoal_space *space, const struct shoal_message 
 /* A message of the ordinary protocol while frozen: true if it has been dealt with here. */
 bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *message);
 
-/* Says a step of the present view to all other survivors. */
-void shoal_view_say(struct shoal_space *space, enum shoal_view_step step);
+/* Says a step of the present view to all other survivors; `flags` go with it. */
+void shoal_view_say(struct shoal_space *space, enum shoal_view_step step, uint8_t flags);
 /* view_begin.c: keeps a copy of a message in a list. */
 void shoal_view_keep(struct shoal_space *space, struct shoal_parked **first, struct shoal_parked **last,
 	const struct shoal_message *message);
@@ -91,6 +104,14 @@ void shoal_view_claim(struct shoal_space *space, const struct shoal_message *cla
 void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *bytes);
 void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop);
 void shoal_view_settle(struct shoal_space *space);
+
+/* view_registry.c. Whether the deaths of this view have cost objects, as far as is known here. */
+bool shoal_view_lossy(const struct shoal_space *space);
+/* Enters what lives and lies here by a bounded step, from view.class and view.index on; true when all is entered. */
+bool shoal_view_enter_step(struct shoal_space *space);
+void shoal_view_enter(struct shoal_space *space, const struct shoal_message *enter);
+uint64_t shoal_view_losses(const struct shoal_view *view);
+
 /* To the owner of the slot in the map that results; myself included. */
 void shoal_view_send(struct shoal_space *space, uint16_t slot, struct shoal_message *head, const void *key,
 	const void *bytes, unsigned bytes_count);

@@ -130,12 +130,11 @@ static void begin(struct shoal_space *space, const struct shoal_death *death)
 	shoal_space_drain(space);
 	memset(view->mark, 0xff, sizeof(view->mark));
 	memset(view->owner, SHOAL_MEMBER_NONE, sizeof(view->owner));
-	memset(view->minted, 0, sizeof(view->minted));
 	sort_kept(space);
 	view->stage = SHOAL_VIEW_FLUSHING; /* the one transition outside of view.c: any -> FLUSHING */
 	forget_waiting(space);
 	forget_held_back(space);
-	shoal_view_say(space, SHOAL_STEP_FLUSH);
+	shoal_view_say(space, SHOAL_STEP_FLUSH, 0);
 }
 
 int shoal_view_death(struct shoal_space *space, const struct shoal_death *death)

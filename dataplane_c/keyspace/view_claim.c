@@ -52,6 +52,7 @@ static void tell_to_drop(struct shoal_space *space, const struct shoal_place *pl
 		.request = (uint32_t)space->view.number,
 		.incarnation = incarnation };
 
+	space->view.told_to_drop = true;
 	shoal_space_send(space, member, &head, shoal_place_key(place), NULL, 0, NULL, 0);
 }
 

@@ -121,6 +121,14 @@ void shoal_call_apply(struct shoal_space *space, const struct shoal_message *mes
 	shoal_space_send(space, message->origin, &head, NULL, NULL, 0, result, method->result_bytes);
 }
 
+void shoal_call_enter(struct shoal_space *space, const struct shoal_message *message)
+{
+	const void *key = shoal_message_key(message);
+
+	(void)apply(space, message->class, key, shoal_map_hash(&space->maps[message->class], key), message->method,
+		shoal_message_waiters(message), NULL);
+}
+
 static uint32_t *expected(struct shoal_space *space, uint16_t slot, uint8_t caller)
 {
 	return &space->keyspace.call_expected[(size_t)slot * SHOAL_MEMBERS_MAX + caller];

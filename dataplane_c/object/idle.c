@@ -59,11 +59,23 @@ void shoal_idle_arm(struct shoal_space *space, struct shoal_place *place, uint32
 	cold->timer_bucket = bucket + 1;
 }
 
+bool shoal_space_idle_task_add(struct shoal_space *space, const struct shoal_place *place, bool after_loss)
+{
+	struct shoal_idle_task *task;
+
+	if (space->idle_tasks_tail - space->idle_tasks_head == TASKS_ROOM)
+		return false;
+	task = &space->idle_tasks[space->idle_tasks_tail++ % TASKS_ROOM];
+	task->class = place->class;
+	task->after_loss = after_loss;
+	memcpy(task->key, shoal_place_key(place), place->map->class->key_bytes);
+	return true;
+}
+
 /* False: no room for another task now. */
 static bool look(struct shoal_space *space, struct shoal_place *place)
 {
 	uint32_t idle = idle_ms(space, place), used = space->now_ms - place->entry->used_ms;
-	struct shoal_idle_task *task;
 
 	if (!idle || used < idle) {
 		shoal_idle_arm(space, place, 0);
@@ -71,11 +83,8 @@ static bool look(struct shoal_space *space, struct shoal_place *place)
 			shoal_idle_disarm(space, place);
 		return true;
 	}
-	if (space->idle_tasks_tail - space->idle_tasks_head == TASKS_ROOM)
+	if (!shoal_space_idle_task_add(space, place, false))
 		return false;
-	task = &space->idle_tasks[space->idle_tasks_tail++ % TASKS_ROOM];
-	task->class = place->class;
-	memcpy(task->key, shoal_place_key(place), place->map->class->key_bytes);
 	idle /= AGAIN_FRACTION;
 	shoal_idle_arm(space, place, idle > SHOAL_IDLE_TICK_MS ? idle : SHOAL_IDLE_TICK_MS);
 	return true;
@@ -154,6 +163,10 @@ void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idl
 	struct shoal_request request = { .class = class, .key = task->key };
 	struct shoal_place place;
 
+	if (task->after_loss) {
+		shoal_aftermath_run(space, task);
+		return;
+	}
 	space->counters.idle_tasks++;
 	if (class->on_idle) {
 		class->on_idle(context, task->key);

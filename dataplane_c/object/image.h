@@ -7,7 +7,7 @@
 #include "object/map.h"
 
 #define SHOAL_IMAGE_MAGIC UINT64_C(0x6c616f68736d6167)
-#define SHOAL_IMAGE_VERSION 1
+#define SHOAL_IMAGE_VERSION 2
 
 /* writer: the worker; afterwards its adopter (resumed_view). */
 struct shoal_image {
@@ -20,6 +20,7 @@ struct shoal_image {
 	uint32_t member;
 	uint32_t objects_max;
 	uint64_t resumed_view; /* the view in which this worker's objects were adopted; 0: none */
+	uint64_t checking; /* not 0: not all objects had been looked at after a loss */
 	/* Packets in hand: entries of the class `writing_class`, and the object that a call is being applied to. */
 	uint32_t writing_class, writing_count;
 	uint32_t writing[SHOAL_BURST_MAX];

@@ -253,6 +253,7 @@ void shoal_space_handle(void *owner, uint8_t from, const struct shoal_message *m
 	case SHOAL_VIEW_CLAIM:
 	case SHOAL_VIEW_BYTES:
 	case SHOAL_VIEW_DROP:
+	case SHOAL_VIEW_ENTER:
 		shoal_view_handle(space, from, message);
 		break;
 	default:
@@ -274,6 +275,8 @@ unsigned shoal_space_poll(struct shoal_space *space, uint64_t now_ns)
 	work += shoal_idle_poll(space, IDLE_BUDGET);
 	if (SHOAL_UNLIKELY(space->view.stage != SHOAL_VIEW_QUIET))
 		return work + shoal_view_poll(space);
+	if (SHOAL_UNLIKELY(space->aftermath.open))
+		work += shoal_aftermath_poll(space);
 	return work + shoal_keyspace_poll(space);
 }
 

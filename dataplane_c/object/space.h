@@ -21,6 +21,7 @@
 #include "sched/microthread.h"
 
 struct shoal_space;
+struct shoal_place;
 
 /* What a context is the first member of. */
 struct shoal_space_context {
@@ -61,6 +62,7 @@ struct shoal_space_counters {
 	uint64_t forwarded; /* addressed to the key owner, without the token here */
 	uint64_t pulls;
 	uint64_t idle_tasks;
+	uint64_t looked_at_after_loss;
 	uint64_t waited_ns_most;
 };
 
@@ -69,6 +71,15 @@ struct shoal_idle_task {
 	/* Aligned for the NF, which reads it as its own structure. */
 	uint8_t key[SHOAL_KEY_BYTES_MAX] __attribute__((aligned(8)));
 	uint8_t class;
+	bool after_loss; /* run the class's after_loss instead */
+};
+
+/* After a view in which objects were lost: every object whose record is here is looked at once (aftermath.c). */
+struct shoal_aftermath {
+	bool open;
+	uint8_t class;
+	uint32_t index; /* entries below have their task */
+	uint32_t tasks; /* queued or running */
 };
 
 struct shoal_space {
@@ -87,6 +98,7 @@ struct shoal_space {
 	struct shoal_contention_pool contention;
 	struct shoal_keyspace keyspace;
 	struct shoal_view view;
+	struct shoal_aftermath aftermath;
 	struct shoal_image *image; /* owns; outlives the process */
 	bool owner_gone; /* a peer's life has ended, and no view change has dealt with it yet: nothing is asked */
 	uint32_t held; /* handles HELD now, all classes */
@@ -137,6 +149,8 @@ int shoal_space_remove(struct shoal_context *context, struct shoal_request *requ
 int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
 	const void *argument, void *result) SHOAL_MAY_SUSPEND;
 
+/* Queues a task; false: no room now. */
+bool shoal_space_idle_task_add(struct shoal_space *space, const struct shoal_place *place, bool after_loss);
 /* Takes one due idle task; false: none. */
 bool shoal_space_idle_task(struct shoal_space *space, struct shoal_idle_task *task);
 /* Runs it; in a microthread. */
@@ -270,6 +284,15 @@ void shoal_calls_after_view(struct shoal_space *space, uint64_t dead);
 void shoal_call_forward_held_back(struct shoal_space *space, uint16_t slot, uint8_t member);
 /* Makes a multi-writer object here. */
 bool shoal_call_make_object(struct shoal_space *space, struct shoal_place *place);
+
+/* A registry of mine gets an entry; its calls' numbers are not touched. */
+void shoal_call_enter(struct shoal_space *space, const struct shoal_message *message);
+
+/* aftermath.c */
+void shoal_aftermath_begin(struct shoal_space *space);
+unsigned shoal_aftermath_poll(struct shoal_space *space);
+/* Runs one of its tasks; in a microthread. */
+void shoal_aftermath_run(struct shoal_space *space, const struct shoal_idle_task *task) SHOAL_MAY_SUSPEND;
 
 /* wait.c */
 enum shoal_wait_outcome {

@@ -51,6 +51,7 @@ void shoal_space_statistics(const struct shoal_space *space, struct shoal_statis
 	count(statistics, "answers_late_total", counters->late_answers);
 	count(statistics, "records_pulled_total", counters->pulls);
 	count(statistics, "idle_tasks_total", counters->idle_tasks);
+	count(statistics, "objects_looked_at_after_loss_total", counters->looked_at_after_loss);
 	shoal_statistics_histogram(statistics, "remote_wait_seconds", &space->wait_times);
 	shoal_channel_statistics(space->channel, statistics);
 }

@@ -49,14 +49,16 @@ static bool is_idle(struct shoal_context *context, const struct nat_pair *pair)
 /* Both held. Removes them; whether the port is to be given back. */
 static bool remove_pair(struct shoal_context *context, struct nat_pair *pair)
 {
-	bool reverse_is_ours = nat_reverse_names(nat_pair_reverse(pair), &pair->mapping_key);
+	const struct nat_reverse *reverse = nat_pair_reverse(pair);
+	bool reverse_is_ours = nat_reverse_names(reverse, &pair->mapping_key);
+	bool reverse_is_lost = !reverse || !reverse->ready; /* the port is nobody else's */
 
 	if (reverse_is_ours && shoal_remove(context, &pair->requests[1]))
 		return false; /* a packet from outside waits for it: in use after all */
 	nat_worker_of(context)->counters[NAT_COUNT_EXPIRED]++;
 	if (shoal_remove(context, &pair->requests[0]))
 		nat_pair_mapping(pair)->ready = 0; /* somebody has a reference: he finds it as good as new */
-	return reverse_is_ours;
+	return reverse_is_ours || reverse_is_lost;
 }
 
 void nat_mapping_on_idle(struct shoal_context *context, const void *key)

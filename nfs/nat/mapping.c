@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "expiry.h"
+#include "halves.h"
 #include "steering.h"
 
 /* Pools asked for one flow: its own steering slot's and the next ones. */
@@ -86,12 +87,40 @@ static bool reverse_check(const void *key, const void *object)
 	       !memcmp(&right, &reverse->translation, sizeof(right));
 }
 
+/* A port is taken as long as its mapping or its reverse lives. */
+static bool enter_port(const struct nat_reverse_key *reverse, void *registry_key, void *argument)
+{
+	*(struct nat_pool_key *)registry_key = (struct nat_pool_key){ .address = reverse->address,
+		.protocol = reverse->protocol,
+		.steering_slot = nat_port_steering_slot(reverse->port) };
+	*(struct nat_pool_keep *)argument = (struct nat_pool_keep){ .port = ntohs(reverse->port) };
+	return true;
+}
+
+static bool mapping_enter(const void *key, const void *object, void *registry_key, void *argument)
+{
+	const struct nat_mapping *mapping = object;
+	struct nat_reverse_key reverse = nat_mapping_reverse_key(mapping);
+
+	return mapping->ready && enter_port(&reverse, registry_key, argument);
+}
+
+static bool reverse_enter(const void *key, const void *object, void *registry_key, void *argument)
+{
+	return ((const struct nat_reverse *)object)->ready && enter_port(key, registry_key, argument);
+}
+
+static const struct shoal_registry mapping_registry = { &nat_pool_class, NAT_POOL_KEEP, mapping_enter };
+static const struct shoal_registry reverse_registry = { &nat_pool_class, NAT_POOL_KEEP, reverse_enter };
+
 SHOAL_CLASS_DEFINE(nat_mapping, "nat.mapping", SHOAL_SINGLE_WRITER, struct nat_mapping_key, struct nat_mapping,
 	.steering = mapping_steering, .construct = mapping_construct, .idle_ms = mapping_idle_ms,
-	.on_idle = nat_mapping_on_idle, .check = mapping_check)
+	.on_idle = nat_mapping_on_idle, .check = mapping_check, .registry = &mapping_registry,
+	.after_loss = nat_mapping_after_loss)
 
 SHOAL_CLASS_DEFINE(nat_reverse, "nat.reverse", SHOAL_SINGLE_WRITER, struct nat_reverse_key, struct nat_reverse,
-	.steering = reverse_steering, .check = reverse_check)
+	.steering = reverse_steering, .check = reverse_check, .registry = &reverse_registry,
+	.after_loss = nat_reverse_after_loss)
 
 bool nat_mapping_names(const struct nat_mapping *mapping, const struct nat_reverse_key *key)
 {

@@ -93,7 +93,11 @@ struct nat_pool_count {
 	uint16_t taken;
 };
 
-enum nat_pool_method { NAT_POOL_TAKE, NAT_POOL_GIVE_BACK, NAT_POOL_COUNT, NAT_POOL_METHODS };
+struct nat_pool_keep {
+	uint16_t port;
+};
+
+enum nat_pool_method { NAT_POOL_TAKE, NAT_POOL_GIVE_BACK, NAT_POOL_COUNT, NAT_POOL_KEEP, NAT_POOL_METHODS };
 
 SHOAL_SINGLE_WRITER_DECLARE(nat_mapping, struct nat_mapping_key, struct nat_mapping)
 SHOAL_SINGLE_WRITER_DECLARE(nat_reverse, struct nat_reverse_key, struct nat_reverse)

@@ -62,6 +62,28 @@ static void pool_give_back(
 	pool->count--;
 }
 
+/* After a loss: a mapping or a reverse that lives has this port. */
+static void pool_keep(struct shoal_context *context, const void *key, void *object, const void *argument, void *result)
+{
+	struct nat_pool *pool = object;
+	uint16_t port = ((const struct nat_pool_keep *)argument)->port;
+	uint64_t mask = UINT64_C(1) << (port >> 8 & 63);
+
+	if ((port & 255) != ((const struct nat_pool_key *)key)->steering_slot || pool->taken[port >> 14] & mask)
+		return;
+	pool->taken[port >> 14] |= mask;
+	pool->count++;
+}
+
+/* The hint stays: ports that are free now, but were taken just now, rest for a while. */
+static void pool_clear(const void *key, void *object)
+{
+	struct nat_pool *pool = object;
+
+	memset(pool->taken, 0, sizeof(pool->taken));
+	pool->count = 0;
+}
+
 static void pool_count(struct shoal_context *context, const void *key, void *object, const void *argument, void *result)
 {
 	((struct nat_pool_count *)result)->taken = ((const struct nat_pool *)object)->count;
@@ -86,8 +108,13 @@ static const struct shoal_method pool_methods[NAT_POOL_METHODS] = {
 		.argument_bytes = sizeof(struct nat_pool_give_back),
 		.untethered = true,
 		.apply = pool_give_back },
+	[NAT_POOL_KEEP] = { .name = "keep",
+		.argument_bytes = sizeof(struct nat_pool_keep),
+		.untethered = true,
+		.apply = pool_keep },
 	[NAT_POOL_COUNT] = { .name = "count", .result_bytes = sizeof(struct nat_pool_count), .apply = pool_count },
 };
 
 SHOAL_CLASS_DEFINE(nat_pool, "nat.pool", SHOAL_MULTI_WRITER, struct nat_pool_key, struct nat_pool,
-	.steering = pool_steering, .check = pool_check, .methods = pool_methods, .methods_count = NAT_POOL_METHODS)
+	.steering = pool_steering, .check = pool_check, .clear = pool_clear, .methods = pool_methods,
+	.methods_count = NAT_POOL_METHODS)

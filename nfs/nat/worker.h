@@ -32,7 +32,7 @@ enum nat_counter {
 	NAT_COUNT_HAIRPINNED, /* packets */
 	NAT_COUNT_RACES, /* new mappings that turned out to be there already; the port went back */
 	NAT_COUNT_CONFLICTS, /* ports from a pool that a reverse still held */
-	NAT_COUNT_ORPHANS, /* reverses without their mapping, removed */
+	NAT_COUNT_ORPHANS, /* reverses without their mapping, and mappings without their reverse, removed */
 	NAT_COUNT_LEAKED, /* ports that could not be given back */
 	NAT_COUNTERS
 };

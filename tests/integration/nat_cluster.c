@@ -76,7 +76,7 @@ uint64_t nat_cluster_random(struct nat_cluster *cluster)
 
 /* --- Instances --- */
 
-static void *make_nat(void)
+static void *make_nat(const struct nat_cluster *cluster)
 {
 	static const char *const settings[][2] = { { "public_addresses", "198.18.0.1-198.18.0.4" },
 		{ "inside_prefixes", "16.0.0.0/8" } };
@@ -87,6 +87,9 @@ static void *make_nat(void)
 	for (unsigned i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
 		nat_cluster_must(shoal_nf.configure(state, settings[i][0], settings[i][1], error, sizeof(error)),
 			settings[i][0]);
+	if (cluster->port_range)
+		nat_cluster_must(shoal_nf.configure(state, "port_range", cluster->port_range, error, sizeof(error)),
+			"port_range");
 	nat_cluster_must(shoal_nf.init(state, error, sizeof(error)), "NAT");
 	return state;
 }
@@ -116,10 +119,10 @@ const char *nat_cluster_slabs(const struct nat_cluster *cluster, unsigned member
 	return path;
 }
 
-static void start_worker(struct shoal_worker *worker, unsigned member, uint64_t life, const char *slabs)
+static void start_worker(const struct nat_cluster *cluster, unsigned member, const char *slabs)
 {
 	const struct shoal_worker_config config = { .space = { .self = (uint8_t)member,
-							    .life = life,
+							    .life = cluster->life[member],
 							    .hash_seed = 77,
 							    .classes = shoal_nf.classes,
 							    .classes_count = shoal_nf.classes_count,
@@ -130,12 +133,12 @@ static void start_worker(struct shoal_worker *worker, unsigned member, uint64_t 
 							    .deadline_ns = SHOAL_NS_PER_S,
 							    .slab_directory = slabs },
 		.nf = &shoal_nf,
-		.nf_state = make_nat(),
+		.nf_state = make_nat(cluster),
 		.parked_max = 4096,
 		.backlog_max = 512,
 		.stack_bytes = 16384 };
 
-	nat_cluster_must(shoal_worker_init(worker, &config), "worker");
+	nat_cluster_must(shoal_worker_init(cluster->workers[member], &config), "worker");
 }
 
 void nat_cluster_instance_add(struct nat_cluster *cluster, unsigned member)
@@ -153,8 +156,8 @@ void nat_cluster_instance_add(struct nat_cluster *cluster, unsigned member)
 	if (slabs)
 		nat_cluster_must(mkdir(slabs, 0700), "slab directory");
 	cluster->slab_path[member] = slabs ? strdup(slabs) : NULL;
-	start_worker(worker, member, cluster->life[member], cluster->slab_path[member]);
 	cluster->workers[member] = worker;
+	start_worker(cluster, member, cluster->slab_path[member]);
 	ring = shoal_packet_ring_create(descriptor, 0, cluster->pool);
 	must_not_be_null(ring, "packet ring");
 	nat_cluster_must(shoal_splitter_member_add(&cluster->splitter, (uint16_t)member, ring), "member");

@@ -42,6 +42,7 @@ struct nat_cluster {
 	/* At times one component is not polled for a while, as happens to threads. */
 	unsigned stalled, stalled_polls;
 	uint64_t view; /* of the last death; 0: none */
+	const char *port_range; /* the NAT's setting; NULL: its default */
 	char *slab_path[NAT_CLUSTER_INSTANCES]; /* owns */
 	char directory[64]; /* slabs with files lie below it, a folder for each life; "": slabs without */
 	/* Components polled without work since any had some; full rounds of such polls. */
@@ -73,8 +74,8 @@ void nat_cluster_scale(struct nat_cluster *cluster, const bool *in_next);
 /* Such a plan is begun, and abandoned when some members have learnt it: everything is as it was. */
 void nat_cluster_scale_abandoned(struct nat_cluster *cluster, const bool *in_next);
 
-/* nat_cluster_death.c: the process of a member ends between two polls, without warning; its slabs stay. Returns when all
- * survivors have resumed. */
+/* nat_cluster_death.c: the process of a member ends between two polls, without warning; its slabs stay, but for those that went
+ * with their host. Returns when all survivors have resumed, and have looked at what is left after a loss. */
 void nat_cluster_kill(struct nat_cluster *cluster, unsigned member, bool usable_slab);
 
 /* --- Between the files of the cluster --- */

@@ -10,7 +10,7 @@
 #include "nat_cluster.h"
 
 #define POLLS_PER_COMMAND 20
-#define LOOKS_MAX 20000
+#define LOOKS_MAX 200000
 
 /* What the kernel does to a process that ends: its mappings go, its files stay. Of the worker's own memory nothing may be
  * read any more, so that nothing is tidied up in the slabs. */
@@ -60,6 +60,21 @@ static uint8_t choose_adopter(const struct nat_cluster *cluster)
 	return SHOAL_MEMBER_NONE;
 }
 
+/* Where nobody adopts, the tokens go anywhere: by steering slot, or even one by one. */
+static void spread_mint(struct nat_cluster *cluster, uint8_t *mint)
+{
+	unsigned together = nat_cluster_random(cluster) & 1 ? SHOAL_SLOTS_PER_STEERING : 1;
+	uint8_t minter = SHOAL_MEMBER_NONE;
+
+	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++) {
+		if (slot % together == 0)
+			do
+				minter = (uint8_t)(nat_cluster_random(cluster) % NAT_CLUSTER_INSTANCES);
+			while (!cluster->workers[minter] || !cluster->in[minter]);
+		mint[slot] = minter;
+	}
+}
+
 static void tell_survivors(struct nat_cluster *cluster, unsigned dead, uint8_t adopter, bool usable_slab)
 {
 	struct shoal_death *death = calloc(1, sizeof(*death));
@@ -74,6 +89,8 @@ static void tell_survivors(struct nat_cluster *cluster, unsigned dead, uint8_t a
 	memset(death->mint, adopter, sizeof(death->mint));
 	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
 		death->survivor[member] = cluster->workers[member] != NULL;
+	if (!usable_slab)
+		spread_mint(cluster, death->mint);
 	if (usable_slab) {
 		nat_cluster_must(shoal_view_adopt(&cluster->workers[adopter]->space, (uint8_t)dead, cluster->life[dead],
 					 cluster->slab_path[dead]),
@@ -92,36 +109,60 @@ static void tell_survivors(struct nat_cluster *cluster, unsigned dead, uint8_t a
 static bool all_resumed(const struct nat_cluster *cluster)
 {
 	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
-		if (cluster->workers[member] && cluster->workers[member]->space.view.resumed != cluster->view)
+		if (cluster->workers[member] && (cluster->workers[member]->space.view.resumed != cluster->view ||
+							cluster->workers[member]->space.aftermath.open))
 			return false;
 	return true;
 }
 
-static void redirect_to(struct nat_cluster *cluster, unsigned dead, uint8_t adopter)
+/* By the splitter's own table: where tokens were spread, packets go elsewhere than to the key owner. */
+static struct shoal_steering_set steered_to(const struct nat_cluster *cluster, unsigned dead)
 {
 	struct shoal_steering_set set = { 0 };
-	unsigned refused;
 
 	for (unsigned slot = 0; slot < SHOAL_STEERING_SLOTS; slot++)
-		if (cluster->owner[slot * SHOAL_SLOTS_PER_STEERING] == dead)
+		if (cluster->splitter.steering.slots[slot].member == dead)
 			set.words[slot / 64] |= UINT64_C(1) << slot % 64;
-	nat_cluster_must(shoal_splitter_slots_redirect(&cluster->splitter, &set, adopter, cluster->now_ns, &refused),
-		"redirection to the adopter");
+	return set;
+}
+
+static void fail_with_progress(const struct nat_cluster *cluster)
+{
+	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++) {
+		const struct shoal_space *space = &cluster->workers[member]->space;
+		struct shoal_view_progress progress;
+
+		if (!cluster->workers[member])
+			continue;
+		shoal_view_progress(space, &progress);
+		fprintf(stderr,
+			"member %u: view %lu, stage %d, waiting for %s; %u tasks after the loss; %u "
+			"leases waiting, %u outstanding, %u suspended, %lu timed out\n",
+			member, progress.view, progress.stage, progress.waiting_for, space->aftermath.tasks,
+			space->waiting, space->outstanding, shoal_scheduler_suspended(space->scheduler),
+			space->counters.takes_timed_out);
+	}
+	nat_cluster_must(ETIMEDOUT, "the view does not complete");
 }
 
 void nat_cluster_kill(struct nat_cluster *cluster, unsigned member, bool usable_slab)
 {
+	struct shoal_steering_set slots;
+	unsigned refused;
 	uint8_t adopter;
 
 	end_process(cluster, member);
 	cluster->in[member] = false;
 	adopter = choose_adopter(cluster);
+	slots = steered_to(cluster, member);
 	give_up_at_splitter(cluster, member);
-	redirect_to(cluster, member, adopter);
+	nat_cluster_must(shoal_splitter_slots_redirect(&cluster->splitter, &slots, adopter, cluster->now_ns, &refused),
+		"redirection to the adopter");
 	tell_survivors(cluster, member, adopter, usable_slab);
 	for (unsigned looks = 0; !all_resumed(cluster); looks++) {
 		nat_cluster_run(cluster, POLLS_PER_COMMAND);
-		nat_cluster_must(looks > LOOKS_MAX ? ETIMEDOUT : 0, "the view does not complete");
+		if (looks > LOOKS_MAX)
+			fail_with_progress(cluster);
 	}
 	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
 		for (uint8_t owner = 0; owner < NAT_CLUSTER_INSTANCES; owner++)

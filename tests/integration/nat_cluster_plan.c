@@ -58,7 +58,8 @@ static bool redirect_ready(struct nat_cluster *cluster, const uint8_t *next)
 	for (unsigned slot = 0; slot < SHOAL_STEERING_SLOTS; slot++) {
 		uint8_t owner = next[slot * SHOAL_SLOTS_PER_STEERING];
 
-		if (cluster->owner[slot * SHOAL_SLOTS_PER_STEERING] == owner)
+		if (cluster->owner[slot * SHOAL_SLOTS_PER_STEERING] == owner &&
+			cluster->splitter.steering.slots[slot].member == owner)
 			continue;
 		if (redirect_pending(cluster, slot) ||
 			cluster->workers[owner]->space.keyspace.token[slot] != UINT64_MAX) {

@@ -172,7 +172,9 @@ enum shoal_view_stage {
 	SHOAL_VIEW_READYING,
 	SHOAL_VIEW_REPORTING,
 	SHOAL_VIEW_SETTLING,
+	SHOAL_VIEW_ENTERING,
 	SHOAL_VIEW_FINISHING,
+	SHOAL_VIEW_CHECKING, /* complete here, but what was left by a loss is still being looked at; no plan may begin */
 };
 
 struct shoal_view_progress {

@@ -49,6 +49,19 @@ struct shoal_method {
 	void (*apply)(struct shoal_context *context, const void *key, void *object, const void *argument, void *result);
 };
 
+struct shoal_class;
+
+/* Multi-writer objects that say which single-writer objects there are, as a pool says which ports are taken, are a registry of
+ * these. When a death has cost objects (their slab went with its host, or `check` rejected them), registries are made anew
+ * before the first call after the death is applied: each one is cleared (`clear` of its class), and every object that lives is
+ * entered again. */
+struct shoal_registry {
+	const struct shoal_class *class; /* of the registries: multi-writer */
+	uint16_t method; /* by which an object is entered: untethered; twice is as good as once */
+	/* Writes the registry's key and the method's argument for one object; false: this one is entered nowhere. */
+	bool (*enter)(const void *key, const void *object, void *registry_key, void *argument);
+};
+
 struct shoal_class {
 	const char *name; /* "nat.mapping" */
 	enum shoal_access_pattern pattern;
@@ -67,6 +80,13 @@ struct shoal_class {
 	bool (*check)(const void *key, const void *object);
 	const struct shoal_method *methods;
 	uint16_t methods_count;
+	/* Single-writer: where objects of this class are entered. NULL: nowhere. */
+	const struct shoal_registry *registry;
+	/* Multi-writer: empties a registry. NULL: the class is none. */
+	void (*clear)(const void *key, void *object);
+	/* Single-writer: runs for every object of the class after a death that has cost objects, in a microthread of its own,
+	 * holding nothing, so that what belongs together shares one fate. 0, or an error: it is run once more. NULL: none. */
+	int (*after_loss)(struct shoal_context *context, const void *key);
 };
 
 /* --- References (packet handler, control tasks, on_idle) ---------------------------------------------------------- */
