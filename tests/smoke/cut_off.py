@@ -73,6 +73,8 @@ async def dies(deployment: Mortal, victims: set[str]) -> str:
     assert all(each.at_least and not each.adopted for each in deaths.classes)
     assert next(each for each in deaths.classes if each.class_name == "nat.mapping").last_heard > 0
     await deployment.packets_come_back()
+    # Nothing was heard of its host meanwhile.
+    assert all(event.kind != "host.heard" for event in await deployment.events())
     return doomed.subject
 
 

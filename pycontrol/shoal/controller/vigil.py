@@ -131,7 +131,7 @@ class Vigil:
 
     def _judge(self, config: Config) -> None:
         witnesses = self._witnesses()
-        self._tell_of(silent_pairs(witnesses, config.lease_ms))
+        self._tell_of(silent_pairs(witnesses, config.lease_ms), {witness.host for witness in witnesses})
         if self._fencing is not None and not self._fencing.done():
             return
         pending = {each.stored.name for each in self._recovery.members() if each.doomed}
@@ -144,10 +144,11 @@ class Vigil:
         numbers = {each.stored.name: each.stored.member for each in self._recovery.members() if not each.ended}
         return [frozenset(numbers[name] for name in names if name in numbers) for names in self._recovery.maps()]
 
-    def _tell_of(self, pairs: Collection[tuple[str, str]]) -> None:
+    def _tell_of(self, pairs: Collection[tuple[str, str]], hosts: Collection[str]) -> None:
+        """`hosts`: those that have members; of others there is nothing to be heard."""
         for one, other in sorted(set(pairs) - self._silent):
             self._events.add("host.suspect", other, f"{one} and {other} do not hear each other", other=one)
-        for one, other in sorted(self._silent - set(pairs)):
+        for one, other in sorted(pair for pair in self._silent - set(pairs) if set(pair) <= set(hosts)):
             self._events.add("host.heard", other, f"{one} and {other} hear each other again", other=one)
         self._silent = set(pairs)
 
