@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the generator costs a packet, in nanoseconds, as JSON: 60-byte UDP frames of 64 k flows, out of one port and into the
+/* What the generator costs a packet: 60-byte UDP frames of 64 k flows, out of one port and into the
  * sink of the other, without and with stamps. Time is virtual, so that it always has packets due. Medians over chunks of
- * 2,048.
- *
- *     generator_bench [EAL arguments; without: --no-huge -m 512] */
-#include <stdio.h>
-#include <stdlib.h>
+ * 2,048. */
 #include <string.h>
-#include <unistd.h>
 
+#include "bench.h"
 #include "io/generator.h"
-#include "worker/clock.h"
 #include "worker/runner.h"
 
-#define CHUNK 2048U
-#define CHUNKS_MAX 4096U
-#define MEASURE_NS (600 * SHOAL_NS_PER_MS)
+#define CHUNK BENCH_CHUNK
+#define MEASURE_NS (400 * SHOAL_NS_PER_MS)
+#define QUICK_NS (5 * SHOAL_NS_PER_MS)
 #define RATE 10e6
 #define CHUNK_NS ((uint64_t)(CHUNK * 1e9 / RATE))
 
@@ -38,20 +33,7 @@ static const struct shoal_instruction program[] = {
 static const uint8_t frame[60] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 46, 0, 1, 0, 0, 64, 17, 0, 0,
 	16, 0, 0, 1, 48, 0, 0, 1, 4, 0, 19, 136, 0, 26, 1, 1 };
 
-static int ascending(const void *one, const void *other)
-{
-	double a = *(const double *)one, b = *(const double *)other;
-
-	return (a > b) - (a < b);
-}
-
-static double median(double *values, unsigned count)
-{
-	qsort(values, count, sizeof(*values), ascending);
-	return count ? values[count / 2] : 0;
-}
-
-static struct shoal_generator *made(void)
+static struct shoal_generator *made(const struct bench *bench)
 {
 	const struct shoal_generator_config config = { .name = "bench",
 		.seed = 1,
@@ -71,32 +53,28 @@ static struct shoal_generator *made(void)
 		.instructions_count = 4 };
 	struct shoal_generator *generator = shoal_generator_create(&config);
 
-	if (!generator || shoal_generator_add_stream(generator, 0, &stream)) {
-		fprintf(stderr, "generator_bench: %s\n", shoal_last_error());
-		exit(1);
-	}
+	if (!generator || shoal_generator_add_stream(generator, 0, &stream))
+		bench_fail(bench, shoal_last_error());
 	return generator;
 }
 
-static struct figures measure(int stamp)
+static struct figures measure(const struct bench *bench, int stamp)
 {
-	static double send[CHUNKS_MAX], take[CHUNKS_MAX];
+	static struct bench_samples send, take;
 	static struct shoal_packet *packets[CHUNK];
-	struct shoal_generator *generator = made();
+	struct shoal_generator *generator = made(bench);
 	struct shoal_generator_run run = {
 		.multiplier = 1, .stamp = stamp, .check_mappings = stamp, .flow_idle_ms = 60000
 	};
 	struct shoal_port *in = shoal_generator_port(generator, 0), *out = shoal_generator_port(generator, 1);
 	struct shoal_generator_totals totals;
-	uint64_t end = shoal_clock_now() + MEASURE_NS, now = SHOAL_NS_PER_S;
-	unsigned chunks = 0;
+	uint64_t end = shoal_clock_now() + (bench->quick ? QUICK_NS : MEASURE_NS), now = SHOAL_NS_PER_S;
 
-	if (shoal_generator_start(generator, &run)) {
-		fprintf(stderr, "generator_bench: %s\n", shoal_last_error());
-		exit(1);
-	}
+	send.count = take.count = 0;
+	if (shoal_generator_start(generator, &run))
+		bench_fail(bench, shoal_last_error());
 	shoal_generator_poll(generator, now);
-	while (chunks < CHUNKS_MAX && shoal_clock_now() < end) {
+	while (shoal_clock_now() < end) {
 		uint64_t start, middle, stop;
 		unsigned count = 0, n;
 
@@ -111,36 +89,37 @@ static struct figures measure(int stamp)
 		stop = shoal_clock_now();
 		if (count < CHUNK / 2)
 			continue;
-		send[chunks] = (double)(middle - start) / count;
-		take[chunks++] = (double)(stop - middle) / count;
+		bench_sample(&send, (double)(middle - start) / count);
+		bench_sample(&take, (double)(stop - middle) / count);
 	}
 	shoal_generator_totals(generator, &totals);
 	if (totals.sent_packets[0] != totals.arrived_packets[1] || totals.missing || totals.corrupted)
-		fprintf(stderr, "generator_bench: packets went missing\n");
+		bench_fail(bench, "packets went missing");
 	shoal_generator_stop(generator);
 	shoal_generator_destroy(generator);
-	return (struct figures){ .send_ns = median(send, chunks), .take_ns = median(take, chunks) };
+	return (struct figures){ .send_ns = bench_median(&send), .take_ns = bench_median(&take) };
 }
 
-int main(int count, char **arguments)
+static void print(struct bench *bench, const char *metric, bool stamped, double ns)
 {
-	static char prefix[48];
-	const char *defaults[] = { arguments[0], "--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--no-shconf",
-		"--file-prefix", prefix };
-	struct figures plain, stamped;
+	const struct bench_figure figure = { ns, "ns", 0, "instructions of one core" };
 
-	snprintf(prefix, sizeof(prefix), "generator-bench-%d", (int)getpid());
-	if (count > 1 ? shoal_eal_start(count, (const char *const *)arguments)
-		      : shoal_eal_start(sizeof(defaults) / sizeof(defaults[0]), defaults)) {
-		fprintf(stderr, "generator_bench: %s\n", shoal_last_error());
-		return 1;
+	bench_row(bench, &figure, "\"metric\": \"%s\", \"stamped\": %s, \"flows\": 65536, \"packet_bytes\": 64", metric,
+		stamped ? "true" : "false");
+}
+
+int main(int argc, char **argv)
+{
+	struct bench bench;
+
+	bench_start(&bench, "generator", argc, argv);
+	bench_eal_start(&bench, 128);
+	for (unsigned stamped = 0; stamped < 2; stamped++) {
+		struct figures figures = measure(&bench, (int)stamped);
+
+		print(&bench, "send", stamped, figures.send_ns);
+		print(&bench, "take", stamped, figures.take_ns);
 	}
-	shoal_clock_calibrate();
-	plain = measure(0);
-	stamped = measure(1);
-	printf("{\"flows\": 65536, \"frame_bytes\": 60, \"plain_send_ns\": %.1f, \"plain_take_ns\": %.1f, "
-	       "\"stamped_send_ns\": %.1f, \"stamped_take_ns\": %.1f}\n",
-		plain.send_ns, plain.take_ns, stamped.send_ns, stamped.take_ns);
-	shoal_eal_stop();
+	bench_finish(&bench);
 	return 0;
 }

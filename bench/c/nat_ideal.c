@@ -72,23 +72,23 @@ void nat_ideal_burst(struct nat_world *world)
 	struct shoal_map *map = world->mappings;
 	struct shoal_packet *packets[SHOAL_BURST_MAX];
 	uint8_t keys[SHOAL_BURST_MAX * sizeof(struct nat_mapping_key)];
-	uint32_t candidates[SHOAL_BURST_MAX];
+	uint64_t hashes[SHOAL_BURST_MAX];
+	uint32_t buckets[SHOAL_BURST_MAX], candidates[SHOAL_BURST_MAX];
 	void *objects[SHOAL_BURST_MAX];
 	unsigned n = source_receive(&world->source.port, packets, SHOAL_BURST_MAX, 0);
 
+	if (!n)
+		bench_fail(world->bench, "the pool is empty");
 	for (unsigned i = 0; i < n; i++)
 		if (shoal_parse(packets[i]) != SHOAL_PARSE_OK)
 			abort();
 	declared->keys(context, packets, n, keys);
-	for (unsigned i = 0; i < n; i++) {
-		packets[i]->hash = shoal_map_hash(map, keys + i * sizeof(struct nat_mapping_key));
-		shoal_map_prefetch(map, packets[i]->hash);
-	}
-	for (unsigned i = 0; i < n; i++)
-		candidates[i] = shoal_map_candidate(map, packets[i]->hash);
+	shoal_map_hash_burst(map, keys, n, hashes);
+	shoal_map_bucket_burst(map, hashes, n, buckets);
+	shoal_map_candidate_burst(map, hashes, buckets, n, candidates);
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t *key = keys + i * sizeof(struct nat_mapping_key);
-		uint32_t index = shoal_map_verify(map, candidates[i], key, packets[i]->hash);
+		uint32_t index = shoal_map_verify(map, candidates[i], key, hashes[i]);
 
 		if (SHOAL_UNLIKELY(!index))
 			index = make(world, key);

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What shoal_parse costs: nanoseconds a packet, over chunks of 2,048 packets; the median and the 10th percentile of
- * thousands of chunks, the kinds of frames taken in turn so that a slow minute hits all of them.
+/* What shoal_parse costs: nanoseconds a packet, over chunks of 2,048 packets; the median of thousands of chunks, the kinds of frames taken in turn so that a slow minute hits all of them.
  *
  * "hot": 32 packets again and again, all in the first cache. "pool": 2,048 packets as far apart as mbufs of 2 KiB are,
  * each burst of 32 prefetched before it is parsed, as ports do. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench.h"
 #include "io/made_frame.h"
 #include "io/parse.h"
+#include "worker/runner.h"
 
-#define CHUNK 2048
+#define CHUNK BENCH_CHUNK
 #define BURST 32
 #define CHUNKS 4000
 #define HEADROOM_BYTES 128
@@ -25,7 +24,7 @@ struct kind {
 	unsigned packets; /* distinct ones */
 	bool parsed; /* else only touched: what the rest of the loop costs */
 	uint8_t *elements; /* owns */
-	double *nanoseconds; /* owns; of each chunk, a packet */
+	struct bench_samples *samples; /* owns; ns a packet, of each chunk */
 };
 
 static void make_udp(struct made_frame *frame, uint32_t random)
@@ -72,8 +71,8 @@ static void prepare(struct kind *kind)
 	uint64_t state = 1;
 
 	kind->elements = aligned_alloc(SHOAL_CACHE_LINE, (size_t)kind->packets * ELEMENT_BYTES);
-	kind->nanoseconds = calloc(CHUNKS, sizeof(*kind->nanoseconds));
-	if (!kind->elements || !kind->nanoseconds)
+	kind->samples = calloc(1, sizeof(*kind->samples));
+	if (!kind->elements || !kind->samples)
 		abort();
 	memset(kind->elements, 0, (size_t)kind->packets * ELEMENT_BYTES);
 	for (unsigned i = 0; i < kind->packets; i++) {
@@ -86,14 +85,6 @@ static void prepare(struct kind *kind)
 		packet->length = frame.length;
 		memcpy(packet->frame, frame.bytes, frame.length);
 	}
-}
-
-static double now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
 /* What remains without the parser: reads the frame's and writes the packet's line. */
@@ -122,53 +113,48 @@ static unsigned parse_burst(const struct kind *kind, unsigned first)
 	return refused;
 }
 
-static void measure_chunk(struct kind *kind, unsigned chunk)
+static void measure_chunk(struct kind *kind)
 {
-	double began = now_ns();
+	uint64_t began = shoal_clock_now();
 	unsigned refused = 0;
 
 	for (unsigned done = 0; done < CHUNK; done += BURST)
 		refused += parse_burst(kind, done % kind->packets);
-	kind->nanoseconds[chunk] = (now_ns() - began) / CHUNK;
+	bench_sample(kind->samples, (double)(shoal_clock_now() - began) / CHUNK);
 	if (refused)
 		abort();
 }
 
-static int compare(const void *left, const void *right)
-{
-	double a = *(const double *)left, b = *(const double *)right;
-
-	return (a > b) - (a < b);
-}
-
-int main(void)
+int main(int argc, char **argv)
 {
 	struct kind kinds[] = {
-		{ .name = "hot_unparsed", .make = make_udp, .packets = BURST },
-		{ .name = "pool_unparsed", .make = make_udp, .packets = CHUNK },
-		{ .name = "hot_udp", .make = make_udp, .packets = BURST, .parsed = true },
-		{ .name = "hot_tcp", .make = make_tcp, .packets = BURST, .parsed = true },
-		{ .name = "hot_vlan", .make = make_vlan, .packets = BURST, .parsed = true },
-		{ .name = "pool_udp", .make = make_udp, .packets = CHUNK, .parsed = true },
-		{ .name = "pool_mixed", .make = make_mixed, .packets = CHUNK, .parsed = true },
-		{ .name = "pool_vlan", .make = make_vlan, .packets = CHUNK, .parsed = true },
+		{ .name = "udp", .make = make_udp, .packets = BURST },
+		{ .name = "udp", .make = make_udp, .packets = CHUNK },
+		{ .name = "udp", .make = make_udp, .packets = BURST, .parsed = true },
+		{ .name = "tcp", .make = make_tcp, .packets = BURST, .parsed = true },
+		{ .name = "vlan", .make = make_vlan, .packets = BURST, .parsed = true },
+		{ .name = "udp", .make = make_udp, .packets = CHUNK, .parsed = true },
+		{ .name = "mixed", .make = make_mixed, .packets = CHUNK, .parsed = true },
+		{ .name = "vlan", .make = make_vlan, .packets = CHUNK, .parsed = true },
 	};
 	const unsigned count = sizeof(kinds) / sizeof(kinds[0]);
+	struct bench bench;
 
+	bench_start(&bench, "parse", argc, argv);
 	for (unsigned i = 0; i < count; i++)
 		prepare(&kinds[i]);
-	for (unsigned chunk = 0; chunk < CHUNKS; chunk++) {
+	for (unsigned chunk = 0; chunk < (bench.quick ? 4 : CHUNKS); chunk++)
 		for (unsigned i = 0; i < count; i++)
-			measure_chunk(&kinds[i], chunk);
-	}
-	printf("{\"unit\": \"ns_per_packet\", \"chunk\": %u, \"chunks\": %u", CHUNK, CHUNKS);
+			measure_chunk(&kinds[i]);
 	for (unsigned i = 0; i < count; i++) {
-		qsort(kinds[i].nanoseconds, CHUNKS, sizeof(double), compare);
-		printf(", \"%s\": {\"median\": %.2f, \"p10\": %.2f}", kinds[i].name, kinds[i].nanoseconds[CHUNKS / 2],
-			kinds[i].nanoseconds[CHUNKS / 10]);
+		const struct bench_figure figure = { bench_median(kinds[i].samples), "ns", 0,
+			"instructions of one core" };
+
+		bench_row(&bench, &figure, "\"frame\": \"%s\", \"metric\": \"%s\", \"distinct_packets\": %u",
+			kinds[i].name, kinds[i].parsed ? "parse" : "touch", kinds[i].packets);
 		free(kinds[i].elements);
-		free(kinds[i].nanoseconds);
+		free(kinds[i].samples);
 	}
-	printf("}\n");
+	bench_finish(&bench);
 	return 0;
 }

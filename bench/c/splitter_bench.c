@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the splitter costs a packet, in nanoseconds, as JSON: from a port that makes packets out of a pool, through the
+/* What the splitter costs a packet: from a port that makes packets out of a pool, through the
  * splitter to an echo instance at the other end of its packet ring (in the same thread), back, and out of a port that frees
- * them. Only the splitter's polls are in splitter_ns: parse, steer, two copies, both directions' ring work. Beside it the
- * ports without a splitter, and the instances' part. Medians over chunks of 2,048.
- *
- *     splitter_bench [EAL arguments; without: --no-huge -m 512] */
+ * them. Only the splitter's polls are in its row: parse, steer, two copies, both directions' ring work. Beside it the
+ * ports without a splitter, and the instances' part. Medians over chunks of 2,048. */
 #include <arpa/inet.h>
-#include <stdio.h>
+#include <rte_mbuf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <rte_mbuf.h>
 
+#include "bench.h"
 #include "io/splitter.h"
-#include "worker/clock.h"
 #include "worker/runner.h"
 
-#define CHUNK 2048U
-#define CHUNKS_MAX 4096U
-#define MEASURE_NS (400 * SHOAL_NS_PER_MS)
+#define CHUNK BENCH_CHUNK
+#define MEASURE_NS (100 * SHOAL_NS_PER_MS)
+#define QUICK_NS (2 * SHOAL_NS_PER_MS)
 #define POOL_PACKETS 8191U
 #define FRAME_ROOM 1600U
 #define RING_BYTES (1U << 19)
@@ -33,11 +30,6 @@ struct bench_port {
 struct instance {
 	struct shoal_packet_ring *ring;
 	struct shoal_port *port;
-};
-
-struct samples {
-	double ns[CHUNKS_MAX];
-	unsigned count;
 };
 
 static uint8_t steer(const struct shoal_packet *packet)
@@ -153,30 +145,11 @@ static void frame_write(struct rte_mempool *pool, void *argument, void *object, 
 
 /* --- Measuring ---------------------------------------------------------------------------------------------------- */
 
-static void add(struct samples *samples, uint64_t nanoseconds, uint64_t packets)
+static double measure_ports(const struct bench *bench, struct bench_port *port)
 {
-	if (samples->count < CHUNKS_MAX && packets != 0)
-		samples->ns[samples->count++] = (double)nanoseconds / (double)packets;
-}
-
-static int ascending(const void *one, const void *other)
-{
-	double a = *(const double *)one, b = *(const double *)other;
-
-	return (a > b) - (a < b);
-}
-
-static double median(struct samples *samples)
-{
-	qsort(samples->ns, samples->count, sizeof(samples->ns[0]), ascending);
-	return samples->count != 0 ? samples->ns[samples->count / 2] : 0;
-}
-
-static double measure_ports(struct bench_port *port)
-{
-	static struct samples samples;
+	static struct bench_samples samples;
 	struct shoal_packet *packets[SHOAL_BURST_MAX];
-	uint64_t end = shoal_clock_now() + MEASURE_NS;
+	uint64_t end = shoal_clock_now() + (bench->quick ? QUICK_NS : MEASURE_NS);
 
 	samples.count = 0;
 	while (shoal_clock_now() < end) {
@@ -184,9 +157,9 @@ static double measure_ports(struct bench_port *port)
 
 		for (unsigned i = 0; i < CHUNK; i += SHOAL_BURST_MAX)
 			transmit(&port->port, packets, receive(&port->port, packets, SHOAL_BURST_MAX, start));
-		add(&samples, shoal_clock_now() - start, CHUNK);
+		bench_sample(&samples, (double)(shoal_clock_now() - start) / (double)(CHUNK));
 	}
-	return median(&samples);
+	return bench_median(&samples);
 }
 
 static void echo(struct instance *instance)
@@ -198,11 +171,11 @@ static void echo(struct instance *instance)
 	instance->port->operations->flush(instance->port);
 }
 
-static void measure_splitter(struct shoal_splitter *splitter, struct instance *instances, unsigned members,
-	double *splitter_ns, double *echo_ns)
+static void measure_splitter(const struct bench *bench, struct shoal_splitter *splitter, struct instance *instances,
+	unsigned members, double *splitter_ns, double *echo_ns)
 {
-	static struct samples polls, echoes;
-	uint64_t end = shoal_clock_now() + MEASURE_NS, now;
+	static struct bench_samples polls, echoes;
+	uint64_t end = shoal_clock_now() + (bench->quick ? QUICK_NS : MEASURE_NS), now;
 
 	polls.count = echoes.count = 0;
 	do {
@@ -218,23 +191,17 @@ static void measure_splitter(struct shoal_splitter *splitter, struct instance *i
 				echo(&instances[i]);
 			in_echoes += shoal_clock_now() - now;
 		}
-		add(&polls, in_polls, splitter->transmitted - packets);
-		add(&echoes, in_echoes, splitter->transmitted - packets);
+		bench_sample(&polls, (double)(in_polls) / (double)(splitter->transmitted - packets));
+		bench_sample(&echoes, (double)(in_echoes) / (double)(splitter->transmitted - packets));
 	} while (now < end);
-	*splitter_ns = median(&polls);
-	*echo_ns = median(&echoes);
+	*splitter_ns = bench_median(&polls);
+	*echo_ns = bench_median(&echoes);
 }
 
 /* --- Setting up ----------------------------------------------------------------------------------------------------- */
 
-static void fail(const char *what)
-{
-	fprintf(stderr, "splitter_bench: %s: %s\n", what, shoal_last_error());
-	exit(1);
-}
-
-static void attach(
-	struct shoal_splitter *splitter, struct instance *instances, unsigned members, struct rte_mempool *pool)
+static void attach(const struct bench *bench, struct shoal_splitter *splitter, struct instance *instances,
+	unsigned members, struct rte_mempool *pool)
 {
 	uint8_t table[SHOAL_STEERING_SLOTS];
 	unsigned slot;
@@ -246,17 +213,25 @@ static void attach(
 		instances[i].ring = shoal_packet_ring_create(descriptor, 1, pool);
 		if (ring == NULL || instances[i].ring == NULL ||
 			shoal_splitter_member_add(splitter, (uint16_t)i, ring) != 0)
-			fail("no packet ring");
+			bench_fail(bench, "no packet ring");
 		instances[i].port = shoal_packet_ring_port(instances[i].ring);
 		close(descriptor);
 	}
 	for (unsigned i = 0; i < SHOAL_STEERING_SLOTS; i++)
 		table[i] = (uint8_t)(i % members);
 	if (shoal_splitter_table_assign(splitter, table, &slot) != 0)
-		fail("no table");
+		bench_fail(bench, "no table");
 }
 
-static void bench(struct rte_mempool *pool, uint16_t frame_bytes, unsigned members, bool last)
+static void print(struct bench *bench, const char *metric, uint16_t frame_bytes, unsigned members, double ns)
+{
+	const struct bench_figure figure = { ns, "ns", 0, frame_bytes > 256 ? "copying" : "instructions of one core" };
+
+	bench_row(bench, &figure, "\"metric\": \"%s\", \"packet_bytes\": %u, \"members\": %u", metric, frame_bytes + 4u,
+		members);
+}
+
+static void measure(struct bench *bench, struct rte_mempool *pool, uint16_t frame_bytes, unsigned members)
 {
 	struct shoal_splitter_setup setup = { .nf = &nf, .parked_max = 1024, .fragments_max = 64 };
 	struct bench_port port = { .port = { .operations = &operations }, .pool = pool, .frame_bytes = frame_bytes };
@@ -266,38 +241,35 @@ static void bench(struct rte_mempool *pool, uint16_t frame_bytes, unsigned membe
 
 	if (splitter == NULL || shoal_splitter_init(splitter, &setup) != 0 ||
 		shoal_splitter_port_add(splitter, 0, &port.port) != 0)
-		fail("no splitter");
+		bench_fail(bench, "no splitter");
 	rte_mempool_obj_iter(pool, frame_write, &frame_bytes);
-	attach(splitter, instances, members, pool);
-	ports_ns = measure_ports(&port);
-	measure_splitter(splitter, instances, members, &splitter_ns, &echo_ns);
-	printf("  {\"frame_bytes\": %u, \"members\": %u, \"ports_ns\": %.1f, \"splitter_ns\": %.1f, \"echo_ns\": "
-	       "%.1f}%s\n",
-		frame_bytes, members, ports_ns, splitter_ns, echo_ns, last ? "" : ",");
+	attach(bench, splitter, instances, members, pool);
+	ports_ns = measure_ports(bench, &port);
+	measure_splitter(bench, splitter, instances, members, &splitter_ns, &echo_ns);
+	print(bench, "ports", frame_bytes, members, ports_ns);
+	print(bench, "splitter", frame_bytes, members, splitter_ns);
+	print(bench, "echo", frame_bytes, members, echo_ns);
 	for (unsigned i = 0; i < members; i++)
 		instances[i].port->operations->destroy(instances[i].port);
 	shoal_splitter_fini(splitter);
 	free(splitter);
 }
 
-int main(int count, char **arguments)
+int main(int argc, char **argv)
 {
-	static const char *const without_huge[] = { "splitter_bench", "--no-huge", "-m", "512", "--no-pci",
-		"--no-telemetry", "--no-shconf", "--file-prefix", "splitter-bench" };
 	static const uint16_t sizes[] = { 60, 1514 };
 	static const unsigned members[] = { 1, 2, MEMBERS };
-	int code =
-		count > 1 ? shoal_eal_start(count, (const char *const *)arguments) : shoal_eal_start(9, without_huge);
-	struct rte_mempool *pool = code == 0 ? shoal_packet_pool_create("bench", POOL_PACKETS, FRAME_ROOM) : NULL;
+	struct rte_mempool *pool;
+	struct bench bench;
 
-	if (pool == NULL)
-		fail("no packets");
-	shoal_clock_calibrate();
-	printf("{\"splitter\": [\n");
+	bench_start(&bench, "splitter", argc, argv);
+	bench_eal_start(&bench, 128);
+	pool = shoal_packet_pool_create("bench", POOL_PACKETS, FRAME_ROOM);
+	if (!pool)
+		bench_fail(&bench, "no packet pool");
 	for (unsigned i = 0; i < 2; i++)
 		for (unsigned j = 0; j < 3; j++)
-			bench(pool, sizes[i], members[j], i == 1 && j == 2);
-	printf("]}\n");
-	shoal_eal_stop();
+			measure(&bench, pool, sizes[i], members[j]);
+	bench_finish(&bench);
 	return 0;
 }

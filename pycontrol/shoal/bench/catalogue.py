@@ -31,6 +31,9 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     _program("channel", "messages between two cores: round trip and rate of each transport"),
     _program("migration", "objects moved by access, by sweep and by leave, beside memcpy"),
     _program("scale_event", "one instance to two and back under load: loss, latency, time"),
+    _program("parse", "the parser alone, by kind of frame"),
+    _program("splitter", "the splitter alone, by packet size and number of instances"),
+    _program("generator", "the generator alone, with and without stamps"),
     _program("scaling", "what 1 and 2 instances carry; 4, 8, 16 sharing a core; a model of more"),
 )
 ALL = "all"
