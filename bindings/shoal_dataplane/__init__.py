@@ -16,7 +16,7 @@ from shoal_dataplane.constants import (
     SLOTS_PER_STEERING,
     STEERING_SLOTS,
 )
-from shoal_dataplane.death import Death, ObjectCounts, ViewProgress, ViewStage
+from shoal_dataplane.death import Death, Fate, FateRow, ObjectCounts, ViewProgress, ViewStage
 from shoal_dataplane.door import DataplaneError
 from shoal_dataplane.eal import Eal
 from shoal_dataplane.fence import FenceProgress, FenceState
@@ -67,6 +67,8 @@ __all__ = [
     "DataplaneError",
     "Death",
     "Eal",
+    "Fate",
+    "FateRow",
     "FenceProgress",
     "FenceState",
     "Generator",

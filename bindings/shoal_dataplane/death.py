@@ -64,6 +64,27 @@ class ObjectCounts:
     rolled_back: int = 0
 
 
+class Fate(enum.IntEnum):
+    """What became of an object of a dead member."""
+
+    ADOPTED = lib.SHOAL_FATE_ADOPTED
+    REJECTED = lib.SHOAL_FATE_REJECTED
+    LOST = lib.SHOAL_FATE_LOST
+
+
+@dataclass(frozen=True, slots=True)
+class FateRow:
+    """One object that had a fate."""
+
+    view: int
+    class_index: int
+    key: bytes
+
+    @classmethod
+    def from_native(cls, row: Any) -> "FateRow":
+        return cls(row.view, row.class_index, bytes(ffi.buffer(row.key))[: row.key_bytes])
+
+
 @dataclass(frozen=True, slots=True)
 class ViewProgress:
     stage: ViewStage

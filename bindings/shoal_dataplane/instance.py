@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shoal_dataplane.constants import CLASSES_MAX
-from shoal_dataplane.death import Death, ViewProgress
+from shoal_dataplane.death import Death, Fate, FateRow, ViewProgress
 from shoal_dataplane.door import DataplaneError, check, check_created, ffi, lib, put_text, text
 from shoal_dataplane.fence import FenceProgress
 from shoal_dataplane.handle import Handle
@@ -138,6 +138,13 @@ class Instance(Handle):
         structure = ffi.new("struct shoal_view_progress *")
         check(lib.shoal_instance_view_progress(self.pointer, structure))
         return ViewProgress.from_native(structure)
+
+    def fates(self, fate: Fate, cursor: int, limit: int) -> tuple[tuple[FateRow, ...], int]:
+        """Keys of objects that had that fate, the oldest first, as state_list."""
+        rows = ffi.new("struct shoal_fate_row[]", limit)
+        position = ffi.new("uint64_t *", cursor)
+        count = check(lib.shoal_instance_fates(self.pointer, int(fate), position, rows, limit))
+        return tuple(FateRow.from_native(row) for row in rows[0:count]), int(position[0])
 
     def keep_alive(self, asked_ns: int) -> FenceProgress:
         """The controller's voice. `asked_ns`: the clock_ns of an earlier answer that it has seen; 0: none yet."""

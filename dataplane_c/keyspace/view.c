@@ -13,13 +13,14 @@ int shoal_view_init(struct shoal_view *view)
 {
 	memset(view, 0, sizeof(*view));
 	view->death = calloc(1, sizeof(*view->death));
-	return view->death ? 0 : -ENOMEM;
+	return view->death ? shoal_view_fates_init(view) : -ENOMEM;
 }
 
 void shoal_view_fini(struct shoal_space *space)
 {
 	for (uint8_t member = 0; member < SHOAL_MEMBERS_MAX; member++)
 		shoal_view_close_adoption(&space->view, member);
+	shoal_view_fates_fini(&space->view);
 	free(space->view.death);
 	space->view.death = NULL;
 }

@@ -40,6 +40,15 @@ struct shoal_adoption {
 	struct shoal_legacy legacy;
 };
 
+#define SHOAL_FATES (SHOAL_FATE_LOST + 1)
+#define SHOAL_FATES_KEPT 16384
+
+/* The keys of objects that had one fate: a ring of the last ones. */
+struct shoal_fates {
+	struct shoal_fate_row *rows; /* owns */
+	uint64_t count; /* since start */
+};
+
 struct shoal_view {
 	int stage; /* enum shoal_view_stage */
 	uint64_t number; /* of the view begun last */
@@ -68,6 +77,7 @@ struct shoal_view {
 	uint32_t index;
 	uint64_t adopted[SHOAL_CLASSES_MAX], checked[SHOAL_CLASSES_MAX], rejected[SHOAL_CLASSES_MAX];
 	uint64_t lost[SHOAL_CLASSES_MAX], rolled_back[SHOAL_CLASSES_MAX];
+	struct shoal_fates fates[SHOAL_FATES];
 };
 
 SHOAL_MUST_USE int shoal_view_init(struct shoal_view *view);
@@ -104,6 +114,14 @@ void shoal_view_claim(struct shoal_space *space, const struct shoal_message *cla
 void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *bytes);
 void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop);
 void shoal_view_settle(struct shoal_space *space);
+
+/* view_fates.c */
+SHOAL_MUST_USE int shoal_view_fates_init(struct shoal_view *view);
+void shoal_view_fates_fini(struct shoal_view *view);
+void shoal_view_fate(struct shoal_space *space, enum shoal_fate fate, uint8_t class, const void *key);
+/* As shoal_instance_fates. */
+long shoal_view_fates_read(
+	const struct shoal_view *view, enum shoal_fate fate, uint64_t *cursor, struct shoal_fate_row *rows, long n);
 
 /* view_registry.c. Whether the deaths of this view have cost objects, as far as is known here. */
 bool shoal_view_lossy(const struct shoal_space *space);

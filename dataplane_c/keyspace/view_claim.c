@@ -143,6 +143,7 @@ void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *byt
 
 	if (!place.entry) {
 		space->view.lost[bytes->class]++;
+		shoal_view_fate(space, SHOAL_FATE_LOST, bytes->class, shoal_message_key(bytes));
 		return;
 	}
 	order = compare(bytes, &place);
@@ -188,6 +189,7 @@ static void settle_one(struct shoal_space *space, struct shoal_place *place)
 	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_ADOPTED);
 	if (leased(place) && entry->holder == SHOAL_MEMBER_NONE) {
 		space->view.lost[place->class]++;
+		shoal_view_fate(space, SHOAL_FATE_LOST, place->class, shoal_place_key(place));
 		entry->record = SHOAL_RECORD_NONE;
 	}
 	if (adopted)

@@ -58,6 +58,7 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 
 	if (!place.entry) {
 		space->view.lost[class]++;
+		shoal_view_fate(space, SHOAL_FATE_LOST, class, entry->bytes);
 		return;
 	}
 	if (place.entry->handle == SHOAL_HANDLE_HELD || place.entry->handle == SHOAL_HANDLE_REMOVING)
@@ -76,6 +77,7 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 	space->held += entry->handle == SHOAL_HANDLE_HELD;
 	space->waiting += entry->handle == SHOAL_HANDLE_REMOVING;
 	space->view.adopted[class]++;
+	shoal_view_fate(space, SHOAL_FATE_ADOPTED, class, entry->bytes);
 }
 
 static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, uint8_t class, uint32_t index)
@@ -96,6 +98,7 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 		space->view.checked[class]++;
 		if (!declared->check || !declared->check(entry->bytes, shoal_map_object(map, entry))) {
 			space->view.rejected[class]++;
+			shoal_view_fate(space, SHOAL_FATE_REJECTED, class, entry->bytes);
 			report_ended(space, class, slot, entry, cold);
 			return;
 		}
@@ -104,6 +107,7 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 		adopt_lease(space, map, class, hash, entry, cold);
 	} else if (record) {
 		space->view.adopted[class]++;
+		shoal_view_fate(space, SHOAL_FATE_ADOPTED, class, entry->bytes);
 		report_bytes(space, map, class, slot, entry, cold, entry->record, 0);
 	} else {
 		report_bytes(space, map, class, slot, entry, cold,

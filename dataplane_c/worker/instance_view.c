@@ -64,3 +64,32 @@ int shoal_instance_view_progress(struct shoal_instance *instance, struct shoal_v
 
 	return error ? shoal_error(-error, "instance %s: its worker did not answer", instance->config.name) : 0;
 }
+
+struct fates_argument {
+	enum shoal_fate fate;
+	uint64_t *cursor;
+	struct shoal_fate_row *rows;
+	long n, count;
+};
+
+static int read_fates(void *component, void *argument, uint64_t now_ns)
+{
+	struct fates_argument *fates = argument;
+
+	fates->count = shoal_view_fates_read(&((struct shoal_instance *)component)->worker.space.view, fates->fate,
+		fates->cursor, fates->rows, fates->n);
+	return 0;
+}
+
+long shoal_instance_fates(
+	struct shoal_instance *instance, int fate, uint64_t *cursor, struct shoal_fate_row *rows, long n)
+{
+	struct fates_argument fates = { .fate = (enum shoal_fate)fate, .cursor = cursor, .rows = rows, .n = n };
+	int error;
+
+	if (fate < 0 || fate >= SHOAL_FATES)
+		return shoal_error(EINVAL, "there is no fate %d", fate);
+	error = shoal_instance_command(instance, read_fates, &fates);
+	return error ? shoal_error(-error, "instance %s: its worker did not answer", instance->config.name)
+	             : fates.count;
+}

@@ -11,6 +11,7 @@ from shoal.model import (
     ClassInformation,
     ClusterStatus,
     ComponentStatistics,
+    DeathKey,
     Deaths,
     Event,
     OperationUpdate,
@@ -90,6 +91,12 @@ class Client:
         return view_conversion.list_from_proto(
             await self._call(self._stub.ListDeaths, controller_pb2.ListDeathsRequest())
         )
+
+    async def death_keys(self, view: int = 0, fate: str = "", limit: int = 0) -> AsyncIterator[DeathKey]:
+        """Which objects deaths adopted, rejected, lost; 0 and "": all."""
+        request = controller_pb2.ListDeathKeysRequest(view=view, fate=fate, limit=limit)
+        async for each in rpc.stream(self._stub.ListDeathKeys, request, OPERATION_DEADLINE_S, _WHERE):
+            yield convert.death_key_from_proto(each)
 
     async def events(self, after: int = 0) -> AsyncIterator[Event]:
         """Kept events later than `after`, then new ones as they come."""

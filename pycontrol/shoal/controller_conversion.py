@@ -8,6 +8,7 @@ from shoal import conversion
 from shoal.model import (
     ClusterStatus,
     ComponentStatistics,
+    DeathKey,
     Field,
     FieldValue,
     InstanceState,
@@ -256,3 +257,18 @@ def object_from_proto(message: controller_pb2.StateObject) -> StateObject:
         key=tuple(field_from_proto(field) for field in message.key),
         object=tuple(field_from_proto(field) for field in message.object),
     )
+
+
+def death_key_to_proto(value: DeathKey) -> controller_pb2.DeathKey:
+    return controller_pb2.DeathKey(
+        view=value.view,
+        fate=value.fate,
+        class_name=value.class_name,
+        instance=value.instance,
+        key=[field_to_proto(field) for field in value.key],
+    )
+
+
+def death_key_from_proto(message: controller_pb2.DeathKey) -> DeathKey:
+    key = tuple(field_from_proto(field) for field in message.key)
+    return DeathKey(message.view, message.fate, message.class_name, message.instance, key)

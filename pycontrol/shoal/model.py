@@ -27,8 +27,10 @@ __all__ = [
     "ClusterStatus",
     "ComponentStatistics",
     "DeadInstance",
+    "DeathKey",
     "Deaths",
     "Event",
+    "FateRow",
     "FenceProgress",
     "FenceState",
     "Field",
@@ -260,6 +262,15 @@ class Deaths:
 
 
 @dataclass(frozen=True, slots=True)
+class FateRow:
+    """An object that a death did something to, as an instance tells of it."""
+
+    view: int
+    class_name: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentStatistics:
     component: str  # an instance's name, or "splitter"
     process: int
@@ -276,6 +287,17 @@ class Field:
     name: str
     value: FieldValue
     array: bool = False  # of a tuple: an array's elements
+
+
+@dataclass(frozen=True, slots=True)
+class DeathKey:
+    """Which object a death did something to."""
+
+    view: int
+    fate: str  # "adopted", "rejected", "lost"
+    class_name: str
+    instance: str  # that told
+    key: tuple[Field, ...]
 
 
 @dataclass(frozen=True, slots=True)

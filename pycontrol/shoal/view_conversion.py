@@ -4,9 +4,9 @@
 from collections.abc import Iterable
 
 from shoal.errors import InvalidRequestError
-from shoal.model import ClassLosses, DeadInstance, Deaths, ObjectCounts, ViewProgress
+from shoal.model import ClassLosses, DeadInstance, Deaths, FateRow, ObjectCounts, ViewProgress
 from shoal.proto import controller_pb2, instance_pb2
-from shoal_dataplane import Death, ViewStage
+from shoal_dataplane import Death, Fate, ViewStage
 
 
 def death_to_proto(value: Death) -> instance_pb2.DeathRequest:
@@ -137,3 +137,19 @@ def list_to_proto(values: Iterable[Deaths]) -> controller_pb2.ListDeathsReply:
 
 def list_from_proto(message: controller_pb2.ListDeathsReply) -> tuple[Deaths, ...]:
     return tuple(deaths_from_proto(each) for each in message.deaths)
+
+
+def fate_from_proto(value: int) -> Fate:
+    """InvalidRequestError: there is no such fate."""
+    try:
+        return Fate(value)
+    except ValueError:
+        raise InvalidRequestError(f"there is no fate {value}") from None
+
+
+def fate_row_to_proto(value: FateRow) -> instance_pb2.FateRow:
+    return instance_pb2.FateRow(view=value.view, class_name=value.class_name, key=value.key)
+
+
+def fate_row_from_proto(message: instance_pb2.FateRow) -> FateRow:
+    return FateRow(message.view, message.class_name, message.key)

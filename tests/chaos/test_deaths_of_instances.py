@@ -47,6 +47,17 @@ async def test_one_of_three_is_killed_and_every_flow_keeps_its_mapping(directory
         assert not slab.exists()
         assert not Path(dead.run_directory).exists()
 
+        listed = await deployment.good("deaths", "--keys", "--fate", "adopted", "--limit", "0", "--json")
+        rows = [json.loads(line) for line in listed.splitlines()]
+        assert {(each["view"], each["fate"]) for each in rows} == {(told["view"], "adopted")}
+        for each in told["classes"]:
+            keys = [json.dumps(row["key"]) for row in rows if row["class"] == each["class_name"]]
+            assert len(set(keys)) == len(keys) == each["adopted"]
+        assert len((await deployment.good("deaths", "--keys", "--limit", "3")).splitlines()) == 3
+        status, _, said = await deployment.command("deaths", "--keys", "--fate", "forgotten")
+        assert status
+        assert "adopted, rejected, lost" in said
+
 
 @pytest.mark.timeout(180)
 async def test_two_die_at_once_and_later_all(directory: Path) -> None:

@@ -189,6 +189,20 @@ struct shoal_view_progress {
 };
 int shoal_instance_view_progress(struct shoal_instance *instance, struct shoal_view_progress *progress);
 
+/* Which objects they were. Of each fate a worker keeps the last 16384. */
+enum shoal_fate { SHOAL_FATE_ADOPTED, SHOAL_FATE_REJECTED, SHOAL_FATE_LOST };
+
+struct shoal_fate_row {
+	uint64_t view;
+	uint32_t class_index;
+	uint32_t key_bytes;
+	uint8_t key[64];
+};
+/* Rows from *cursor (0 at first) on, the oldest first; sets *cursor for the next call, UINT64_MAX at the end. Returns the
+ * rows filled. -EINVAL: there is no such fate. */
+long shoal_instance_fates(
+	struct shoal_instance *instance, int fate, uint64_t *cursor, struct shoal_fate_row *rows, long n);
+
 /* --- Between hosts (worker/fence.h) --- */
 
 enum shoal_fence_state {

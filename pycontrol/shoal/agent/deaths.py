@@ -11,6 +11,8 @@ from shoal.proto import instance_pb2
 from shoal.validation import require_length, require_member
 from shoal_dataplane import SLOTS, Death
 
+FATES_PAGE = 1024
+
 
 def _dead(request: instance_pb2.EndViewRequest) -> dict[int, int]:
     return {require_member(each.member): each.life for each in request.dead}
@@ -54,6 +56,14 @@ class Deaths:
         if progress.resumed >= request.view:
             await self._peers.release_dead(_dead(request))
         return progress
+
+    async def fates(self, request: instance_pb2.ListFatesRequest) -> instance_pb2.ListFatesReply:
+        fate = view_conversion.fate_from_proto(request.fate)
+        limit = min(request.limit or FATES_PAGE, FATES_PAGE)
+        rows, cursor, end = await self._thread.run(self._worker.fates, fate, request.cursor, limit)
+        return instance_pb2.ListFatesReply(
+            rows=[view_conversion.fate_row_to_proto(row) for row in rows], cursor=cursor, end=end
+        )
 
     async def progress(self) -> ViewProgress:
         return await self._thread.run(self._worker.instance.view_progress)

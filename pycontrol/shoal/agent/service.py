@@ -270,6 +270,9 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._check_term(request.term)
         return view_conversion.progress_to_proto(await self._mourners.end(request))
 
+    async def ListFates(self, request: Any, context: Context) -> Any:
+        return await self._mourners.fates(request)
+
     # --- between hosts
 
     @property

@@ -11,7 +11,17 @@ from typing import Final
 from shoal import slabs
 from shoal.eal_arguments import arguments as eal_arguments
 from shoal.errors import InvalidRequestError, NotFoundError, ShoalError
-from shoal.model import ClassInformation, InstanceSizes, Peer, Port, Progress, RunnerSettings, StateRow, Statistic
+from shoal.model import (
+    ClassInformation,
+    FateRow,
+    InstanceSizes,
+    Peer,
+    Port,
+    Progress,
+    RunnerSettings,
+    StateRow,
+    Statistic,
+)
 from shoal.run_directory import make_private
 from shoal.run_settings import runner_config
 from shoal_dataplane import (
@@ -20,6 +30,7 @@ from shoal_dataplane import (
     STEERING_SLOTS,
     DataplaneError,
     Eal,
+    Fate,
     Instance,
     InstanceConfig,
     Plan,
@@ -188,6 +199,13 @@ class Worker:
         """Rows, the next cursor, and whether that was the end."""
         rows, following = self.instance.state_list(self._class_index(class_name), cursor, limit)
         return rows, following, following == CURSOR_END
+
+    def fates(self, fate: Fate, cursor: int, limit: int) -> tuple[tuple[FateRow, ...], int, bool]:
+        """As state_list: objects that had that fate."""
+        names = [each.name for each in self.instance.classes()]
+        rows, following = self.instance.fates(fate, cursor, limit)
+        found = tuple(FateRow(row.view, names[row.class_index], row.key) for row in rows)
+        return found, following, following == CURSOR_END
 
     def close(self) -> None:
         """Stops polling, then takes everything down; the slabs go. May be called again."""

@@ -2,19 +2,29 @@
 """deaths."""
 
 import time
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from shoal.cli.console import Json, ask, output, print_json
-from shoal.model import Deaths
+from shoal.cli.console import Json, ask, output, print_json, run, target
+from shoal.cli.state import field_values, text_of
+from shoal.client import connected
+from shoal.model import DeathKey, Deaths
 
 
 def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Looking in")(deaths)
 
 
-def deaths(context: typer.Context, json: Json = False) -> None:
+def deaths(
+    context: typer.Context,
+    keys: Annotated[bool, typer.Option("--keys", help="Show which objects they were, one a line.")] = False,
+    view: Annotated[int, typer.Option(help="With --keys: of this view change only; 0: of all.", min=0)] = 0,
+    fate: Annotated[str, typer.Option(help="With --keys: adopted, rejected or lost only.")] = "",
+    limit: Annotated[int, typer.Option(help="With --keys: at most so many; 0: all that are kept.", min=0)] = 100,
+    json: Json = False,
+) -> None:
     """Show which instances died, and what became of the objects that they held.
 
     One entry for each view change: instances that died together are in one. *Adopted* objects were taken over by
@@ -22,7 +32,12 @@ def deaths(context: typer.Context, json: Json = False) -> None:
     they are sound; *rejected* ones of these are not, and are gone; *lost* ones nobody could take over, for the slab
     could not be used or its host is gone (then it says how many were there when it was heard last); *rolled back*
     ones have lost what the dead instance had received last.
+
+    With --keys: which objects these were. Each instance keeps the keys of its last 16384 of each fate.
     """
+    if keys:
+        _list_keys(context, view, fate, limit, json=json)
+        return
     found = ask(context, lambda client: client.deaths(), as_json=json)
     if json:
         print_json(found)
@@ -31,6 +46,33 @@ def deaths(context: typer.Context, json: Json = False) -> None:
         output.print("no instance has died")
     for each in found:
         _show(each)
+
+
+def _list_keys(context: typer.Context, view: int, fate: str, limit: int, *, json: bool) -> None:
+    async def work() -> int:
+        count = 0
+        async with connected(target(context).address) as client:
+            async for each in client.death_keys(view, fate, limit):
+                count += 1
+                if json:
+                    print_json(_document(each), line=True)
+                else:
+                    text = f"view {each.view} {each.fate} {each.class_name} {text_of(each.key)}  ({each.instance})"
+                    output.print(text, markup=False, highlight=False)
+        return count
+
+    if not run(work(), as_json=json) and not json:
+        output.print("no keys are kept")
+
+
+def _document(found: DeathKey) -> dict[str, Any]:
+    return {
+        "view": found.view,
+        "fate": found.fate,
+        "class": found.class_name,
+        "key": field_values(found.key),
+        "told_by": found.instance,
+    }
 
 
 def _show(found: Deaths) -> None:

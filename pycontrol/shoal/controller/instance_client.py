@@ -10,6 +10,7 @@ from shoal.agent.worker import WorkerConfig
 from shoal.model import (
     ClassInformation,
     Event,
+    FateRow,
     FenceProgress,
     InstanceReport,
     Peer,
@@ -19,7 +20,7 @@ from shoal.model import (
     ViewProgress,
 )
 from shoal.proto import common_pb2, instance_pb2, instance_pb2_grpc
-from shoal_dataplane import Death
+from shoal_dataplane import Death, Fate
 
 CONFIGURE_DEADLINE_S: Final = 60.0
 LEARN_DEADLINE_S: Final = 20.0
@@ -195,6 +196,16 @@ class InstanceClient:
             reply = await self._call(self._stub.ListState, request)
             for row in reply.rows:
                 yield conversion.state_row_from_proto(row)
+            cursor, end = reply.cursor, reply.end
+
+    async def fates(self, fate: Fate) -> AsyncIterator[FateRow]:
+        """Objects that had that fate, page by page, the oldest first."""
+        cursor, end = 0, False
+        while not end:
+            request = instance_pb2.ListFatesRequest(fate=instance_pb2.Fate.ValueType(int(fate)), cursor=cursor)
+            reply = await self._call(self._stub.ListFates, request)
+            for row in reply.rows:
+                yield view_conversion.fate_row_from_proto(row)
             cursor, end = reply.cursor, reply.end
 
     async def run_task(self, task: str, arguments: str, deadline_ms: int) -> str:

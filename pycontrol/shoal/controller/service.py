@@ -18,6 +18,7 @@ from shoal.proto import common_pb2, controller_pb2, controller_pb2_grpc
 from shoal.validation import (
     DEADLINE_MAX_MS,
     FILE_MAX,
+    NAME_MAX,
     STREAMS_MAX,
     require_at_most,
     require_between,
@@ -86,6 +87,11 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
 
     async def ListDeaths(self, request: Any, context: Context) -> Any:
         return view_conversion.list_to_proto(self._cluster.recovery.deaths())
+
+    async def ListDeathKeys(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        fate = require_text("fate", request.fate, NAME_MAX)
+        async for each in self._reader().death_keys(request.view, fate, request.limit):
+            yield convert.death_key_to_proto(each)
 
     # --- state
 

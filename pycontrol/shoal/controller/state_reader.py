@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from shoal.controller.fleet import Running
-from shoal.model import ClassInformation, InstanceState, StateObject, StatePlace, StateRow
+from shoal.errors import InvalidRequestError
+from shoal.model import ClassInformation, DeathKey, InstanceState, StateObject, StatePlace, StateRow
 from shoal.network_function.description import Description, ObjectClass
 from shoal.network_function.fields import encode_key
+from shoal_dataplane import Fate
 
 PAGE: Final = 256
 _PRESENT: Final = (InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.JOINING)
@@ -63,6 +65,23 @@ class StateReader:
                 left -= 1
                 if left == 0:
                     return
+
+    async def death_keys(self, view: int, fate: str, limit: int) -> AsyncIterator[DeathKey]:
+        """Keys of what deaths did to objects; `view` 0, `fate` "", `limit` 0: all."""
+        names = {each.name.lower(): each for each in Fate}
+        if fate and fate not in names:
+            raise InvalidRequestError(f"there is no fate {fate!r}: {', '.join(names)}")
+        left = limit or -1
+        for name in (fate,) if fate else names:
+            for running in self._instances:
+                async for row in running.client.fates(names[name]):
+                    if view and row.view != view:
+                        continue
+                    key = self._description.object_class(row.class_name).decode_key(row.key)
+                    yield DeathKey(row.view, name, row.class_name, running.stored.name, key)
+                    left -= 1
+                    if left == 0:
+                        return
 
     def _decoded(self, object_class: ObjectClass, running: Running, row: StateRow) -> StateObject:
         return StateObject(
