@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 _PCI_ADDRESS: Final = re.compile(r"^(?:[0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7]")
-# An mbuf with its headroom, frame, private area and pool overhead.
+# An mbuf with its headroom, frame, private area and pool overhead. DPDK lets none cross a page: in ordinary memory each
+# has one for itself, and the pool's own tables (handles, the list of pages) come to some more.
 _PACKET_BYTES: Final = 2816
+_PACKET_BYTES_ORDINARY: Final = 4096 + 64
 _FIXED_MIB: Final = 48
 
 
@@ -20,18 +22,18 @@ def free_hugepage_mib(meminfo: str) -> int:
     return int(values.get("HugePages_Free", 0)) * int(values.get("Hugepagesize", 0)) // 1024
 
 
-def memory_mib(packets: int) -> int:
-    """What a process needs for its packet pool and EAL itself."""
-    return _FIXED_MIB + packets * _PACKET_BYTES // (1 << 20)
+def memory_mib(packets: int, *, hugepages: bool) -> int:
+    """What a process needs for its packet pools and EAL itself."""
+    return _FIXED_MIB + packets * (_PACKET_BYTES if hugepages else _PACKET_BYTES_ORDINARY) // (1 << 20)
 
 
 def arguments(
     name: str, packets: int, devices: Sequence[str], extra: Sequence[str], meminfo: str | None = None
 ) -> tuple[str, ...]:
     """argv of rte_eal_init. `extra` comes last and may override."""
-    needed = memory_mib(packets)
     free = free_hugepage_mib(meminfo if meminfo is not None else Path("/proc/meminfo").read_text())
-    memory = ("--in-memory",) if free >= needed else ("--no-huge", "--no-shconf", "-m", str(needed))
+    ordinary = ("--no-huge", "--no-shconf", "-m", str(memory_mib(packets, hugepages=False)))
+    memory = ("--in-memory",) if free >= memory_mib(packets, hugepages=True) else ordinary
     allowed = [address[0] for device in devices if (address := _PCI_ADDRESS.match(device))]
     buses = tuple(f"--allow={address}" for address in allowed) if allowed else ("--no-pci",)
     main = min(os.sched_getaffinity(0))

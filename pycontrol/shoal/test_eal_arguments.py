@@ -16,7 +16,7 @@ def test_hugepages_where_there_are_enough_else_ordinary_memory() -> None:
     assert "--in-memory" in arguments("x", 65536, [], [], PLENTY)
     without = arguments("x", 65536, [], [], NONE)
     assert "--no-huge" in without
-    assert without[without.index("-m") + 1] == str(memory_mib(65536))
+    assert without[without.index("-m") + 1] == str(memory_mib(65536, hugepages=False))
 
 
 def test_only_named_pci_devices_are_touched() -> None:

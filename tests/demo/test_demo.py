@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,10 +35,21 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {"TMPDIR": str(folder)}
 
 
+def without_hugepages(directory: Path) -> list[str]:
+    """What a command is put behind to be run where the kernel says that no hugepage is free."""
+    meminfo = directory / "meminfo"
+    text = Path("/proc/meminfo").read_text()
+    meminfo.write_text(re.sub(r"^(HugePages_(?:Total|Free):\s+)\d+", r"\g<1>0", text, flags=re.MULTILINE))
+    script = f'mount --bind {meminfo} /proc/meminfo && rm {meminfo} && exec "$0" "$@"'
+    return ["unshare", "--mount", "sh", "-c", script]
+
+
 @pytest.mark.timeout(150)
-def test_nothing_is_lost_and_everything_moves(directory: Path) -> None:
+@pytest.mark.parametrize("hugepages", [True, False], ids=["hugepages", "ordinary memory"])
+def test_nothing_is_lost_and_everything_moves(directory: Path, hugepages: bool) -> None:
     figures, picture = directory / "demo.json", directory / "demo.png"
-    command = [SHOAL, "demo", *SHORT, "--json", str(figures), "--picture", str(picture)]
+    command = [] if hugepages else without_hugepages(directory)
+    command += [SHOAL, "demo", *SHORT, "--json", str(figures), "--picture", str(picture)]
     answer = subprocess.run(command, env=environment(directory), capture_output=True, text=True, timeout=140)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     document = json.loads(figures.read_text())

@@ -295,7 +295,9 @@ static void die_under_traffic(uint64_t seed)
 	struct world *world = make_world(seed);
 	bool in[NAT_CLUSTER_INSTANCES] = { true, true, true };
 
-	snprintf(world->cluster.directory, sizeof(world->cluster.directory), "/dev/shm/shoal-cluster-XXXXXX");
+	/* Where what runs the tests clears up, also when they are interrupted. */
+	snprintf(world->cluster.directory, sizeof(world->cluster.directory), "%s/shoal-cluster-XXXXXX",
+		getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	assert_non_null(mkdtemp(world->cluster.directory));
 	world->quiet = true;
 	nat_cluster_scale(&world->cluster, in);

@@ -96,8 +96,9 @@ class Course:
         raise ShoalError(f"not even {rate / SLOWER:,.0f} packets/s get through one instance without loss")
 
     async def _start(self, profile: Profile, rate: float) -> None:
+        before = await self._client.statistics()
         await self._client.start_traffic(profile.name, profile.streams, profile.options(rate))
-        self._observer.start()
+        self._observer.start(before)
 
     async def _state(self) -> TrafficState:
         return TrafficState.parse((await self._client.traffic()).document)

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shoal.model import ComponentStatistics, Statistic
 from shoal.report.document import InstanceFigures
+from shoal_dataplane import StatisticKind
 
 SPLITTER = "splitter"
 DROPS = ("drops_total", "splitter_drops_total")
@@ -17,6 +18,15 @@ DROPS = ("drops_total", "splitter_drops_total")
 def total(rows: Iterable[Statistic], *names: str) -> int:
     """Sum of all rows with one of the names, over their labels."""
     return sum(row.value for row in rows if row.name in names)
+
+
+def since(component: ComponentStatistics, before: ComponentStatistics) -> ComponentStatistics:
+    """Counters of a component without what they were before; gauges as they are."""
+    counted = {(row.name, row.label_value): row.value for row in before.statistics if row.kind is StatisticKind.COUNTER}
+    rows = tuple(
+        replace(row, value=row.value - counted.get((row.name, row.label_value), 0)) for row in component.statistics
+    )
+    return replace(component, statistics=rows)
 
 
 def drops(component: ComponentStatistics) -> dict[str, int]:
@@ -48,14 +58,17 @@ def instance_figures(component: ComponentStatistics) -> InstanceFigures:
 
 @dataclass
 class Ledger:
-    """The last that each component said, also of those that have ended since. A name may be used again by a later
-    process."""
+    """What each component has counted since the ledger began: its last statistics, without what the first ones, of
+    before, had counted already. Also of those that have ended since; a name may be used again by a later process."""
 
+    before: Sequence[ComponentStatistics] = ()
     _last: dict[tuple[str, int], ComponentStatistics] = field(default_factory=dict)
 
     def enter(self, components: Sequence[ComponentStatistics]) -> None:
+        before = {(each.component, each.process): each for each in self.before}
         for component in components:
-            self._last[component.component, component.process] = component
+            whose = component.component, component.process
+            self._last[whose] = since(component, before[whose]) if whose in before else component
 
     @property
     def instances(self) -> tuple[InstanceFigures, ...]:

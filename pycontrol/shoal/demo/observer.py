@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from shoal.client import Client
 from shoal.demo.figures import Ledger
 from shoal.demo.traffic import TrafficState
-from shoal.model import ClusterStatus, InstanceState
+from shoal.model import ClusterStatus, ComponentStatistics, InstanceState
 from shoal.report.timeline import ClusterSample, Span, Timeline
 
 PERIOD_S: Final = 0.5
@@ -44,10 +44,10 @@ class Observer:
         """Seconds since the traffic started."""
         return time.monotonic() - self._started
 
-    def start(self) -> None:
-        """The traffic starts now."""
+    def start(self, before: Sequence[ComponentStatistics]) -> None:
+        """The traffic starts now; what components had counted before it is none of its own."""
         self._started = time.monotonic()
-        self.observed = Observed(Timeline(), Ledger())
+        self.observed = Observed(Timeline(), Ledger(before))
 
     async def watch(self) -> None:
         while True:

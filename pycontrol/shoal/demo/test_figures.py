@@ -48,3 +48,21 @@ def test_what_came_in_counts_as_moved() -> None:
     ledger.enter([component("nat-1", 10, leases_moved_out_total=8)])
     ledger.enter([component("nat-2", 11, leases_moved_in_total=8, records_moved_in_total=5)])
     assert ledger.objects_moved == 13
+
+
+def test_what_was_counted_before_is_left_out() -> None:
+    """Trials of the rate lose packets, and count them, before the run that is reported."""
+    trial = component("nat-1", 10, packets_received_total=100, drops_total__no_port=7, drops_total__runt=1)
+    ledger = Ledger([trial])
+    ledger.enter([component("nat-1", 10, packets_received_total=130, drops_total__no_port=9, drops_total__runt=1)])
+    ledger.enter([component("nat-1", 12, packets_received_total=5, drops_total__no_port=1)])
+    assert [instance.packets for instance in ledger.instances] == [30, 5]
+    assert ledger.drops == {"instance.no_port": 3}
+
+
+def test_a_level_is_no_count() -> None:
+    waiting = Statistic("splitter_parked_packets", "", "", StatisticKind.GAUGE, 9)
+    splitter = ComponentStatistics("splitter", 12, (waiting,))
+    ledger = Ledger([splitter])
+    ledger.enter([splitter])
+    assert ledger.parked == 9
