@@ -2,6 +2,7 @@
 """Where a deployment's sockets, slabs, logs and pid files lie. Mode 0700: whoever may enter may command."""
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shoal import slabs
+from shoal import eal_files, slabs
 from shoal.errors import RefusedError, ShoalError
 
 VARIABLE: Final = "SHOAL_RUN_DIRECTORY"
@@ -67,7 +68,8 @@ class ProcessDirectory:
         return self.path / "pid"
 
     def remove(self) -> None:
-        """The directory with all that lies in it, and the slabs."""
+        """The directory with all that lies in it, the slabs, and what DPDK made for the process, which has ended."""
+        eal_files.remove_noted(self.path)
         directory = slabs.noted(self.path)
         if directory is not None:
             slabs.remove(directory)
@@ -89,6 +91,16 @@ class RunDirectory:
             raise RefusedError(f"{self.path} is too long for a Unix socket: at most {_PATH_MAX} characters")
         make_private(self.path)
         make_private(self.path / "instances")
+
+    def claim(self) -> bool:
+        """Makes the calling process the directory's one controller until it ends; False: there is another one."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)  # open, and so locked, until the process ends
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        return True
 
     @property
     def controller(self) -> ProcessDirectory:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -18,17 +19,45 @@ SHORT = ("--phase", "2", "--rate", "20000", "--flows", "2000", "--new-flows", "5
 ENDED_S = 60
 
 
-def left_over(folder: Path) -> list[str]:
-    """Command lines of processes that still name the folder."""
-    found = []
+def processes_of(folder: Path) -> dict[int, str]:
+    """Command lines of processes that name the folder, by process."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         if str(folder) in command:
-            found.append(command)
+            found[int(path.parent.name)] = command
     return found
+
+
+def left_over(folder: Path) -> list[str]:
+    return list(processes_of(folder).values())
+
+
+class Traces:
+    """What a demo's processes make outside of its folder: DPDK's runtime directories and hugepage files, and slabs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: set[int] = set()
+        self._digests: set[str] = set()
+
+    def look(self) -> None:
+        self._processes |= set(processes_of(self._folder))
+        for instance in self._folder.glob("shoal-demo-*/run/instances/*"):
+            self._digests.add(hashlib.sha256(str(instance).encode()).hexdigest()[:16])
+
+    def found(self) -> list[Path]:
+        prefixes = [f"shoal-*-{process}" for process in self._processes]
+        names = [f"{prefix}map_*" for prefix in prefixes] + [f"shoal-{digest}-*" for digest in self._digests]
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+        memory = {Path(point) for point, kind in mounts if kind == "hugetlbfs"} | {Path("/dev/shm")}
+        return [
+            *(path for prefix in prefixes for path in Path("/var/run/dpdk").glob(prefix)),
+            *(path for place in memory for name in names for path in place.glob(name)),
+        ]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -70,18 +99,32 @@ def test_nothing_is_lost_and_everything_moves(directory: Path, hugepages: bool) 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ("processes", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM), (3, signal.SIGINT), (3, signal.SIGHUP)]
+    ("processes", "data_planes", "number"),
+    [
+        (1, 0, signal.SIGINT),
+        (2, 0, signal.SIGTERM),
+        (2, 1, signal.SIGINT),
+        (3, 1, signal.SIGINT),
+        (3, 2, signal.SIGINT),
+        (3, 2, signal.SIGHUP),
+    ],
 )
-def test_signals_leave_nothing(directory: Path, processes: int, number: signal.Signals) -> None:
-    """A signal once so many processes of the deployment have come up: in the middle of its start. And a second one."""
+def test_signals_leave_nothing(directory: Path, processes: int, data_planes: int, number: signal.Signals) -> None:
+    """A signal once so many processes of the deployment have come up, and DPDK has begun to start in so many of them:
+    in the middle of its start. And a second one."""
+    traces = Traces(directory)
     command = [SHOAL, "demo", *SHORT, "--picture", str(directory / "demo.png")]
     demo = subprocess.Popen(command, env=environment(directory), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while len(left_over(directory / "shoal-demo-")) < processes:
+    while len(left_over(directory / "shoal-demo-")) < processes or len(traces.found()) < data_planes:
         assert demo.poll() is None, demo.communicate()
+        traces.look()
     demo.send_signal(number)
     demo.send_signal(number)
+    while demo.poll() is None:
+        traces.look()
     assert demo.wait(ENDED_S) == 128 + number
     assert left_over(directory) == []
+    assert traces.found() == []
     assert list(directory.iterdir()) == []
 
 

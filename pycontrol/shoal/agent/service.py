@@ -69,7 +69,8 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._events = EventLog()
         self._packets = Packets(self._thread, self._splitter_ended)
         self._peers: Peers | None = None
-        self._worker: Worker | None = None
+        self._made: Worker | None = None  # writer: the control thread, so that it is known however a call ends
+        self._worker: Worker | None = None  # the same, once all that belongs to it runs
         self._deaths: Deaths | None = None
         self._fencing: Fencing | None = None
         self._exporter: Exporter | None = None
@@ -101,9 +102,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
 
     async def _configure(self, request: instance_pb2.ConfigureInstanceRequest) -> None:
         config = worker_config(request, self._directory)
-        worker = await self._thread.run(Worker, config)
-        assert worker.slab_directory is not None
-        slabs.note(self._directory.path, worker.slab_directory)
+        worker = await self._thread.run(self._make, config)
         self._peers = Peers(self._directory.peers, self._thread, self._peer_ended, config.sizes.channel_bytes)
         await self._peers.start(worker.instance, config.cluster, config.member, config.life)
         self._deaths = Deaths(worker, self._peers, self._thread)
@@ -112,6 +111,17 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
             self._exporter = Exporter(request.metrics_address, self._samples)
         self._worker = worker
         self._events.add("instance.configured", config.name, f"member {config.member}, life {config.life}")
+
+    def _make(self, config: WorkerConfig) -> Worker:
+        if self._made is not None:
+            raise RefusedError("an earlier configuration failed: the instance must be started anew")
+        self._made = Worker(config, self._directory.path)
+        return self._made
+
+    def _unmake(self) -> None:
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
     def _samples(self) -> tuple[Sample, ...]:
         if self._worker is None:
@@ -148,7 +158,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._events.close()
 
     async def close(self) -> None:
-        """Takes everything down: first what comes in, last the worker."""
+        """Takes everything down: first what comes in, last the worker, also one that is only just starting."""
         if self._fencing is not None:
             await self._fencing.close()
         await self._packets.close()
@@ -156,10 +166,8 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
             await self._peers.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            await self._thread.run(worker.close)
-            slabs.link(self._directory.path).unlink(missing_ok=True)
+        self._worker = None
+        await self._thread.run(self._unmake)
         self._thread.close()
 
     # --- packets and peers

@@ -2,13 +2,12 @@
 """The worker of this process: EAL, a runner, and the C instance. Every method runs in the control thread."""
 
 import errno
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shoal import slabs
+from shoal import eal_files, slabs
 from shoal.eal_arguments import arguments as eal_arguments
 from shoal.errors import InvalidRequestError, NotFoundError, ShoalError
 from shoal.model import (
@@ -120,16 +119,18 @@ def _instance_config(config: WorkerConfig, slab_directory: Path) -> InstanceConf
 
 
 class Worker:
-    """Owns the C objects of this process, from the inside out."""
+    """Owns the C objects of this process, from the inside out. Word of what would outlive a kill lies in `directory`
+    before it is made."""
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, directory: Path) -> None:
         """Starts the data plane. What was made is taken down again if a later step fails."""
         self.config = config
+        self._directory = directory
         self._running = False
         self.slab_directory: Path | None = None
-        # Names of DPDK's files must differ between processes of one host.
-        prefix = f"shoal-{config.cluster:x}-{config.name}-{os.getpid()}"
+        prefix = eal_files.prefix(config.cluster, config.name)
         devices = [port.device for port in config.ports]
+        eal_files.note(directory, prefix)
         self._eal = Eal(eal_arguments(prefix, config.sizes.packets, devices, config.eal))
         self._runner: Runner | None = None
         self._instance: Instance | None = None
@@ -159,6 +160,7 @@ class Worker:
         refusal: Exception | None = None
         for directory in self.config.slab_directories:
             try:
+                slabs.note(self._directory, directory)
                 make_private(directory)
                 instance = Instance(_instance_config(self.config, directory))
             except (DataplaneError, ShoalError) as error:
@@ -217,3 +219,5 @@ class Worker:
                 handle.close()
         if self.slab_directory is not None:
             slabs.remove(self.slab_directory)
+        slabs.link(self._directory).unlink(missing_ok=True)
+        eal_files.forget(self._directory)

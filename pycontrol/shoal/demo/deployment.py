@@ -43,6 +43,8 @@ async def deployed(config: str, directory: Path | None) -> AsyncIterator[Client]
     finally:
         # Whatever did not end in order, and what was just being started when Ctrl-C came.
         await asyncio.to_thread(descendants.end)
+        for each in (*run_directory.instances(), run_directory.splitter):
+            await asyncio.to_thread(each.remove)
         if directory is None:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,11 +2,12 @@
 """The splitter's data plane in this process: EAL, a runner, the C splitter, and the built-in generator where a port is
 fed by it. Every method runs in the control thread."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from shoal import eal_files
 from shoal.eal_arguments import arguments as eal_arguments
 from shoal.errors import RefusedError
 from shoal.model import TRAFFIC_DEVICE, Port, RunnerSettings
@@ -36,13 +37,16 @@ class PlaneConfig:
 
 
 class Plane:
-    """Owns the C objects of this process, from the inside out."""
+    """Owns the C objects of this process, from the inside out. Word of what would outlive a kill lies in `directory`
+    before it is made."""
 
-    def __init__(self, config: PlaneConfig) -> None:
+    def __init__(self, config: PlaneConfig, directory: Path) -> None:
         """Starts the data plane. What was made is taken down again if a later step fails."""
         self.config = config
+        self._directory = directory
         self._running = False
-        prefix = f"shoal-{config.cluster:x}-{config.name}-{os.getpid()}"
+        prefix = eal_files.prefix(config.cluster, config.name)
+        eal_files.note(directory, prefix)
         devices = [port.device for port in config.ports if port.device != TRAFFIC_DEVICE]
         packets = config.packets + (GENERATOR_PACKETS if len(devices) < len(config.ports) else 0)
         self._eal = Eal(eal_arguments(prefix, packets, devices, config.eal))
@@ -106,3 +110,4 @@ class Plane:
         for handle in (self._splitter, self._generator, self._runner, self._eal):
             if handle is not None:
                 handle.close()
+        eal_files.forget(self._directory)

@@ -81,7 +81,9 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
         self._thread = ControlThread("splitter")
         self._events = EventLog()
         self._members = Members(directory.peers, self._thread, self._member_ended)
-        self._plane: Plane | None = None
+        self._directory = directory
+        self._made: Plane | None = None  # writer: the control thread, so that it is known however a call ends
+        self._plane: Plane | None = None  # the same, once all that belongs to it runs
         self._exporter: Exporter | None = None
         self._term = 0
         self._configuring = asyncio.Lock()
@@ -108,7 +110,7 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
         async with self._configuring:
             config = plane_config(request)
             if self._plane is None:
-                plane = await self._thread.run(Plane, config)
+                plane = await self._thread.run(self._make, config)
                 await self._members.start(plane.splitter, config.cluster)
                 if request.metrics_address:
                     self._exporter = Exporter(request.metrics_address, self._samples)
@@ -116,6 +118,17 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
             elif self._plane.config != config:
                 raise RefusedError("the splitter is configured already, and otherwise")
         return conversion.splitter_report_to_proto(await self._report())
+
+    def _make(self, config: PlaneConfig) -> Plane:
+        if self._made is not None:
+            raise RefusedError("an earlier configuration failed: the splitter must be started anew")
+        self._made = Plane(config, self._directory.path)
+        return self._made
+
+    def _unmake(self) -> None:
+        made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
     def _samples(self) -> tuple[Sample, ...]:
         if self._plane is None:
@@ -149,9 +162,8 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
         await self._members.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
-        plane, self._plane = self._plane, None
-        if plane is not None:
-            await self._thread.run(plane.close)
+        self._plane = None
+        await self._thread.run(self._unmake)
         self._thread.close()
 
     # --- members and table
