@@ -50,9 +50,9 @@ class Client:
 
     # --- operations: iterate to the end; the last update is `done`
 
-    def deploy(self, file: str, text: str) -> AsyncIterator[OperationUpdate]:
-        """ConfigError with all faults where the file is refused."""
-        return self._operation(self._stub.Deploy, controller_pb2.DeployRequest(file=file, text=text))
+    def deploy(self, file: str, text: str, by: str = "") -> AsyncIterator[OperationUpdate]:
+        """ConfigError with all faults where the file is refused. `by` names the caller to a later `down`."""
+        return self._operation(self._stub.Deploy, controller_pb2.DeployRequest(file=file, text=text, by=by))
 
     def scale(self, name: str, instances: int) -> AsyncIterator[OperationUpdate]:
         request = controller_pb2.ScaleRequest(network_function=name, instances=instances)
@@ -64,8 +64,9 @@ class Client:
     def drain(self, instance: str) -> AsyncIterator[OperationUpdate]:
         return self._operation(self._stub.Drain, controller_pb2.DrainRequest(instance=instance))
 
-    def down(self) -> AsyncIterator[OperationUpdate]:
-        return self._operation(self._stub.Down, controller_pb2.DownRequest())
+    def down(self, deployed_by: str = "") -> AsyncIterator[OperationUpdate]:
+        """With `deployed_by`: RefusedError where another's deployment is there."""
+        return self._operation(self._stub.Down, controller_pb2.DownRequest(deployed_by=deployed_by))
 
     # --- looking in
 

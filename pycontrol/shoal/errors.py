@@ -59,5 +59,13 @@ class UnreachableError(ShoalError):
     """A process that should answer does not."""
 
 
+class EndedBySignalError(ShoalError):
+    """A signal ended the work, and what had been begun has been undone."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("ended early; everything that was started is gone")
+        self.number = number
+
+
 class DeadlineError(ShoalError):
     """Something did not happen in time."""

@@ -64,6 +64,22 @@ async def hosted(directory: ProcessDirectory) -> AsyncIterator[asyncio.Event]:
             directory.pid_file.unlink()
 
 
+def cancelled_by_signals() -> list[int]:
+    """The first signal cancels this task, whose clean-up later ones must not disturb. The list then has its number."""
+    task = asyncio.current_task()
+    assert task is not None
+    received: list[int] = []
+
+    def cancel(number: int) -> None:
+        if not received:
+            received.append(number)
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, cancel, number)
+    return received
+
+
 async def cancelled(*tasks: asyncio.Task[Any] | None) -> None:
     """Cancels tasks and waits for their end."""
     present = [task for task in tasks if task is not None]

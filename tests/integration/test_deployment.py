@@ -23,6 +23,8 @@ from typing import Any
 import pytest
 
 from shoal import slabs
+from shoal.client import connected
+from shoal.errors import RefusedError
 from shoal.run_directory import RunDirectory
 
 SHOAL = str(Path(sys.executable).with_name("shoal"))
@@ -251,18 +253,54 @@ def test_a_bad_file_is_refused_with_all_its_faults_and_leaves_nothing() -> None:
         shutil.rmtree(folder)
 
 
-async def test_ctrl_c_while_it_starts_leaves_nothing() -> None:
+@pytest.mark.parametrize("moment", ["instances", "pid", "grpc.socket", "splitter/pid", "splitter/eal"])
+async def test_ctrl_c_while_it_starts_leaves_nothing(moment: str) -> None:
+    """From the first trace of a controller on; and a second signal while the first is being obeyed."""
     folder = Path(tempfile.mkdtemp(prefix="shoal-"))
     try:
         made = Shell(folder)
         environment = os.environ | {"SHOAL_RUN_DIRECTORY": str(made.directory)}
-        process = await asyncio.create_subprocess_exec(SHOAL, "up", str(made.file), env=environment)
-        async with asyncio.timeout(30):
-            while not (made.directory / "splitter" / "pid").exists():
-                await asyncio.sleep(0.01)
+        process = await asyncio.create_subprocess_exec(
+            SHOAL, "up", str(made.file), env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(60):
+            while not (made.directory / moment).exists():
+                await asyncio.sleep(0.001)
             process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
+            process.send_signal(signal.SIGINT)
+            _, said = await process.communicate()
+        assert process.returncode == 130
+        assert b"Traceback" not in said
         assert not processes_naming(made.directory)
         assert not made.directory.exists()
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.timeout(120)
+async def test_an_up_that_is_refused_leaves_anothers_deployment(shell: Shell) -> None:
+    """One starts the controller, with a file that fails late; another's deployment is there when it gives up."""
+    shell.good("down")
+    other = shell.folder / "other.yaml"
+    other.write_text(shell.file.read_text().replace("count: 1", "count: 2"))
+    environment = os.environ | shell.environment
+    files = (shell.file, other)
+    both = [await asyncio.create_subprocess_exec(SHOAL, "up", str(file), env=environment) for file in files]
+    codes = [await process.wait() for process in both]
+    assert sorted(codes) == [0, 6]
+    winner = codes.index(0)
+    assert len(shell.instances()) == (1, 2)[winner]
+    # The one that failed may have started the controller; it leaves it to the other.
+    assert shell.command("up", str(files[1 - winner])).returncode == 6
+    assert len(shell.instances()) == (1, 2)[winner]
+
+
+def test_down_of_a_caller_ends_only_what_that_caller_deployed(shell: Shell) -> None:
+    async def down() -> None:
+        async with connected(RunDirectory(shell.directory).controller.address) as client:
+            async for _ in client.down("somebody else"):
+                pass
+
+    with pytest.raises(RefusedError, match="deployed by another"):
+        asyncio.run(down())
+    assert len(shell.instances()) == 1

@@ -42,7 +42,7 @@ EXIT_CODES: Final = """\
 * 5: what was named does not exist
 * 6: refused: not in this state, or a limit would be passed
 * 7: it did not happen in time
-* 130: interrupted
+* 130: interrupted (128 and the signal's number)
 """
 
 _CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
@@ -103,7 +103,10 @@ def print_json(value: Any, *, line: bool = False) -> None:
 
 def fail(error: Exception, *, as_json: bool) -> NoReturn:
     """Tells of an error and ends with its code."""
-    code = next((code for kind, code in _CODES if isinstance(error, kind)), EXIT_FAILED)
+    if isinstance(error, errors.EndedBySignalError):
+        code = 128 + error.number
+    else:
+        code = next((code for kind, code in _CODES if isinstance(error, kind)), EXIT_FAILED)
     if as_json:
         document: dict[str, Any] = {"error": str(error), "exit_code": code}
         if isinstance(error, errors.ConfigError):

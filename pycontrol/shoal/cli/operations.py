@@ -4,25 +4,18 @@
 import asyncio
 import contextlib
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from shoal.cli.console import Json, Target, fail, follow, print_json, remarks, run, show_result, target
+from shoal.cli.starting import GONE_POLL_S, GONE_S, Start, until_gone
 from shoal.client import Client, connected
-from shoal.controller.launcher import log_tail
-from shoal.errors import DeadlineError, RefusedError, ShoalError, UnreachableError
+from shoal.errors import RefusedError, ShoalError, UnreachableError
 from shoal.model import OperationUpdate
-from shoal.process_host import cancelled
-from shoal.run_directory import ProcessIdentity, RunDirectory, read_pid_file
-
-REACHABLE_S: Final = 20.0
-GONE_S: Final = 5.0
-GONE_POLL_S: Final = 0.02
+from shoal.run_directory import RunDirectory, read_pid_file
 
 Updates = AsyncIterator[OperationUpdate]
 
@@ -62,59 +55,9 @@ def up(
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         fail(ShoalError(f"{file}: {error}"), as_json=json)
-    result = run(_up(target(context), str(file), text, as_json=json), as_json=json)
+    result = run(Start(target(context)).up(str(file), text, as_json=json), as_json=json)
     if not json:
         show_result(result)
-
-
-async def _up(where: Target, file: str, text: str, *, as_json: bool) -> OperationUpdate:
-    started = await _ensure_controller(where)
-    async with connected(where.address) as client:
-        fresh = not (await client.status()).name
-        try:
-            return await follow(client.deploy(file, text), as_json=as_json)
-        except BaseException as error:
-            # A controller that we started for nothing goes again; one that runs something else stays.
-            if fresh and (started or isinstance(error, asyncio.CancelledError)):
-                controller = read_pid_file(where.run_directory.controller.pid_file)
-                with contextlib.suppress(ShoalError):
-                    await _take_down(client)
-                await _until_gone(controller)
-            raise
-
-
-async def _take_down(client: Client) -> None:
-    async for _ in client.down():
-        pass
-
-
-async def _ensure_controller(where: Target) -> bool:
-    """Starts a controller unless one answers; whether it did."""
-    async with connected(where.address) as client:
-        with contextlib.suppress(UnreachableError):
-            await client.status()
-            return False
-        where.run_directory.create()
-        process = await asyncio.to_thread(_spawn, where)
-        reachable = asyncio.create_task(client.wait_reachable(REACHABLE_S), name="controller")
-        while not reachable.done() and process.poll() is None:
-            await asyncio.wait((reachable,), timeout=GONE_POLL_S)
-        if not reachable.done():
-            await cancelled(reachable)
-            log = where.run_directory.controller.log
-            raise UnreachableError(f"the controller ended with status {process.returncode}; {log_tail(log)}")
-        await reachable
-    return True
-
-
-def _spawn(where: Target) -> "subprocess.Popen[bytes]":
-    directory = where.run_directory.controller
-    listen = [] if where.address.startswith("unix:") else ["--listen", where.address]
-    command = [sys.executable, "-m", "shoal.controller", str(directory.path), *listen]
-    with directory.log.open("ab") as log:
-        return subprocess.Popen(
-            command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
 
 
 def scale(
@@ -180,18 +123,8 @@ async def _down(where: Target, *, as_json: bool) -> OperationUpdate:
             result = OperationUpdate("done", f"no controller answered: {ended} processes ended", done=True)
             if as_json:
                 print_json(result, line=True)
-    await _until_gone(controller)
+    await until_gone(controller)
     return result
-
-
-async def _until_gone(controller: ProcessIdentity | None) -> None:
-    """Waits for a controller that was told to end."""
-    try:
-        async with asyncio.timeout(GONE_S):
-            while controller is not None and controller.lives:
-                await asyncio.sleep(GONE_POLL_S)
-    except TimeoutError:
-        raise DeadlineError(f"the controller (process {controller and controller.pid}) does not end") from None
 
 
 async def end_processes(run_directory: RunDirectory) -> int:

@@ -4,6 +4,8 @@ ends, instances and splitter stay and forward; started again in the same directo
 
 import argparse
 import asyncio
+import os
+import sys
 from pathlib import Path
 
 from shoal.controller.cluster import Cluster
@@ -20,6 +22,7 @@ from shoal.rpc import Server
 from shoal.run_directory import RunDirectory
 
 GRACE_S = 1.0
+STATUS_IN_USE = os.EX_TEMPFAIL
 SERVICE = controller_pb2.DESCRIPTOR.services_by_name["ControllerService"].full_name
 
 
@@ -50,6 +53,10 @@ async def serve(run_directory: RunDirectory, listen: str) -> None:
     events = EventLog()
     directory = run_directory.controller
     # Before anything else: a second controller of this directory must not begin a reign.
+    if not run_directory.claim():
+        remark = f"{run_directory.path} is in use: a controller runs there"
+        print(remark, file=sys.stderr, flush=True)
+        raise SystemExit(STATUS_IN_USE)
     guard = Server(listen or directory.address, [], lambda _: None)
     await guard.check_free()
     store = await asyncio.to_thread(Store, run_directory.store)

@@ -65,6 +65,7 @@ class Cluster:
         self.vigil = Vigil(self.fleet, self.recovery, events, self._usurped)
         self.config: Config | None = None
         self.description: Description | None = None
+        self._deployed_by = ""  # as the caller of deploy said; a controller that comes back does not know
         self._operations: set[asyncio.Task[OperationUpdate]] = set()
 
     # --- what there is
@@ -152,12 +153,12 @@ class Cluster:
         if isinstance(error, StaleTermError):
             self._usurped()
 
-    def deploy(self, file: str, text: str) -> Operation:
+    def deploy(self, file: str, text: str, by: str = "") -> Operation:
         config = parse(text, file)
         nf_path, description = described(config, file, text)
         if self.config is not None:
             return self.begin(Operation(f"deploy {config.deployment}", self._deployed_already(text)))
-        self.config, self.description = config, description
+        self.config, self.description, self._deployed_by = config, description, by
 
         async def work(report: Report) -> OperationUpdate:
             try:
@@ -234,7 +235,12 @@ class Cluster:
 
         return self.begin(Operation(f"drain {name}", work))
 
-    def down(self) -> Operation:
+    def down(self, deployed_by: str = "") -> Operation:
+        """Of whatever there is; with `deployed_by` only of what that caller deployed, and of a controller without a
+        deployment."""
+        if deployed_by and self.config is not None and self._deployed_by != deployed_by:
+            raise RefusedError(f"{self.config.deployment} was deployed by another: it stays")
+
         async def work(report: Report) -> OperationUpdate:
             current = asyncio.current_task()
             await cancelled(*(task for task in self._operations if task is not current))

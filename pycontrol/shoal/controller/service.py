@@ -46,7 +46,8 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
 
     async def Deploy(self, request: Any, context: Context) -> AsyncIterator[Any]:
         require_at_most("the file", request.text, FILE_MAX)
-        async for update in _updates(self._cluster.deploy(require_text("its name", request.file), request.text)):
+        by = require_text("by", request.by, NAME_MAX)
+        async for update in _updates(self._cluster.deploy(require_text("its name", request.file), request.text, by)):
             yield update
 
     async def Scale(self, request: Any, context: Context) -> AsyncIterator[Any]:
@@ -62,7 +63,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
             yield update
 
     async def Down(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        async for update in _updates(self._cluster.down()):
+        async for update in _updates(self._cluster.down(request.deployed_by)):
             yield update
 
     # --- looking in

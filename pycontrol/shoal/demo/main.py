@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -19,6 +18,7 @@ from shoal.demo.observer import Observed
 from shoal.demo.settings import STEPS, DemoSettings
 from shoal.demo.traffic import compile_profile
 from shoal.errors import ShoalError
+from shoal.process_host import cancelled_by_signals
 from shoal.report import picture, verdict
 from shoal.report.document import Document
 
@@ -38,7 +38,7 @@ instances: {count: 1, objects: %d}
 
 async def demo(settings: DemoSettings, console: Console) -> int:
     """Exit status: 1 where anything was lost, out of order or mapped wrongly. ShoalError where it could not be run."""
-    ended_by = _cancelled_by_signals()
+    ended_by = cancelled_by_signals()
     failure: ShoalError | None = None
     try:
         document, observed = await _run(settings, console)
@@ -58,22 +58,6 @@ async def demo(settings: DemoSettings, console: Console) -> int:
         if path is not None:
             console.print(f"{name}: {path}", highlight=False)
     return STATUS_BAD if document.faults() else STATUS_GOOD
-
-
-def _cancelled_by_signals() -> list[int]:
-    """The first signal cancels this task, whose clean-up later ones must not disturb. The list then has its number."""
-    task = asyncio.current_task()
-    assert task is not None
-    received: list[int] = []
-
-    def cancel(number: int) -> None:
-        if not received:
-            received.append(number)
-            task.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, cancel, number)
-    return received
 
 
 async def _run(settings: DemoSettings, console: Console) -> tuple[Document, Observed]:
