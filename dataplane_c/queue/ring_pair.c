@@ -54,6 +54,11 @@ int shoal_ring_pair_create(uint32_t capacity)
 
 	if (descriptor < 0)
 		return -errno;
+	/* A memfd is born open to all: whoever got at it by /proc would be let in. */
+	if (fchmod(descriptor, 0600) < 0) {
+		result = -errno;
+		goto close_descriptor;
+	}
 	/* fallocate sets the size and gives it its pages: lack of memory shows here, not as a fault in a poll. */
 	if (fallocate(descriptor, 0, 0, (off_t)pair_bytes(capacity)) < 0) {
 		result = -errno;

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -245,6 +246,18 @@ static void test_seals(void **state)
 	close(odd);
 }
 
+static void test_nobody_else_may_open_it(void **state)
+{
+	int descriptor = shoal_ring_pair_create(CAPACITY);
+	struct stat status;
+
+	(void)state;
+	assert_true(descriptor >= 0);
+	assert_int_equal(fstat(descriptor, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	close(descriptor);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_processes),
 		cmocka_unit_test(test_reopen_after_death),
 		cmocka_unit_test(test_seals),
+		cmocka_unit_test(test_nobody_else_may_open_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

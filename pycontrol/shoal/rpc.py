@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -130,12 +131,17 @@ class Server:
     async def start(self) -> None:
         """Listens. UnreachableError: the address is taken or not ours."""
         await self.check_free()
+        path = socket_path(self.address)
+        if path is not None:
+            _require_own_folder(path.parent)
+        before = os.umask(0o177)  # the socket is private from the moment when it is there
         try:
             self._server.add_insecure_port(self.address)
         except RuntimeError as error:
             raise UnreachableError(f"can't listen on {self.address}: {error}") from error
+        finally:
+            os.umask(before)
         await self._server.start()
-        path = socket_path(self.address)
         if path is not None:
             path.chmod(stat.S_IRUSR | stat.S_IWUSR)
         for name in ("", *self._services):
@@ -148,6 +154,21 @@ class Server:
         path = socket_path(self.address)
         if path is not None:
             path.unlink(missing_ok=True)
+
+
+def _require_own_folder(folder: Path) -> None:
+    """Others may not put a socket of theirs into the place of ours."""
+    status = folder.stat()
+    if status.st_uid not in (os.geteuid(), 0) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise RefusedError(f"{folder} is open to others: no place for a socket")
+
+
+def _require_own_socket(path: Path) -> None:
+    """gRPC does not tell who listens; the kernel lets in who may write to a socket, and its owner made it."""
+    with contextlib.suppress(FileNotFoundError):
+        owner = path.lstat().st_uid
+        if owner not in (os.geteuid(), 0):
+            raise RefusedError(f"{path} belongs to user {owner}, not to {os.geteuid()}")
 
 
 async def _clear_stale(path: Path) -> None:
@@ -168,7 +189,10 @@ async def _clear_stale(path: Path) -> None:
 
 def open_channel(address: str) -> grpc.aio.Channel:
     """A channel whose calls fail at once where nobody listens. It tries again soon: who listens here is near, and
-    gRPC's own pauses are a second and more."""
+    gRPC's own pauses are a second and more. RefusedError: the socket is somebody else's."""
+    path = socket_path(address)
+    if path is not None:
+        _require_own_socket(path)
     pauses = (("grpc.initial_reconnect_backoff_ms", RECONNECT_MS), ("grpc.max_reconnect_backoff_ms", RECONNECT_MS))
     return grpc.aio.insecure_channel(address, options=(*_OPTIONS, *pauses, ("grpc.enable_http_proxy", 0)))
 

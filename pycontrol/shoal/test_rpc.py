@@ -2,7 +2,10 @@
 """Servers and clients over real gRPC."""
 
 import asyncio
+import os
 import socket
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from shoal import errors
 from shoal.client import Client, connected
 from shoal.proto import controller_pb2, controller_pb2_grpc
-from shoal.rpc import Server, listening
+from shoal.rpc import Server, listening, open_channel
 from shoal_dataplane import DataplaneError
 
 SERVICE = "shoal.v1.ControllerService"
@@ -142,6 +145,49 @@ async def test_a_socket_is_private_and_goes_with_its_server(tmp_path: Path) -> N
     async with served(tmp_path):
         assert (tmp_path / "socket").stat().st_mode & 0o777 == 0o600
     assert not (tmp_path / "socket").exists()
+
+
+async def test_a_folder_that_is_open_to_others_is_no_place_for_a_socket(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(errors.RefusedError, match="open to others"):
+        async with served(folder):
+            pass
+    assert not (folder / "socket").exists()
+
+
+CALL = """
+import os, socket, sys
+os.setuid(65534)
+with socket.socket(socket.AF_UNIX) as knocking:
+    try:
+        knocking.connect(sys.argv[1])
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+async def test_another_user_may_not_call_even_where_he_may_enter() -> None:
+    # Where anybody may come to: a test run's own folder for temporary files lets nobody else in.
+    with tempfile.TemporaryDirectory(prefix="shoal-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        async with served(folder):
+            command = [sys.executable, "-c", CALL, str(folder / "socket")]
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            said, _ = await process.communicate()
+    assert said == b"Permission denied\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give a socket away")
+def test_another_users_socket_is_not_called(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "theirs"))
+        os.chown(tmp_path / "theirs", 65534, 65534)
+        with pytest.raises(errors.RefusedError, match="belongs to user 65534"):
+            open_channel(f"unix:{tmp_path / 'theirs'}")
 
 
 async def test_a_second_server_at_a_socket_is_refused_and_a_stale_one_replaced(tmp_path: Path) -> None:
