@@ -44,20 +44,22 @@ static int number(const struct bench *bench, const char *text)
 
 static void usage(const struct bench *bench)
 {
-	fprintf(stderr, "usage: %s_bench [--quick] [--cpu N] [--other-cpu N]\n", bench->name);
+	fprintf(stderr, "usage: %s_bench [--quick] [--no-hugepages] [--cpu N] [--other-cpu N]\n", bench->name);
 	exit(2);
 }
 
 static void read_arguments(struct bench *bench, int argc, char **argv)
 {
 	static const struct option options[] = { { "quick", no_argument, NULL, 'q' },
-		{ "cpu", required_argument, NULL, 'c' }, { "other-cpu", required_argument, NULL, 'o' },
-		{ NULL, 0, NULL, 0 } };
+		{ "no-hugepages", no_argument, NULL, 'n' }, { "cpu", required_argument, NULL, 'c' },
+		{ "other-cpu", required_argument, NULL, 'o' }, { NULL, 0, NULL, 0 } };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'q')
 			bench->quick = true;
+		else if (option == 'n')
+			bench->ordinary_pages = true;
 		else if (option == 'c')
 			bench->cpu = number(bench, optarg);
 		else if (option == 'o')
@@ -99,7 +101,7 @@ void bench_eal_start(struct bench *bench, unsigned megabytes)
 	char *small[] = { "bench", "--no-huge", "--no-shconf", "--file-prefix", prefix, "-m", memory, "--lcores", cores,
 		"--no-pci", "--no-telemetry", "--log-level", "lib.eal:error" };
 
-	bench->hugepages = enough_hugepages(megabytes);
+	bench->hugepages = !bench->ordinary_pages && enough_hugepages(megabytes);
 	snprintf(memory, sizeof(memory), "%u", megabytes);
 	snprintf(prefix, sizeof(prefix), "bench-%d", (int)getpid());
 	snprintf(cores, sizeof(cores), "0@%d", bench->cpu);

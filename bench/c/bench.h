@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What every benchmark program shares: its arguments, EAL on hugepages where there are any, chunks, medians, and rows of JSON.
  *
- *     NAME_bench [--quick] [--cpu N] [--other-cpu N]
+ *     NAME_bench [--quick] [--no-hugepages] [--cpu N] [--other-cpu N]
  *
  * A program is one run: it prints one document, {"machine": {…}, "rows": [{parameters…, "value", "unit", "ratio_to_ideal",
  * "limited_by"}, …]}. `shoal bench` starts it several times, and gives medians and quartiles over these runs. */
@@ -16,6 +16,7 @@
 struct bench {
 	const char *name;
 	bool quick; /* whether it works at all; figures mean nothing then */
+	bool ordinary_pages; /* asked for */
 	int cpu, other_cpu;
 	bool hugepages; /* set by bench_eal_start */
 	unsigned rows;

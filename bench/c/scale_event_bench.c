@@ -278,7 +278,7 @@ int main(int argc, char **argv)
 	bench_start(&bench, "scale_event", argc, argv);
 	if (bench.other_cpu < 0)
 		bench_fail(&bench, "needs a second core (--other-cpu)");
-	bench_eal_start(&bench, 512);
+	bench_eal_start(&bench, 768);
 	pool = shoal_packet_pool_create("bench", 65535, 2048);
 	if (!pool)
 		bench_fail(&bench, "no packet pool");

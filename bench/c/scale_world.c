@@ -14,7 +14,7 @@
 #define HOST_PORTS 64 /* flows of one inside host */
 #define RING_BYTES (4u << 20)
 #define PARKED_MAX 65536
-#define SETTLE_NS (200 * SHOAL_NS_PER_MS)
+#define SETTLE_NS (2 * SHOAL_NS_PER_S)
 
 static const uint8_t frame[60] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 46, 0, 1, 0, 0, 64, 17, 0, 0,
 	16, 0, 0, 1, 48, 0, 0, 1, 4, 0, 19, 136, 0, 26, 1, 1 };
@@ -326,7 +326,8 @@ uint64_t scale_world_settle(struct scale_world *world)
 	shoal_generator_pause(world->generator, 0, 0, 1);
 	do {
 		scale_world_poll(world);
-	} while (world->now_ns < until && on_the_way(world));
+	} while (world->now_ns < until &&
+		 on_the_way(world) != scale_world_splitter_drops(world) + scale_world_instance_drops(world));
 	shoal_generator_pause(world->generator, 0, 0, 0);
 	return on_the_way(world);
 }

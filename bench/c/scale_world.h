@@ -66,7 +66,7 @@ uint64_t scale_world_bytes_out(const struct scale_world *world);
 /* Packets dropped, by the name of a reason: at the splitter; at the instances. */
 uint64_t scale_world_splitter_drops(const struct scale_world *world);
 uint64_t scale_world_instance_drops(const struct scale_world *world);
-/* Stops sending until everything has come back or is lost; packets lost since the start. */
+/* Stops sending until everything has come back or is in a named drop, 2 s at most; packets lost since the start. */
 uint64_t scale_world_settle(struct scale_world *world);
 /* Whether somebody else had one of the two cores in that millisecond. */
 bool scale_world_preempted(const struct scale_world *world, uint64_t at_ns);

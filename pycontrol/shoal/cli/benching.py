@@ -2,6 +2,7 @@
 """bench."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from shoal.bench.program import Settings
 from shoal.cli.console import EXIT_INTERRUPTED, fail, output, remarks
 from shoal.errors import InvalidRequestError, ShoalError
 
-BASELINE = Path("bench/baseline.json")
+BASELINE = "bench/baseline.json"
 _STYLES = {Change.SAME: "", Change.BETTER: "green", Change.WORSE: "red", Change.NEW: "cyan"}
 
 
@@ -30,8 +31,11 @@ def bench(
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write the rows here, as JSON.", dir_okay=False)] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture here, a PNG.", dir_okay=False)] = None,
-    against: Annotated[bool, typer.Option("--against", help="Show what changed since the baseline.")] = False,
-    baseline: Annotated[Path, typer.Option(help="That baseline: what --json wrote before.", dir_okay=False)] = BASELINE,
+    against: Annotated[bool, typer.Option("--against", help="Show what changed since the baseline; without a name, of all.")] = False,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="That baseline: what --json wrote before.", show_default=BASELINE, dir_okay=False),
+    ] = None,
     runs: Annotated[int, typer.Option(help="Runs of each; figures are their medians.", min=1)] = 7,
     quick: Annotated[
         bool, typer.Option("--quick", help="Only see whether it works; the figures mean nothing.")
@@ -43,12 +47,12 @@ def bench(
     Every figure is the median of several runs, with its quartiles, what limited it, and, where there is one, its
     ratio to an ideal without anything distributed, measured chunk by chunk in the same minute on the same core.
     """
-    if not names:
+    if not names and not against:
         _show_names()
         return
     try:
-        before = document.read(baseline) if against else None
-        measured = running.run(catalogue.chosen(names), _settings(core, runs, quick=quick), _progress)
+        before = document.read(baseline or _last_release()) if against else None
+        measured = running.run(catalogue.chosen(names or [catalogue.ALL]), _settings(core, runs, quick=quick), _progress)
     except ShoalError as error:
         fail(error, as_json=False)
     except KeyboardInterrupt:
@@ -61,6 +65,12 @@ def bench(
         _show_changes(measured, before)
     else:
         _show(measured)
+
+
+def _last_release() -> Path:
+    """The source tree's: in the present folder, or beside the environment that this runs in."""
+    here = Path(BASELINE)
+    return here if here.exists() else Path(sys.prefix).parent / BASELINE
 
 
 def _settings(core: int | None, runs: int, *, quick: bool) -> Settings:
