@@ -154,10 +154,20 @@ static double received_during(const struct scale_world *world, const struct peri
 	return received_in_bin(world, period, begin, begin + length);
 }
 
+/* What limits the figures of an event; set before they are printed. */
+static const char *limit = "";
+
+static void set_limit(const struct figures *event, const struct period *period)
+{
+	if (event->preempted > period->rows / 4)
+		limit = "somebody else had a core in more than a quarter of the event's bins: these figures say little";
+	else
+		limit = "generator, splitter and one instance share a core";
+}
+
 static void print(struct scale_world *world, const char *event, const char *metric, double value, const char *unit)
 {
-	const struct bench_figure figure = { value, unit, 0,
-		"generator, splitter and one instance share a core; what else runs on this machine" };
+	const struct bench_figure figure = { value, unit, 0, limit };
 
 	bench_row(world->bench, &figure,
 		"\"nf\": \"nat\", \"plane\": \"shared\", \"event\": \"%s\", \"metric\": \"%s\", \"flows\": %u, "
@@ -190,6 +200,7 @@ static void report(
 	struct figures of_event = figures_of(world, event, 2 * of_control.p99_us);
 	char control_name[32];
 
+	set_limit(&of_event, event);
 	snprintf(control_name, sizeof(control_name), "before %s", name);
 	draw(world, control_name, control);
 	draw(world, name, event);
