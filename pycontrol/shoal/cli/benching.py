@@ -31,7 +31,9 @@ def bench(
     ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write the rows here, as JSON.", dir_okay=False)] = None,
     plot: Annotated[Path | None, typer.Option(help="Write a picture here, a PNG.", dir_okay=False)] = None,
-    against: Annotated[bool, typer.Option("--against", help="Show what changed since the baseline; without a name, of all.")] = False,
+    against: Annotated[
+        bool, typer.Option("--against", help="Show what changed since the baseline; without a name, of all.")
+    ] = False,
     baseline: Annotated[
         Path | None,
         typer.Option(help="That baseline: what --json wrote before.", show_default=BASELINE, dir_okay=False),
@@ -52,7 +54,9 @@ def bench(
         return
     try:
         before = document.read(baseline or _last_release()) if against else None
-        measured = running.run(catalogue.chosen(names or [catalogue.ALL]), _settings(core, runs, quick=quick), _progress)
+        measured = running.run(
+            catalogue.chosen(names or [catalogue.ALL]), _settings(core, runs, quick=quick), _progress
+        )
     except ShoalError as error:
         fail(error, as_json=False)
     except KeyboardInterrupt:
