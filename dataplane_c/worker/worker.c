@@ -6,6 +6,9 @@
 #define READY_BUDGET 256
 /* Suspended packets go on before new ones come in; a full backlog stops the intake. */
 #define BURSTS 4
+/* Objects of a class from which on its table lies beyond the cache, so that bursts are worked on two at a time: what one has
+ * prefetched arrives while the other is worked on. Below, twice as many packets in hand would cost more than that gives. */
+#define AHEAD_FROM (UINT32_C(1) << 17)
 
 static const char *const drop_names[SHOAL_WORKER_DROPS] = {
 	[SHOAL_WORKER_DROP_PARKED_FULL] = "parked_full",
@@ -31,6 +34,7 @@ int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_con
 	memset(worker, 0, sizeof(*worker));
 	worker->config = *config;
 	worker->nf = config->nf;
+	worker->ahead_from = AHEAD_FROM;
 	worker->fence = (struct shoal_fence){ .self = config->space.self, .lease_ns = config->lease_ns };
 	worker->runtime = (struct shoal_runtime){ .take = shoal_space_take,
 		.release = shoal_space_release,
@@ -99,78 +103,103 @@ uint32_t shoal_worker_inside(const struct shoal_worker *worker)
 	return inside;
 }
 
-static void run_burst(struct shoal_worker *worker, struct shoal_burst *burst)
+/* Two bursts at a time, where that pays. */
+struct pipeline {
+	struct shoal_burst bursts[2];
+	struct shoal_burst *begun; /* the one whose objects are being prefetched, or NULL */
+};
+
+static struct shoal_burst *fresh_burst(struct pipeline *pipeline)
+{
+	return &pipeline->bursts[pipeline->begun == &pipeline->bursts[0]];
+}
+
+static void end_begun(struct shoal_worker *worker, struct pipeline *pipeline)
+{
+	if (pipeline->begun)
+		shoal_burst_end(worker, pipeline->begun);
+	pipeline->begun = NULL;
+}
+
+/* The other burst ends between the stages that prefetch: so nothing changes between a burst's match and its end, and packets
+ * leave in order. */
+static void run_burst(struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_burst *burst)
 {
 	shoal_burst_begin(worker, burst);
+	end_begun(worker, pipeline);
 	shoal_burst_match(worker, burst);
-	shoal_burst_end(worker, burst);
+	if (worker->declared[burst->port]->count >= worker->ahead_from)
+		pipeline->begun = burst;
+	else
+		shoal_burst_end(worker, burst);
 }
 
 /* Each port's packets are a burst of their own. A packet that has gone through its burst is no longer the worker's: ports are
  * read first. */
-static void split_by_port(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n)
+static void split_by_port(
+	struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_packet *const packets[], unsigned n)
 {
 	uint32_t left = UINT32_MAX >> (32 - n);
-	struct shoal_burst burst;
 
 	while (left) {
-		burst.port = packets[__builtin_ctz(left)]->port;
-		burst.count = 0;
+		struct shoal_burst *burst = fresh_burst(pipeline);
+
+		burst->port = packets[__builtin_ctz(left)]->port;
+		burst->count = 0;
 		for (uint32_t at = left; at; at &= at - 1) {
 			unsigned i = (unsigned)__builtin_ctz(at);
 
-			if (packets[i]->port != burst.port)
+			if (packets[i]->port != burst->port)
 				continue;
-			burst.packets[burst.count++] = packets[i];
+			burst->packets[burst->count++] = packets[i];
 			left &= ~(1u << i);
 		}
-		if (burst.port < worker->nf->ports_count) {
-			run_burst(worker, &burst);
+		if (burst->port < worker->nf->ports_count) {
+			run_burst(worker, pipeline, burst);
 			continue;
 		}
-		for (unsigned i = 0; i < burst.count; i++)
-			shoal_worker_drop(worker, burst.packets[i], SHOAL_WORKER_DROP_NO_PORT);
+		for (unsigned i = 0; i < burst->count; i++)
+			shoal_worker_drop(worker, burst->packets[i], SHOAL_WORKER_DROP_NO_PORT);
 	}
 }
 
 /* Packets that came in together; usually all are of one NF port. */
-static void run_received(struct shoal_worker *worker, struct shoal_burst *burst)
+static void run_received(struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_burst *burst)
 {
+	struct shoal_packet *packets[SHOAL_BURST_MAX];
 	uint8_t port = burst->packets[0]->port, others = 0;
 
 	for (unsigned i = 1; i < burst->count; i++)
 		others |= burst->packets[i]->port ^ port;
 	burst->port = port;
-	if (SHOAL_UNLIKELY(others || port >= worker->nf->ports_count))
-		split_by_port(worker, burst->packets, burst->count);
-	else
-		run_burst(worker, burst);
+	if (SHOAL_LIKELY(!others && port < worker->nf->ports_count)) {
+		run_burst(worker, pipeline, burst);
+		return;
+	}
+	memcpy(packets, burst->packets, burst->count * sizeof(packets[0]));
+	split_by_port(worker, pipeline, packets, burst->count);
 }
 
-static unsigned receive(struct shoal_worker *worker, struct shoal_port *port)
+static unsigned receive(struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_port *port)
 {
-	struct shoal_burst burst;
+	struct shoal_burst *burst = fresh_burst(pipeline);
+	unsigned n = port->operations->receive(port, burst->packets, SHOAL_BURST_MAX, worker->space.now_ns);
 
-	burst.count = port->operations->receive(port, burst.packets, SHOAL_BURST_MAX, worker->space.now_ns);
-	if (!burst.count)
-		return 0;
-	unsigned n = burst.count;
-
-	run_received(worker, &burst);
+	burst->count = n;
+	if (n)
+		run_received(worker, pipeline, burst);
 	return n;
 }
 
-static unsigned receive_reentering(struct shoal_worker *worker)
+static unsigned receive_reentering(struct shoal_worker *worker, struct pipeline *pipeline)
 {
-	struct shoal_burst burst;
-	unsigned n;
+	struct shoal_burst *burst = fresh_burst(pipeline);
+	unsigned n = 0;
 
-	burst.count = 0;
-	while (burst.count < SHOAL_BURST_MAX && worker->reentering.first)
-		burst.packets[burst.count++] = shoal_packet_list_pop(&worker->reentering);
-	n = burst.count;
-	if (n)
-		run_received(worker, &burst);
+	while (n < SHOAL_BURST_MAX && worker->reentering.first)
+		burst->packets[n++] = shoal_packet_list_pop(&worker->reentering);
+	burst->count = n;
+	run_received(worker, pipeline, burst);
 	return n;
 }
 
@@ -187,13 +216,11 @@ static struct shoal_port *input_port(const struct shoal_worker *worker, unsigned
 	return input == SHOAL_NF_PORTS_MAX ? shoal_packet_ring_port(worker->ring) : worker->ports[input];
 }
 
-static unsigned receive_all(struct shoal_worker *worker)
+static unsigned receive_all(struct shoal_worker *worker, struct pipeline *pipeline)
 {
 	uint32_t open = 0; /* bit for each input, the ring's last */
-	unsigned work = worker->reentering.first ? receive_reentering(worker) : 0;
+	unsigned work = 0;
 
-	if (!intake_open(worker))
-		return work;
 	if (worker->ring)
 		open |= 1u << SHOAL_NF_PORTS_MAX;
 	for (unsigned port = 0; port < worker->nf->ports_count; port++)
@@ -201,13 +228,28 @@ static unsigned receive_all(struct shoal_worker *worker)
 	/* In turn; one that has no more is not asked again in this poll. */
 	for (unsigned burst = 0; burst < BURSTS; burst++) {
 		for (uint32_t left = open; left; left &= left - 1) {
-			unsigned input = (unsigned)__builtin_ctz(left), n = receive(worker, input_port(worker, input));
+			unsigned input = (unsigned)__builtin_ctz(left);
+			unsigned n = receive(worker, pipeline, input_port(worker, input));
 
 			work += n;
 			if (n < SHOAL_BURST_MAX)
 				open &= ~(1u << input);
 		}
 	}
+	return work;
+}
+
+static unsigned take_in(struct shoal_worker *worker)
+{
+	struct pipeline pipeline;
+	unsigned work = 0;
+
+	pipeline.begun = NULL;
+	if (worker->reentering.first)
+		work += receive_reentering(worker, &pipeline);
+	if (intake_open(worker))
+		work += receive_all(worker, &pipeline);
+	end_begun(worker, &pipeline);
 	return work;
 }
 
@@ -253,7 +295,7 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 		work += shoal_scheduler_run_ready(worker->scheduler, READY_BUDGET);
 	if (worker->handling.first)
 		shoal_worker_run_handlers(worker);
-	work += receive_all(worker);
+	work += take_in(worker);
 	work += shoal_worker_run_tasks(worker);
 	work += shoal_worker_transmit(worker);
 	shoal_worker_markers(worker);

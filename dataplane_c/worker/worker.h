@@ -87,6 +87,7 @@ struct shoal_worker {
 	struct shoal_port *ports[SHOAL_NF_PORTS_MAX]; /* borrows; by NF port, where there is no splitter */
 	uint8_t declared_class[SHOAL_NF_PORTS_MAX];
 	struct shoal_map *declared[SHOAL_NF_PORTS_MAX]; /* by NF port: the map of its declared class */
+	uint32_t ahead_from; /* objects of that class from which on bursts overlap */
 	struct shoal_packet_list reentering; /* without a splitter: packets that enter again */
 
 	/* handler.c */

@@ -87,6 +87,8 @@ static void begin_member(struct world *world, uint8_t number, uint32_t objects, 
 	configure(member, settings);
 	config.nf_state = member->nat;
 	assert_int_equal(shoal_worker_init(&member->worker, &config), 0);
+	if (number)
+		member->worker.ahead_from = 0; /* its bursts overlap from the first object on */
 	attach_ring(member);
 }
 

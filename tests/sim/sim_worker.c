@@ -30,6 +30,8 @@ int sim_worker_start(struct sim_member *member, const struct shoal_space_config 
 	error = shoal_worker_init(member->worker, &worker_config);
 	if (error)
 		return error;
+	if (member->number % 2)
+		member->worker->ahead_from = 0; /* its bursts overlap from the first object on */
 	member->context = &member->worker->context;
 	member->space = &member->worker->space;
 	member->scheduler = member->worker->scheduler;
