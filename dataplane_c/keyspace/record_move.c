@@ -14,12 +14,10 @@ struct shoal_message shoal_record_about(const struct shoal_space *space, const s
 		.incarnation = place->cold->incarnation };
 }
 
-bool shoal_record_here(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot)
+bool shoal_record_here_while_moving(
+	struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot)
 {
 	bool unswept = shoal_slot_bit(space->keyspace.unswept, slot);
-
-	if (SHOAL_LIKELY(!unswept && !space->keyspace.pulling))
-		return true;
 	struct shoal_place place = shoal_place_find(space, class, key, hash);
 	uint8_t record = place.entry ? place.entry->record : SHOAL_RECORD_NONE;
 

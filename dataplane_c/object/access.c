@@ -42,22 +42,22 @@ static void use(struct shoal_space *space, struct shoal_request *request, const 
 	request->entry = place->index;
 }
 
-/* Here the key owner is asked without a message. 1: the answer is in the request; 0: somebody else has the object. */
-static int take_as_owner(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash)
+/* Here the key owner is asked without a message; `place` is what a look-up has just found. 1: the answer is in the request;
+ * 0: somebody else has the object. */
+static int take_as_owner(
+	struct shoal_space *space, struct shoal_request *request, struct shoal_place *place, uint64_t hash)
 {
-	struct shoal_place place = shoal_place_find(space, class, request->key, hash);
-
-	if ((!place.entry || place.entry->record == SHOAL_RECORD_NONE) && !request->create)
+	if ((!place->entry || place->entry->record == SHOAL_RECORD_NONE) && !request->create)
 		return 1;
-	if (!place.entry)
-		place = shoal_place_make(space, class, request->key, hash);
-	if (!place.entry) {
+	if (!place->entry)
+		*place = shoal_place_at(space, place->class, shoal_map_insert(place->map, request->key, hash));
+	if (!place->entry) {
 		space->counters.takes_no_room++;
 		return -ENOSPC;
 	}
-	if (!shoal_record_grant_here(space, &place, request->create))
+	if (!shoal_record_grant_here(space, place, request->create))
 		return 0;
-	use(space, request, &place);
+	use(space, request, place);
 	return 1;
 }
 
@@ -141,7 +141,7 @@ static int take_here(struct shoal_space *space, struct shoal_request *request, u
 		return 1;
 	if ((!place->entry || place->entry->handle == SHOAL_HANDLE_ABSENT) &&
 		owner_here(space, class, request->key, hash))
-		return take_as_owner(space, request, class, hash);
+		return take_as_owner(space, request, place, hash);
 	return 0;
 }
 
@@ -240,6 +240,8 @@ static void sort(struct shoal_space *space, struct shoal_request *requests, unsi
 		classes[i] = shoal_space_class_index(space, requests[i].class);
 		hashes[i] =
 			classes[i] < SHOAL_CLASSES_MAX ? shoal_map_hash(&space->maps[classes[i]], requests[i].key) : 0;
+		if (classes[i] < SHOAL_CLASSES_MAX)
+			shoal_map_prefetch(&space->maps[classes[i]], hashes[i]);
 		while (at && (classes[order[at - 1]] > classes[i] ||
 				     (classes[order[at - 1]] == classes[i] && hashes[order[at - 1]] > hashes[i]))) {
 			order[at] = order[at - 1];

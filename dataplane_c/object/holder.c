@@ -78,6 +78,8 @@ void shoal_holder_grant_to_waiting(struct shoal_space *space, struct shoal_place
 void shoal_holder_made(struct shoal_space *space, struct shoal_place *place)
 {
 	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_FRESH;
+	if (SHOAL_LIKELY(!place->cold->contention))
+		return; /* nobody waits, and what is held stays */
 	shoal_holder_grant_to_waiting(space, place);
 	shoal_place_tidy(space, place);
 }
@@ -115,7 +117,8 @@ void shoal_holder_install(
 	place->cold->incarnation = incarnation;
 	place->cold->lease = lease;
 	space->held++;
-	shoal_holder_grant_to_waiting(space, place);
+	if (SHOAL_UNLIKELY(place->cold->contention))
+		shoal_holder_grant_to_waiting(space, place);
 	shoal_idle_arm(space, place, 0);
 }
 

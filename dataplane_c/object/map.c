@@ -158,6 +158,11 @@ static uint32_t take_index(struct shoal_map *map)
 	else
 		index = map->high_water++;
 	map->count++;
+	/* The next new object's place is in the cache by then. */
+	uint32_t next = map->free_head ? map->free_head : map->high_water;
+
+	__builtin_prefetch(shoal_map_entry(map, next), 1);
+	__builtin_prefetch(&map->cold[next], 1);
 	return index;
 }
 
@@ -177,11 +182,15 @@ uint32_t shoal_map_insert(struct shoal_map *map, const void *key, uint64_t hash)
 
 	map->buckets[number].entries[way] = index;
 	map->buckets[number].tags[way] = shoal_map_tag(hash);
-	memset(entry, 0, map->object_offset);
-	memset(&map->cold[index], 0, sizeof(map->cold[index]));
-	entry->hash = (uint32_t)hash;
-	entry->slot = shoal_map_slot(map, key, hash);
-	entry->holder = SHOAL_MEMBER_NONE;
+	*entry = (struct shoal_entry){
+		.hash = (uint32_t)hash, .slot = shoal_map_slot(map, key, hash), .holder = SHOAL_MEMBER_NONE
+	};
+	map->cold[index] = (struct shoal_entry_cold){ 0 };
+	if (map->class->key_bytes == 8) {
+		memcpy(entry->bytes, key, 8);
+		return index;
+	}
+	memset(entry->bytes, 0, map->object_offset - sizeof(*entry));
 	memcpy(entry->bytes, key, map->class->key_bytes);
 	return index;
 }

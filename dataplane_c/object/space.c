@@ -327,22 +327,6 @@ void shoal_space_flush(struct shoal_space *space)
 
 /* --- Places --- */
 
-struct shoal_place shoal_place_at(struct shoal_space *space, uint8_t class, uint32_t index)
-{
-	struct shoal_map *map = &space->maps[class];
-
-	return (struct shoal_place){ .map = map,
-		.entry = index ? shoal_map_entry(map, index) : NULL,
-		.cold = &map->cold[index],
-		.index = index,
-		.class = class };
-}
-
-struct shoal_place shoal_place_find(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash)
-{
-	return shoal_place_at(space, class, shoal_map_find(&space->maps[class], key, hash));
-}
-
 struct shoal_place shoal_place_make(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash)
 {
 	struct shoal_place place = shoal_place_find(space, class, key, hash);

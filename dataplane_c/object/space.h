@@ -201,10 +201,23 @@ struct shoal_place {
 	uint32_t index;
 	uint8_t class;
 };
-struct shoal_place shoal_place_find(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash);
+static inline struct shoal_place shoal_place_at(struct shoal_space *space, uint8_t class, uint32_t index)
+{
+	struct shoal_map *map = &space->maps[class];
+
+	return (struct shoal_place){ .map = map,
+		.entry = index ? (struct shoal_entry *)(map->slab + (size_t)index * map->stride) : NULL,
+		.cold = &map->cold[index],
+		.index = index,
+		.class = class };
+}
+static inline struct shoal_place shoal_place_find(
+	struct shoal_space *space, uint8_t class, const void *key, uint64_t hash)
+{
+	return shoal_place_at(space, class, shoal_map_find(&space->maps[class], key, hash));
+}
 /* Makes it if there is none; entry NULL then means: the map is full. */
 struct shoal_place shoal_place_make(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash);
-struct shoal_place shoal_place_at(struct shoal_space *space, uint8_t class, uint32_t index);
 /* Its bytes have just been sent to a member: they stay in the slab until that member has them, so that they are not lost if
  * this worker dies before. */
 void shoal_place_mailed(struct shoal_space *space, struct shoal_place *place, uint8_t member);
@@ -255,7 +268,15 @@ void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place);
 /* keyspace/record.c */
 void shoal_record_handle(struct shoal_space *space, const struct shoal_message *message);
 /* True: the record is here to be used, or it is certain that there is none. False: it is being pulled. */
-bool shoal_record_here(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot);
+bool shoal_record_here_while_moving(
+	struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot);
+static inline bool shoal_record_here(
+	struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot)
+{
+	if (SHOAL_LIKELY(!space->keyspace.pulling && !shoal_slot_bit(space->keyspace.unswept, slot)))
+		return true;
+	return shoal_record_here_while_moving(space, class, key, hash, slot);
+}
 /* The lease that my handle has by now is newer than what the record here knew (lease_before): the GRANT proves what its
  * PASSED would say; whether that comes too, or the GRANT was both. An entry that is both handle and record thus has one
  * incarnation and one lease. */
