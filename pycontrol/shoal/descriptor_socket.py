@@ -141,7 +141,7 @@ def _decoded(data: bytes, descriptor: int | None) -> Message:
         message = json.loads(data)
         if not isinstance(message, dict):
             raise TypeError("not an object")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         _discard(descriptor)
         raise UnreachableError(f"what came is no message: {error}") from error
     return message

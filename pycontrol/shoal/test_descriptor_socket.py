@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import asyncio
+import contextlib
+import json
 import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -60,11 +63,47 @@ async def test_what_is_no_message_is_refused() -> None:
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with left:
         end = DescriptorSocket(right)
-        for junk in (b"{", b"[1]", b"\xff"):
+        for junk in (b"{", b"[1]", b"\xff", b"[" * MESSAGE_BYTES):
             left.send(junk)
             with pytest.raises(UnreachableError, match="is no message"):
                 await end.receive()
         end.close()
+
+
+def _forged() -> Iterator[bytes]:
+    """A message cut at every byte, and with bytes of it changed, doubled and swapped."""
+    good = json.dumps({"member": 7, "life": 12, "pid": 1, "goodbye": False, "path": "/x"}).encode()
+    yield from (good[:length] for length in range(1, len(good) + 1))
+    random = Random(7)
+    for _ in range(3000):
+        data = bytearray(good)
+        for _ in range(random.choice((1, 1, 2, 8))):
+            at = random.randrange(len(data))
+            data[at : at + random.choice((0, 1, 1, 3))] = random.choice(
+                (b"", b"-", b"[", b"9" * 30, b"\xff", b"\0", b"e9")
+            )
+        yield bytes(data) or b" "
+
+
+async def test_any_bytes_are_a_message_whose_fields_are_checked_or_are_refused() -> None:
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    taken = 0
+    with left:
+        end = DescriptorSocket(right)
+        for data in _forged():
+            left.send(data)
+            try:
+                message, descriptor = await end.receive()
+            except UnreachableError:
+                continue
+            taken += 1
+            assert isinstance(message, dict)
+            assert descriptor is None
+            for field in ("member", "life", "pid"):
+                with contextlib.suppress(RefusedError):
+                    assert number(message, field) >= 0
+        end.close()
+    assert taken > 100
 
 
 async def test_a_server_serves_many_and_tells_why_it_refuses(tmp_path: Path) -> None:
