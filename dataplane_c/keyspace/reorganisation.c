@@ -81,6 +81,19 @@ static uint64_t member_bits(const uint8_t *members)
 	return bits;
 }
 
+/* What had been received of them, in an earlier life: the numbers of a new one begin anew. */
+static void forget_callers(struct shoal_keyspace *keyspace, uint64_t members)
+{
+	for (; members; members &= members - 1) {
+		uint32_t *received = &keyspace->call_expected[__builtin_ctzll(members)];
+
+		for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
+			/* Most are zero, in pages that were never touched: those stay so. */
+			if (received[(size_t)slot * SHOAL_MEMBERS_MAX])
+				received[(size_t)slot * SHOAL_MEMBERS_MAX] = 0;
+	}
+}
+
 static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
@@ -93,6 +106,9 @@ static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 	memcpy(keyspace->life, plan->life, sizeof(keyspace->life));
 	keyspace->in_now = member_bits(plan->in_now);
 	keyspace->in_next = member_bits(plan->in_next);
+	if (plan->epoch_now)
+		forget_callers(
+			keyspace, keyspace->in_next & ~keyspace->in_now); /* members may have died by that number */
 	keyspace->tokens_to_send = keyspace->tokens_to_receive = keyspace->send_cursor = 0;
 	keyspace->sweep_class = 0;
 	keyspace->sweep_index = keyspace->push_index = 1;
@@ -205,19 +221,6 @@ int shoal_keyspace_markers_back(struct shoal_space *space, uint64_t term, uint64
 	return 0;
 }
 
-/* All calls of those who leave have been applied. Should one of them come back, in another life, its numbers begin anew. */
-static void forget_callers(struct shoal_keyspace *keyspace, uint64_t leavers)
-{
-	for (; leavers; leavers &= leavers - 1) {
-		uint32_t *received = &keyspace->call_expected[__builtin_ctzll(leavers)];
-
-		for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
-			/* Most are zero, in pages that were never touched: those stay so. */
-			if (received[(size_t)slot * SHOAL_MEMBERS_MAX])
-				received[(size_t)slot * SHOAL_MEMBERS_MAX] = 0;
-	}
-}
-
 int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epoch)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
@@ -237,7 +240,7 @@ int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epo
 		return 0;
 	}
 	memcpy(keyspace->owner, keyspace->owner_next, SHOAL_SLOTS);
-	forget_callers(keyspace, keyspace->in_now & ~keyspace->in_next);
+	forget_callers(keyspace, keyspace->in_now & ~keyspace->in_next); /* all their calls have been applied */
 	keyspace->in_now = keyspace->in_next;
 	keyspace->epoch = epoch;
 	keyspace->epoch_next = 0;
