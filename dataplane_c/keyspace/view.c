@@ -247,6 +247,7 @@ static void resume(struct shoal_space *space)
 	struct shoal_parked *parked = view->after_first, *next;
 
 	transition(view, SHOAL_VIEW_QUIET);
+	space->owner_gone = false; /* before what was kept is handled: it is no longer frozen */
 	view->resumed = view->number;
 	for (uint64_t dead = view->dead; dead; dead &= dead - 1) {
 		uint8_t member = (uint8_t)__builtin_ctzll(dead);
@@ -269,7 +270,6 @@ static void resume(struct shoal_space *space)
 		shoal_parked_put(&space->contention, parked);
 	}
 	view->returns_first = view->returns_last = NULL;
-	space->owner_gone = false;
 	memset(view->minted, 0, sizeof(view->minted));
 	view->losses_before = shoal_view_losses(view);
 	view->told_to_drop = false;
