@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The two commands for a newcomer: make demo, make test. Both call setup themselves.
 
-.PHONY: help setup demo test deaths lint format bench fuzz sim clean
+.PHONY: help setup demo test deaths chaos lint format bench fuzz sim clean
 sim: SEEDS ?= 2000
 SECONDS_EACH ?= 30
 
@@ -9,6 +9,7 @@ help:
 	@echo 'make demo              watch a NAT grow from one instance to three and shrink back, under traffic'
 	@echo 'make test              all tests'
 	@echo 'make deaths            all tests of deaths, stalls and cuts under traffic; make test has the shorter ones'
+	@echo 'make chaos SECONDS=60  kills, stops, cuts and scaling at random under traffic; SEED= repeats a run'
 	@echo 'make setup             packages, hugepages, virtual environments, build (demo and test call it)'
 	@echo 'make lint              format, types, lengths, reading order'
 	@echo 'make format            lets the formatters have their way'
@@ -28,6 +29,11 @@ test: setup
 
 deaths: setup
 	@.venv/bin/python -m pytest -q -m '' tests/chaos
+
+# SEED: another one each time, and printed.
+chaos: SECONDS ?= 60
+chaos: setup
+	@.venv/bin/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 lint: setup
 	@python3 -m tests.ci.run_lint

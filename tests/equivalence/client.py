@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sends an equivalence run's frames at a steady rate: `client.py LINK FOLDER COUNT SEED RATE`.
+"""Sends an equivalence run's frames at a steady rate: `client.py LINK FOLDER COUNT SEED RATE [FIRST_CLIENT SERVER]`.
 
 Prints {"sent": N} for every hundredth of them, at the end {"done": N}; writes the captures when its standard input
 ends.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from tests.equivalence import frames
@@ -18,12 +19,13 @@ from tests.equivalence.wire import Wire
 QUIET_S = 1.0
 
 
-def main(link: str, folder: Path, count: int, seed: int, rate: float) -> None:
-    wire = Wire(link)
+def main(link: str, folder: Path, count: int, seed: int, rate: float, ends: tuple[int, int]) -> None:
+    first_client, server = ends
+    wire = Wire(link, server)
     print(json.dumps({"ready": 0}), flush=True)
     sys.stdin.readline()
     began = time.monotonic()
-    for number, frame in enumerate(frames.made(count, seed)):
+    for number, frame in enumerate(frames.made(count, seed, first_client, server)):
         due = began + number / rate
         while (left := due - time.monotonic()) > 0:
             wire.receive(left)
@@ -39,4 +41,6 @@ def main(link: str, folder: Path, count: int, seed: int, rate: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
+    given = tuple(int(IPv4Address(address)) for address in sys.argv[6:8])
+    both = (given[0], given[1]) if given else (frames.FIRST_CLIENT, frames.SERVER)
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]), both)

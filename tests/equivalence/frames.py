@@ -62,23 +62,23 @@ def to_client(contents: bytes) -> bytes:
     return CLIENT_MAC + SERVER_MAC + b"\x08\x00" + contents
 
 
-def made(count: int, seed: int) -> Iterator[bytes]:
+def made(count: int, seed: int, first_client: int = FIRST_CLIENT, server: int = SERVER) -> Iterator[bytes]:
     """What the clients send: mostly UDP, a TCP connection and pings of each client. No fragments: DPDK's AF_PACKET
     driver has the kernel put them together again before the NAT sees them."""
     source = random.Random(seed)
     for number in range(count):
         index = source.randrange(CLIENTS)
-        client = FIRST_CLIENT + index
+        client = first_client + index
         text = f"{seed}.{number} ".encode() + source.randbytes(source.randrange(4, 200))
         kind = source.random()
         if kind < 0.15:
-            segment = tcp((client, 2000 + index), (SERVER, 80), number, SYN if kind < 0.03 else PUSH_ACK, text)
-            yield to_server(packet(client, SERVER, TCP, segment))
+            segment = tcp((client, 2000 + index), (server, 80), number, SYN if kind < 0.03 else PUSH_ACK, text)
+            yield to_server(packet(client, server, TCP, segment))
         elif kind < 0.25:
-            yield to_server(packet(client, SERVER, ICMP, echo(8, 300 + index, number & 0xFFFF, text)))
+            yield to_server(packet(client, server, ICMP, echo(8, 300 + index, number & 0xFFFF, text)))
         else:
             port = 1024 + source.randrange(PORTS)
-            yield to_server(packet(client, SERVER, UDP, udp((client, port), (SERVER, 53), text)))
+            yield to_server(packet(client, server, UDP, udp((client, port), (server, 53), text)))
 
 
 def answer(frame: bytes) -> bytes | None:
@@ -87,18 +87,18 @@ def answer(frame: bytes) -> bytes | None:
     source, destination = struct.unpack_from("!II", header, 12)
     if header[9] == ICMP:
         identifier, sequence = struct.unpack_from("!HH", payload, 4)
-        return to_client(packet(SERVER, source, ICMP, echo(0, identifier, sequence, payload[8:])))
+        return to_client(packet(destination, source, ICMP, echo(0, identifier, sequence, payload[8:])))
     ports = struct.unpack_from("!HH", payload)
     ends = (destination, ports[1]), (source, ports[0])
     if header[9] == TCP:
         sequence = struct.unpack_from("!I", payload, 4)[0]
         flags = SYN | ACK if payload[13] == SYN else ACK
-        return to_client(packet(SERVER, source, TCP, tcp(*ends, sequence, flags, b"seen " + payload[20:])))
+        return to_client(packet(destination, source, TCP, tcp(*ends, sequence, flags, b"seen " + payload[20:])))
     # One in eight, by its contents: the same in every run.
     if payload[-1] % 8 == 0:
         message = struct.pack("!BBHI", 3, 1, 0, 0) + frame[14 : 14 + 20 + 28]
         message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
-        return to_client(packet(SERVER, source, ICMP, message))
+        return to_client(packet(destination, source, ICMP, message))
     if payload[-1] % 8 < 4:
-        return to_client(packet(SERVER, source, UDP, udp(*ends, b"seen " + payload[8:])))
+        return to_client(packet(destination, source, UDP, udp(*ends, b"seen " + payload[8:])))
     return None

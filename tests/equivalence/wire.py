@@ -17,12 +17,14 @@ BUFFER_BYTES = 64 << 20
 SO_RCVBUFFORCE = 33
 SOL_PACKET = 263
 PACKET_STATISTICS = 6
+SOURCE, DESTINATION = slice(26, 30), slice(30, 34)  # of an IPv4 packet in a frame
 
 
 class Wire:
-    """A link's raw socket. `sent` and `received` grow; times are of the monotonic clock."""
+    """A link's raw socket, for what concerns one server. `sent` and `received` grow; times are monotonic."""
 
-    def __init__(self, link: str) -> None:
+    def __init__(self, link: str, server: int) -> None:
+        self._server = server.to_bytes(4, "big")
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
         self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
@@ -36,13 +38,16 @@ class Wire:
 
     def receive(self, timeout_s: float) -> bytes | None:
         """The next frame; None: none came in time."""
-        self.socket.settimeout(timeout_s)
-        try:
-            frame = self.socket.recv(65536)
-        except (TimeoutError, BlockingIOError):
-            return None
-        self.received.append(capture.Record(time.monotonic_ns(), frame))
-        return frame
+        until = time.monotonic() + timeout_s
+        while True:
+            self.socket.settimeout(max(0.0, until - time.monotonic()))
+            try:
+                frame = self.socket.recv(65536)
+            except (TimeoutError, BlockingIOError):
+                return None
+            if self._server in (frame[SOURCE], frame[DESTINATION]):
+                self.received.append(capture.Record(time.monotonic_ns(), frame))
+                return frame
 
     def missed(self) -> int:
         """Frames that the kernel could not keep for us since the last call."""

@@ -10,7 +10,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,10 @@ MANY = 6000  # packets, after which flows have gone on
 
 
 class Mortal:
-    """One deployment, and the controller's word on it."""
+    """One deployment, and the controller's word on it. `prefix`: a command that runs others where it shall be."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, prefix: Sequence[str] = ()) -> None:
+        self._prefix = tuple(prefix)
         self.directory = RunDirectory(folder / "run")
         self.file = folder / "nat.yaml"
         self.file.write_text(config)
@@ -53,7 +54,7 @@ class Mortal:
     async def command(self, *words: str, deadline_s: float = 90) -> tuple[int, str, str]:
         """Runs `shoal WORDS`: exit status, standard output and error."""
         process = await asyncio.create_subprocess_exec(
-            *(SHOAL, *words),
+            *(*self._prefix, SHOAL, *words),
             env=os.environ | {"SHOAL_RUN_DIRECTORY": str(self.directory.path), "NO_COLOR": "1", "COLUMNS": "160"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -163,14 +164,14 @@ class Mortal:
             raise AssertionError(f"not within {deadline_s:.0f} s: {what}{await self.story()}{self.logs()}") from None
 
     async def until_whole(self, count: int) -> ClusterStatus:
-        """So many instances, all active, with all tokens among them, and nothing under way."""
+        """So many instances, all active, with all tokens among them, and nothing under way. 0: as many as wanted."""
 
         def whole(status: ClusterStatus) -> bool:
             active = [each for each in status.instances if each.state is InstanceState.ACTIVE]
             quiet = status.plan is None and not status.view and not status.plans_waiting
-            return (
-                quiet and len(active) == len(status.instances) == count and sum(each.tokens for each in active) == 16384
-            )
+            wanted = count or status.instances_wanted
+            complete = len(active) == len(status.instances) == wanted
+            return quiet and complete and sum(each.tokens for each in active) == 16384
 
         return await self.until(whole, f"{count} instances that have all tokens")
 

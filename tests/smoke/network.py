@@ -42,6 +42,12 @@ class Namespace:
         output = _run(self.command("cat", *(f"{folder}/{name}" for name in names)))
         return dict(zip(names, map(int, output.split()), strict=True))
 
+    def packets(self, link: str) -> tuple[int, int]:
+        """What has come by a link, and what has left by it."""
+        folder = f"/sys/class/net/{link}/statistics"
+        came, left = _run(self.command("cat", f"{folder}/rx_packets", f"{folder}/tx_packets")).split()
+        return int(came), int(left)
+
     def sent_bytes(self, link: str) -> int:
         """Bytes that have left by a link."""
         return int(_run(self.command("cat", f"/sys/class/net/{link}/statistics/tx_bytes")))
@@ -120,9 +126,12 @@ class Network:
 
 
 @contextlib.contextmanager
-def network(clients: int = 64, public: int = 4, *, addressed: bool = True) -> Iterator[Network]:
+def network(
+    clients: int = 64, public: int = 4, *, addressed: bool = True, retransmit_ms: int = 200
+) -> Iterator[Network]:
     """The NAT passes frames on with their MAC addresses as they are, so both ends know each other's by heart: no ARP.
-    Not addressed: the kernels at both ends have no address, and say nothing of their own."""
+    Not addressed: the kernels at both ends have no address, and say nothing of their own. `retransmit_ms`: after how
+    long TCP repeats what is not acknowledged, at the least."""
     with namespace("client") as client, namespace("nat") as nat, namespace("server") as server:
         made = Network(
             client, nat, server, tuple(addresses("16.0.0.1", clients)), tuple(addresses("203.0.113.1", public))
@@ -130,20 +139,21 @@ def network(clients: int = 64, public: int = 4, *, addressed: bool = True) -> It
         link(client, "c0", nat, made.inside)
         link(server, "s0", nat, made.outside)
         if addressed:
-            _address(made)
+            _address(made, retransmit_ms)
         yield made
 
 
-def _address(made: Network) -> None:
+def _address(made: Network, retransmit_ms: int) -> None:
+    times = f"rto_min {retransmit_ms}ms"
     made.client.ip(
         f"link set c0 address {CLIENT_MAC}",
         *(f"address add {address}/32 dev c0" for address in made.client_addresses),
         f"neighbour add {made.server_address} lladdr {SERVER_MAC} dev c0 nud permanent",
-        f"route add {made.server_address}/32 dev c0 src {made.client_addresses[0]}",
+        f"route add {made.server_address}/32 dev c0 src {made.client_addresses[0]} {times}",
     )
     made.server.ip(
         f"link set s0 address {SERVER_MAC}",
         f"address add {made.server_address}/32 dev s0",
         *(f"neighbour add {address} lladdr {CLIENT_MAC} dev s0 nud permanent" for address in made.public_addresses),
-        *(f"route add {address}/32 dev s0" for address in made.public_addresses),
+        *(f"route add {address}/32 dev s0 {times}" for address in made.public_addresses),
     )

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`python -m tests.chaos --seconds N [--seed S]`: kills, stops, cuts and scaling at random, under TCP connections and
+frames; then everything is judged. Tells of each act on standard error, and prints one line of JSON.
+
+Exit status: 0 all is well, 1 something is wrong, 2 it can't run here."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+from shoal.verify.report import Fault
+from shoal.verify.run import load
+from shoal.verify.translation import Rules, Translation
+from tests.chaos import books as bookkeeping
+from tests.chaos.scene import Scene, scene
+from tests.chaos.violence import Violence
+from tests.smoke.deployment import left_over
+from tests.smoke.network import permitted
+
+CONNECTIONS = 120
+FIRST_COUNT = 3
+STILL_S = 0.5
+STILL_TRIES = 40
+FAULTS_SHOWN = 20
+
+
+class Run:
+    """One chaos run, and its verdict."""
+
+    def __init__(self, seconds: float, seed: int) -> None:
+        self._seconds = seconds
+        self._seed = seed
+        self._choose = random.Random(seed)
+        self._began = time.monotonic()
+        self.faults: list[str] = []
+        self.result: dict[str, Any] = {}
+
+    def _say(self, text: str) -> None:
+        print(f"{time.monotonic() - self._began:7.2f} {text}", file=sys.stderr, flush=True)
+
+    async def run(self, folder: Path) -> None:
+        async with scene(folder, FIRST_COUNT, CONNECTIONS, self._seconds, self._seed) as made:
+            accounts = bookkeeping.Books(made.network)
+            await made.talker.until("ready", 60)
+            made.frames.tell("go")
+            violence = Violence(made, accounts, self._choose, self._say)
+            self._began = time.monotonic()
+            try:
+                while time.monotonic() - self._began < self._seconds:
+                    await violence.act()
+            except AssertionError as error:
+                self.faults.append(str(error))
+            await self._judge(made, accounts, violence)
+            slabs = violence.slabs
+        self._nothing_left(folder, slabs)
+
+    async def _judge(self, made: Scene, accounts: bookkeeping.Books, violence: Violence) -> None:
+        self._say("judge")
+        deployment, tally = made.deployment, violence.tally
+        await made.frames.until("done", 120)
+        made.talker.no_more()
+        connections = await made.talker.until("connections", 90)
+        for side in (made.frames, made.frames_server):
+            side.no_more()
+            await side.until("written", 60)
+        await self._until_still(accounts)
+        await accounts.read(deployment.directory.splitter, (await deployment.status()).instances)
+        account = accounts.account()
+        wrong = bookkeeping.faults(
+            account,
+            splitters_killed=tally.splitters_killed,
+            splitters_stopped=tally.splitters_stopped,
+            instances_killed=tally.instances_killed,
+            cuts=tally.cuts,
+        )
+        self.faults += wrong
+        lost = [each for each in connections if each["fault"]]
+        self.faults += [f"a connection was lost: {each}" for each in lost]
+        async with deployment.client() as client:
+            deaths = await client.deaths()
+        objects = {
+            what: sum(getattr(each, what) for told in deaths for each in told.classes)
+            for what in ("adopted", "rejected", "lost")
+        }
+        if sum(len(told.instances) for told in deaths) != tally.instances_killed:
+            self.faults.append(f"{tally.instances_killed} instances were killed, and these deaths told: {deaths}")
+        self.faults += self._verified(made.captures, account.lost)
+        [(plans,)] = deployment.read_store("SELECT value FROM counters WHERE name = 'plan'")
+        self.result = {
+            "kills": tally.kills,
+            "stops": tally.stops,
+            "cuts": tally.cuts,
+            "plans": plans,
+            "connections": len(connections),
+            "connections_lost": len(lost),
+            "survivors_max_gap_ms": tally.survivors_max_gap_ms,
+            "adopted_max_gap_ms": tally.adopted_max_gap_ms,
+            "objects_adopted": objects["adopted"],
+            "objects_rejected": objects["rejected"],
+            "objects_lost": objects["lost"],
+            "books_balance": not wrong,
+            "splitter_max_gap_ms": tally.splitter_max_gap_ms,
+            "packets": asdict(account) | {"lost": account.lost},
+            "seconds": self._seconds,
+            "seed": self._seed,
+        }
+
+    async def _until_still(self, accounts: bookkeeping.Books) -> None:
+        before = accounts.still()
+        for _ in range(STILL_TRIES):
+            await asyncio.sleep(STILL_S)
+            now = accounts.still()
+            if now == before:
+                return
+            before = now
+        self.faults.append("packets are under way after all have stopped sending")
+
+    def _verified(self, captures: Path, most_lost: int) -> list[str]:
+        """What the checker finds in the frames' captures. No more may be missing than the books say."""
+        public = frozenset(int(IPv4Address("203.0.113.0")) + offset for offset in range(8))
+        report = Translation(load(captures, public), Rules(public=public, loss_allowed=most_lost)).check().report
+        if not report.checked.get("packets_to_inside"):
+            return ["the checker saw no packets that came back"]
+        if report.good:
+            return []
+        found = [f"{each.fault.value}: {each.text}" for each in report.findings if each.fault is not Fault.LOST]
+        return found[:FAULTS_SHOWN] or [
+            f"the checker misses {report.counts[Fault.LOST]} packets, the books {most_lost}"
+        ]
+
+    def _nothing_left(self, folder: Path, slabs: set[Path]) -> None:
+        self.faults += [f"a process is left: {command}" for command in left_over(folder)]
+        self.faults += [f"a slab is left: {path}" for path in slabs if path.exists()]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=None, help="default: another one each time")
+    return parser.parse_args()
+
+
+async def _run(run: Run, folder: Path) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    await run.run(folder)
+
+
+def main() -> int:
+    options = _options()
+    seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4), "big")
+    if not permitted():
+        print("needs root, for network namespaces", file=sys.stderr)
+        return 2
+    print(f"SEED={seed} SECONDS={options.seconds:g}", file=sys.stderr, flush=True)
+    run = Run(options.seconds, seed)
+    with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
+        asyncio.run(_run(run, Path(folder)))
+    for fault in run.faults:
+        print(f"WRONG: {fault}", file=sys.stderr)
+    print(json.dumps(run.result), flush=True)
+    return 1 if run.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is done to a deployment, one act after the other, drawn from a seed. After each act the deployment is whole
+again and every connection has had an answer: what does not come to that is a fault."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shoal import slabs
+from shoal.model import ClusterStatus, InstanceStatus
+from tests.chaos.books import Books
+from tests.chaos.scene import Scene
+from tests.smoke.steering import slot_of
+
+INSTANCES_MAX = 5
+ANSWERED_S = 60.0
+BACK_S = 30.0
+
+
+@dataclass
+class Tally:
+    """What was done, and what was measured."""
+
+    kills: int = 0
+    stops: int = 0
+    cuts: int = 0
+    instances_killed: int = 0
+    splitters_killed: int = 0
+    splitters_stopped: int = 0
+    survivors_max_gap_ms: float = 0.0
+    adopted_max_gap_ms: float = 0.0
+    splitter_max_gap_ms: float = 0.0
+
+
+class Violence:
+    """Acts on a scene. `say` is told of each."""
+
+    def __init__(self, scene: Scene, books: Books, choose: random.Random, say: Callable[[str], None]) -> None:
+        self._scene = scene
+        self._deployment = scene.deployment
+        self._books = books
+        self._choose = choose
+        self._say = say
+        self.tally = Tally()
+        self.slabs: set[Path] = set()  # of all instances that were seen
+        self._acts: tuple[tuple[int, Callable[[], Awaitable[None]]], ...] = (
+            (3, self.kill_instance),
+            (1, self.kill_two),
+            (2, self.kill_splitter),
+            (1, self.kill_controller),
+            (2, self.kill_instance_in_plan),
+            (2, self.kill_controller_in_plan),
+            (1, self.kill_beside_stopped),
+            (1, self.kill_while_controller_is_away),
+            (2, self.stop_instance),
+            (1, self.stop_splitter),
+            (1, self.stop_controller),
+            (2, self.cut_link),
+            (3, self.scale),
+        )
+
+    async def act(self) -> None:
+        """The next act, and what must be true after it."""
+        weights = [weight for weight, _ in self._acts]
+        [(_, chosen)] = self._choose.choices(self._acts, weights)
+        await self._at_rest()
+        await self._scene.gaps()
+        await chosen()
+        await self._at_rest()
+
+    async def _at_rest(self) -> None:
+        await self._deployment.until_whole(0)
+        await self._scene.all_answered(ANSWERED_S)
+
+    # --- tools
+
+    async def _status(self) -> ClusterStatus:
+        status = await self._deployment.status()
+        await self._books.read(self._deployment.directory.splitter, status.instances)
+        noted = (slabs.noted(Path(each.run_directory)) for each in status.instances)
+        self.slabs |= {directory for directory in noted if directory is not None}
+        return status
+
+    def _kill(self, process: int) -> None:
+        self._deployment.kill(process)
+        self.tally.kills += 1
+
+    def _kill_instance(self, instance: InstanceStatus) -> None:
+        self._kill(instance.process)
+        self.tally.instances_killed += 1
+
+    def _seconds(self, most: float) -> float:
+        return self._choose.uniform(most / 20, most)
+
+    def _slots(self) -> bytes:
+        """Which member each steering slot's packets go to, with no plan at work."""
+        [(steering,)] = self._deployment.read_store("SELECT steering FROM deployment")
+        return bytes(steering)
+
+    async def _up(self) -> None:
+        await self._deployment.good("up", str(self._deployment.file))
+
+    @contextlib.asynccontextmanager
+    async def _stopped(self, process: int) -> AsyncIterator[None]:
+        self.tally.stops += 1
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+    async def _other_count(self) -> int:
+        now = (await self._deployment.status()).instances_wanted
+        return self._choose.choice([count for count in range(1, INSTANCES_MAX + 1) if count != now])
+
+    # --- kills
+
+    async def _kill_some(self, most: int) -> None:
+        status = await self._status()
+        dead = self._choose.sample(status.instances, min(most, len(status.instances)))
+        slots, members = self._slots(), {each.member for each in dead}
+        self._say(f"kill {', '.join(each.name for each in dead)} of {len(status.instances)}")
+        for each in dead:
+            self._kill_instance(each)
+        await self._at_rest()
+        tally = self.tally
+        for public, gap in (await self._scene.gaps()).items():
+            if slots[slot_of(public)] in members:
+                tally.adopted_max_gap_ms = max(tally.adopted_max_gap_ms, gap)
+            else:
+                tally.survivors_max_gap_ms = max(tally.survivors_max_gap_ms, gap)
+
+    async def kill_instance(self) -> None:
+        await self._kill_some(1)
+
+    async def kill_two(self) -> None:
+        await self._kill_some(2)
+
+    async def kill_splitter(self) -> None:
+        self._say("kill the splitter")
+        process = (await self._status()).splitter_process
+        self._kill(process)
+        self.tally.splitters_killed += 1
+        await self._deployment.until(
+            lambda status: bool(status.splitter_process) and status.splitter_process != process, "another splitter"
+        )
+        await self._at_rest()
+        gaps = await self._scene.gaps()
+        self.tally.splitter_max_gap_ms = max(self.tally.splitter_max_gap_ms, *gaps.values())
+
+    async def kill_controller(self) -> None:
+        self._say("kill the controller")
+        await self._deployment.end_controller((await self._status()).process)
+        self.tally.kills += 1
+        await self._scene.all_answered(ANSWERED_S)
+        await self._up()
+
+    async def _while_scaling(self, violence: Callable[[ClusterStatus], Awaitable[None]]) -> None:
+        count, status = await self._other_count(), await self._status()
+        scaling = asyncio.create_task(self._deployment.command("scale", "nat", str(count)))
+        await asyncio.sleep(self._choose.uniform(0.2, 1.2))
+        await violence(status)
+        await scaling
+
+    async def kill_instance_in_plan(self) -> None:
+        async def violence(status: ClusterStatus) -> None:
+            victim = self._choose.choice(status.instances)
+            self._say(f"kill {victim.name} of {len(status.instances)} while scaling")
+            with contextlib.suppress(ProcessLookupError):  # it has left
+                self._kill_instance(victim)
+
+        await self._while_scaling(violence)
+
+    async def kill_controller_in_plan(self) -> None:
+        async def violence(status: ClusterStatus) -> None:
+            self._say("kill the controller while scaling")
+            await self._deployment.end_controller(status.process)
+            self.tally.kills += 1
+
+        await self._while_scaling(violence)
+        await self._up()
+
+    async def kill_beside_stopped(self) -> None:
+        status = await self._status()
+        if len(status.instances) < 3:
+            return
+        dead, stopped = self._choose.sample(status.instances, 2)
+        self._say(f"kill {dead.name} while {stopped.name} stands still")
+        async with self._stopped(stopped.process):
+            self._kill_instance(dead)
+            await asyncio.sleep(self._seconds(2))
+
+    async def kill_while_controller_is_away(self) -> None:
+        status = await self._status()
+        dead = self._choose.choice(status.instances)
+        self._say(f"kill the controller, then {dead.name}")
+        await self._deployment.end_controller(status.process)
+        self.tally.kills += 1
+        self._kill_instance(dead)
+        await self._up()
+
+    # --- stops
+
+    async def stop_instance(self) -> None:
+        stopped = self._choose.choice((await self._status()).instances)
+        self._say(f"stop {stopped.name}")
+        async with self._stopped(stopped.process):
+            await asyncio.sleep(self._seconds(3))
+
+    async def stop_splitter(self) -> None:
+        self._say("stop the splitter")
+        self.tally.splitters_stopped += 1
+        async with self._stopped((await self._status()).splitter_process):
+            await asyncio.sleep(self._seconds(1.5))
+
+    async def stop_controller(self) -> None:
+        self._say("stop the controller")
+        async with self._stopped((await self._status()).process):
+            await asyncio.sleep(self._seconds(2))
+
+    # --- the rest
+
+    async def cut_link(self) -> None:
+        net = self._scene.network
+        link = self._choose.choice((net.inside, net.outside))
+        self._say(f"cut the link {link}")
+        self.tally.cuts += 1
+        net.nat.ip(f"link set {link} down")
+        try:
+            await asyncio.sleep(self._seconds(1.5))
+        finally:
+            net.nat.ip(f"link set {link} up")
+
+    async def scale(self) -> None:
+        count = await self._other_count()
+        self._say(f"scale to {count}")
+        await self._deployment.good("scale", "nat", str(count))
