@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A real splitter process, killed: a fresh one takes its place, with the table as the controller knows it."""
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shoal.controller.config import parse
+from shoal.controller.described import described
+from shoal.controller.fleet import Fleet
+from shoal.controller.launcher import LocalLauncher
+from shoal.controller.splitter_keeper import SplitterKeeper
+from shoal.controller.store import Store
+from shoal.event_log import EventLog
+from shoal.run_directory import ProcessIdentity, RunDirectory
+from shoal_dataplane import MEMBER_NONE, STEERING_SLOTS
+
+FILE = """\
+network_function: {name: nat, settings: {public_addresses: 192.0.2.1}}
+ports:
+  inside: {device: "net_null0,size=64"}
+  outside: {device: "net_null1,size=64"}
+splitter: {packets: 4096, parked: 512, fragments: 64, ring_bytes: 65536, runner: {idle: sleep, sleep_us: 1000}}
+"""
+NOWHERE = bytes([MEMBER_NONE]) * STEERING_SLOTS
+DEADLINE_S = 30.0
+
+
+@asynccontextmanager
+async def keeping() -> AsyncIterator[tuple[SplitterKeeper, EventLog]]:
+    # Short: a Unix socket's path must not exceed 107 characters.
+    with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
+        store, directory, events = Store(Path(folder) / "state.db"), RunDirectory(Path(folder) / "run"), EventLog()
+        directory.create()
+        fleet = Fleet(store, LocalLauncher(), directory, events, lambda _: None)
+        # The controller's word: all packets go to member 3, who is not there.
+        table = bytes([3]) * STEERING_SLOTS
+        keeper = SplitterKeeper(store, LocalLauncher(), directory.splitter, fleet, events, lambda: table)
+        config = parse(FILE, "nat.yaml")
+        nf_path, description = described(config, "nat.yaml", FILE)
+        deployment = store.begin_deployment("nat.yaml", FILE, 1, table)
+        try:
+            await keeper.start(config, deployment, description, nf_path)
+            yield keeper, events
+        finally:
+            await keeper.stop()
+            store.close()
+
+
+async def until(events: EventLog, kind: str) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        async for event in events.watch(0):
+            if event.kind == kind:
+                return
+
+
+@pytest.mark.timeout(90)
+async def test_a_killed_splitter_is_replaced_and_its_client_goes_on() -> None:
+    async with keeping() as (keeper, events):
+        client, first = keeper.client, keeper.pid
+        assert client is not None
+        assert first
+        assert not keeper.ended
+        assert (await client.report()).process == first
+        os.kill(first, signal.SIGKILL)
+        await until(events, "splitter.replaced")
+        assert keeper.pid not in (0, first)
+        assert keeper.client is client, "whoever has it goes on with it"
+        report = await client.report()
+        assert report.process == keeper.pid
+        assert report.table == NOWHERE, "who is not there gets no packets"
+        assert keeper.restarts == 1
+        assert keeper.gap_s > 0
+
+
+@pytest.mark.timeout(90)
+async def test_one_that_is_stopped_is_not_replaced() -> None:
+    async with keeping() as (keeper, events):
+        identity = ProcessIdentity.of(keeper.pid)
+        assert identity is not None
+        await keeper.stop()
+        assert keeper.ended
+        assert keeper.pid == 0
+        assert keeper.client is None
+        assert not identity.lives
+        assert "splitter.replaced" not in [event.kind for event in events.after(0)]
