@@ -247,7 +247,7 @@ def test_a_bad_file_is_refused_with_all_its_faults_and_leaves_nothing() -> None:
         result = made.command("up", str(made.file), "--json")
         assert result.returncode == 4
         faults = json.loads(result.stdout)["faults"]
-        assert [(fault["line"], fault["field"]) for fault in faults] == [(5, "ports.middle"), (4, "ports")]
+        assert [(fault["line"], fault["field"]) for fault in faults] == [(4, "ports"), (5, "ports.middle")]
         assert not made.directory.exists()
     finally:
         shutil.rmtree(folder)

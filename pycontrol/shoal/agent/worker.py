@@ -21,6 +21,7 @@ from shoal.model import (
     StateRow,
     Statistic,
 )
+from shoal.port_device import Claims
 from shoal.run_directory import make_private
 from shoal.run_settings import runner_config
 from shoal_dataplane import (
@@ -130,6 +131,7 @@ class Worker:
         self.slab_directory: Path | None = None
         prefix = eal_files.prefix(config.cluster, config.name)
         devices = [port.device for port in config.ports]
+        self._claims = Claims(devices)
         eal_files.note(directory, prefix)
         self._eal = Eal(eal_arguments(prefix, config.sizes.packets, devices, config.eal))
         self._runner: Runner | None = None
@@ -219,5 +221,6 @@ class Worker:
                 handle.close()
         if self.slab_directory is not None:
             slabs.remove(self.slab_directory)
+        self._claims.close()
         slabs.link(self._directory).unlink(missing_ok=True)
         eal_files.forget(self._directory)

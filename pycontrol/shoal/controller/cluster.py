@@ -4,10 +4,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
+from shoal.controller.checking import Checked
 from shoal.controller.config import Config, parse
-from shoal.controller.described import described
 from shoal.controller.fleet import Fleet, Running
 from shoal.controller.genuine import check_genuine
 from shoal.controller.heartbeat import Heartbeat
@@ -153,9 +152,8 @@ class Cluster:
         if isinstance(error, StaleTermError):
             self._usurped()
 
-    def deploy(self, file: str, text: str, by: str = "") -> Operation:
-        config = parse(text, file)
-        nf_path, description = described(config, file, text)
+    def deploy(self, checked: Checked, by: str = "") -> Operation:
+        config, description, text = checked.config, checked.description, checked.text
         if self.config is not None:
             return self.begin(Operation(f"deploy {config.deployment}", self._deployed_already(text)))
         self.config, self.description, self._deployed_by = config, description, by
@@ -163,7 +161,7 @@ class Cluster:
         async def work(report: Report) -> OperationUpdate:
             try:
                 async with self.reorganisation.turn():
-                    return await self._deploy(config, description, nf_path, (file, text), report)
+                    return await self._deploy(checked, report)
             except BaseException:
                 await self._take_down(lambda _: None)
                 raise
@@ -181,10 +179,9 @@ class Cluster:
 
         return work
 
-    async def _deploy(
-        self, config: Config, description: Description, nf_path: Path, source: tuple[str, str], report: Report
-    ) -> OperationUpdate:
-        deployment = self._store.begin_deployment(*source, config.instances.count, NO_MAP)
+    async def _deploy(self, checked: Checked, report: Report) -> OperationUpdate:
+        config, description, nf_path = checked.config, checked.description, checked.nf_path
+        deployment = self._store.begin_deployment(checked.file, checked.text, config.instances.count, NO_MAP)
         self.recovery.start()
         self.heartbeat.start()
         self.vigil.start(config)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The configuration file: its shape, its limits, and where in it a fault lies. A file is taken or refused whole."""
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedBase
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from shoal.errors import ConfigError, ConfigFault
+from shoal.errors import ConfigError, ConfigFault, InvalidRequestError
 from shoal.metrics import split_address
 from shoal.model import InstanceSizes, RunnerSettings
 from shoal_dataplane import MEMBERS_MAX, NF_PORTS_MAX
@@ -28,7 +29,10 @@ def _power_of_two(value: int) -> int:
 
 
 def _address(value: str) -> str:
-    split_address(value)
+    try:
+        split_address(value)
+    except InvalidRequestError as error:
+        raise ValueError(str(error)) from None
     return value
 
 
@@ -181,18 +185,45 @@ _REASONS: Final = {
 
 def parse(text: str, file: str) -> Config:
     """ConfigError with every fault that was found."""
-    document = _load(text, file)
-    if not isinstance(document, dict):
-        raise ConfigError([ConfigFault(file, 1, 1, "", "is no mapping of fields")])
-    try:
-        return Config.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError([_fault(dict(found), document, file) for found in error.errors()]) from None
+    examined = Examined(text, file)
+    if examined.config is None:
+        raise ConfigError(examined.faults)
+    return examined.config
 
 
-def place(text: str, *path: int | str) -> tuple[int, int]:
-    """Line and column of a field in a file that has been parsed."""
-    return _place(_load(text, ""), list(path))
+class Examined:
+    """A file, what could be made of it, and the faults of its shape. ConfigError where it is no mapping of fields."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.file = file
+        self.document = _load(text, file)
+        if not isinstance(self.document, dict):
+            raise ConfigError([ConfigFault(file, 1, 1, "", "is no mapping of fields")])
+        self.config: Config | None = None  # None: there are faults
+        self.faults: list[ConfigFault] = []
+        try:
+            self.config = Config.model_validate(self.document)
+        except ValidationError as error:
+            self.faults = [_fault(dict(found), self.document, file) for found in error.errors()]
+
+    @property
+    def network_function(self) -> NetworkFunction | None:
+        """Its section, where that is right in itself, whatever is wrong elsewhere."""
+        with contextlib.suppress(ValidationError):
+            return NetworkFunction.model_validate(self.document.get("network_function"))
+        return None
+
+    @property
+    def devices(self) -> Mapping[str, str]:
+        """Of the ports that have one, whatever is wrong elsewhere."""
+        ports = self.document.get("ports")
+        named = ports.items() if isinstance(ports, dict) else ()
+        found = {name: port.get("device") for name, port in named if isinstance(port, dict)}
+        return {name: device for name, device in found.items() if isinstance(device, str)}
+
+    def fault(self, reason: str, *path: int | str) -> ConfigFault:
+        """At a field, or at the innermost of those around it that the file has."""
+        return ConfigFault(self.file, *_place(self.document, list(path)), _dotted(list(path)), reason)
 
 
 def _load(text: str, file: str) -> Any:
@@ -211,7 +242,8 @@ def _fault(found: Mapping[str, Any], document: Any, file: str) -> ConfigFault:
     path = [part for part in found["loc"] if not _is_branch(part)]
     line, column = _place(document, path)
     reason = _REASONS.get(found["type"], str(found["msg"]).removeprefix("Value error, "))
-    if found["type"] not in _REASONS and isinstance(found["input"], str | int | float | bool):
+    told = found["type"] in _REASONS or str(found["input"]) in reason
+    if not told and isinstance(found["input"], str | int | float | bool):
         reason += f", not {found['input']!r}"
     return ConfigFault(file, line, column, _dotted(path), reason)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from shoal import controller_conversion as convert
 from shoal import conversion, view_conversion
+from shoal.controller.checking import check
 from shoal.controller.cluster import Cluster
 from shoal.controller.observation import Observation
 from shoal.controller.operation import Operation
@@ -47,7 +48,8 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
     async def Deploy(self, request: Any, context: Context) -> AsyncIterator[Any]:
         require_at_most("the file", request.text, FILE_MAX)
         by = require_text("by", request.by, NAME_MAX)
-        async for update in _updates(self._cluster.deploy(require_text("its name", request.file), request.text, by)):
+        checked = await asyncio.to_thread(check, require_text("its name", request.file), request.text)
+        async for update in _updates(self._cluster.deploy(checked, by)):
             yield update
 
     async def Scale(self, request: Any, context: Context) -> AsyncIterator[Any]:

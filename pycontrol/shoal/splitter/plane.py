@@ -11,6 +11,7 @@ from shoal import eal_files
 from shoal.eal_arguments import arguments as eal_arguments
 from shoal.errors import RefusedError
 from shoal.model import TRAFFIC_DEVICE, Port, RunnerSettings
+from shoal.port_device import Claims
 from shoal.run_settings import runner_config
 from shoal.traffic.builtin import BuiltinBackend
 from shoal.traffic.session import TrafficSession
@@ -48,6 +49,7 @@ class Plane:
         prefix = eal_files.prefix(config.cluster, config.name)
         eal_files.note(directory, prefix)
         devices = [port.device for port in config.ports if port.device != TRAFFIC_DEVICE]
+        self._claims = Claims(devices)
         packets = config.packets + (GENERATOR_PACKETS if len(devices) < len(config.ports) else 0)
         self._eal = Eal(eal_arguments(prefix, packets, devices, config.eal))
         self._runner: Runner | None = None
@@ -110,4 +112,5 @@ class Plane:
         for handle in (self._splitter, self._generator, self._runner, self._eal):
             if handle is not None:
                 handle.close()
+        self._claims.close()
         eal_files.forget(self._directory)
