@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shoal.errors import InvalidRequestError, UnreachableError
+from shoal.errors import InvalidRequestError, RefusedError
 from shoal.model import Statistic
 from shoal_dataplane import StatisticKind
 
@@ -100,7 +100,7 @@ class Exporter:
         try:
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as error:
-            raise UnreachableError(f"can't serve metrics on {address}: {error.strerror}") from error
+            raise RefusedError(f"can't serve metrics on {address}: {error.strerror}") from error
 
     def close(self) -> None:
         self._server.shutdown()

@@ -5,7 +5,7 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shoal.errors import InvalidRequestError, UnreachableError
+from shoal.errors import InvalidRequestError, RefusedError
 from shoal.metrics import Exporter, Sample, split_address
 from shoal_dataplane import Statistic, StatisticKind
 
@@ -60,7 +60,7 @@ def test_an_address_that_is_taken_is_told() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(UnreachableError, match="can't serve metrics"):
+        with pytest.raises(RefusedError, match="can't serve metrics"):
             Exporter(f"127.0.0.1:{taken.getsockname()[1]}", lambda: ())
 
 

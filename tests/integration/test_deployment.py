@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import struct
 import sys
 import tempfile
@@ -304,3 +305,23 @@ def test_down_of_a_caller_ends_only_what_that_caller_deployed(shell: Shell) -> N
     with pytest.raises(RefusedError, match="deployed by another"):
         asyncio.run(down())
     assert len(shell.instances()) == 1
+
+
+def test_more_instances_than_there_are_numbers_are_a_limit(shell: Shell) -> None:
+    answer = shell.command("scale", "nat", "65")
+    assert answer.returncode == 6
+    assert "at most 64 instances: 65 asked for, 1 instance there" in answer.stderr
+
+
+def test_a_metrics_port_in_use_is_told() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="shoal-"))
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            made = Shell(folder, CONFIG + f'metrics: {{ address: "127.0.0.1:{port - 1}" }}\n')
+            answer = made.command("up", str(made.file))
+        assert answer.returncode == 6
+        assert f"can't serve metrics on 127.0.0.1:{port}: Address already in use" in answer.stderr
+        assert not made.directory.exists()
+    finally:
+        shutil.rmtree(folder)

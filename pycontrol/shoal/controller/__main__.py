@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 from shoal.controller.cluster import Cluster
+from shoal.controller.config import Config
 from shoal.controller.genuine import StaleStoreError
 from shoal.controller.launcher import LocalLauncher
 from shoal.controller.observation import Observation
 from shoal.controller.service import ControllerService
 from shoal.controller.store import Store
+from shoal.errors import RefusedError
 from shoal.event_log import EventLog
 from shoal.metrics import Exporter
 from shoal.process_host import hosted, start_logging
@@ -33,18 +35,23 @@ class Metrics:
         self._cluster = cluster
         self._observation = observation
         self._exporter: Exporter | None = None
+        self._tried: Config | None = None  # the deployment for which it was opened, or could not be
 
     async def follow(self, events: EventLog) -> None:
         """Opens and closes it as deployments come and go."""
         async for _ in events.watch(0):
             config = self._cluster.config
-            if config is not None and config.metrics is not None and self._exporter is None:
-                self._exporter = Exporter(config.metrics.address, self._observation.metrics)
+            if config is not None and config.metrics is not None and config is not self._tried:
+                self._tried = config
+                try:
+                    self._exporter = Exporter(config.metrics.address, self._observation.metrics)
+                except RefusedError as error:
+                    events.add("metrics.refused", "controller", str(error))
             if config is None:
                 await self.close()
 
     async def close(self) -> None:
-        exporter, self._exporter = self._exporter, None
+        exporter, self._exporter, self._tried = self._exporter, None, None
         if exporter is not None:
             await asyncio.to_thread(exporter.close)
 

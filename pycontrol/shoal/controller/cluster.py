@@ -13,19 +13,20 @@ from shoal.controller.heartbeat import Heartbeat
 from shoal.controller.launcher import Launcher
 from shoal.controller.membership import Membership, counted, observer
 from shoal.controller.operation import Operation, Report
-from shoal.controller.planner import NO_MAP, free_numbers
+from shoal.controller.planner import NO_MAP
 from shoal.controller.recovery import Recovery
 from shoal.controller.reorganisation import Reorganisation
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import STAGE_COMPLETE, STAGE_LEARN, Store, StoredPlan
 from shoal.controller.vigil import Vigil
-from shoal.errors import InvalidRequestError, NotFoundError, RefusedError, StaleTermError
+from shoal.errors import InvalidRequestError, NoRoomError, NotFoundError, RefusedError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.model import Deaths, InstanceState, OperationUpdate
 from shoal.network_function.description import Description, describe, find
 from shoal.process_host import cancelled
 from shoal.run_directory import RunDirectory
+from shoal_dataplane import MEMBERS_MAX
 
 OPERATIONS_MAX = 64
 
@@ -197,7 +198,9 @@ class Cluster:
         config = self.deployed
         if name not in (config.deployment, config.network_function.name):
             raise NotFoundError(f"there is no {name!r}: {config.deployment} is deployed")
-        free_numbers((), count)
+        if count > MEMBERS_MAX:
+            there = len(self.fleet.numbers)
+            raise NoRoomError(f"at most {MEMBERS_MAX} instances: {count} asked for, {counted(there)} there")
         if count < 1:
             raise InvalidRequestError("at least one instance: `shoal down` ends all")
 
