@@ -73,6 +73,11 @@ def noted(instance: Path) -> Path | None:
     return directory if _NAME.match(directory.name) else None
 
 
+def is_ours(directory: Path) -> bool:
+    """By its name."""
+    return bool(_NAME.match(directory.name))
+
+
 def remove(directory: Path) -> None:
     """Removes a directory of slabs, and no other."""
     if _NAME.match(directory.name):

@@ -2,7 +2,6 @@
 """doctor, verify."""
 
 import typer
-from rich.table import Table
 
 from shoal.cli.console import EXIT_FAILED, Json, output, print_json, target
 from shoal.doctor.checks import ALL
@@ -20,7 +19,8 @@ def register(app: typer.Typer) -> None:
 def doctor(context: typer.Context, json: Json = False) -> None:
     """Check this machine, and say how to mend each fault.
 
-    Looks at hugepages, DPDK and its drivers, ports, stale sockets, hugepage files, run directories and permissions.
+    Looks at hugepages, DPDK and its drivers, ports, stale sockets, hugepage files, shared memory, run directories
+    (DPDK's too) and permissions. Below each remark and fault stands what mends it.
     Exit status 1 if something keeps Shoal from working; remarks (slower, not wrong) do not count.
     """
     where = target(context)
@@ -35,11 +35,17 @@ def doctor(context: typer.Context, json: Json = False) -> None:
 
 def _show(findings: list[Finding]) -> None:
     styles = {Severity.GOOD: "green", Severity.REMARK: "yellow", Severity.FAULT: "red"}
-    table = Table("", "what", "finding", "how to mend it", box=None, pad_edge=False)
+    marks, subjects = (max(map(len, texts), default=0) for texts in _columns(findings))
     for finding in findings:
-        mark = f"[{styles[finding.severity]}]{finding.severity.value}[/]"
-        table.add_row(mark, finding.subject, finding.text, finding.remedy)
-    output.print(table)
+        # Whole lines, never cut or filled: what mends a fault is there to be copied.
+        output.print(finding.severity.value.ljust(marks), style=styles[finding.severity], end="  ", highlight=False)
+        output.print(finding.subject.ljust(subjects), finding.text, sep="  ", markup=False, highlight=False)
+        if finding.remedy:
+            output.print(" " * (marks + subjects + 4) + finding.remedy, markup=False, highlight=False)
+
+
+def _columns(findings: list[Finding]) -> tuple[list[str], list[str]]:
+    return [finding.severity.value for finding in findings], [finding.subject for finding in findings]
 
 
 def verify(context: typer.Context) -> None:

@@ -15,6 +15,8 @@ ALL: Final[tuple[Check, ...]] = (
     lambda _: machine.hugepages(),
     lambda _: machine.hugepage_files(),
     lambda directory: machine.slab_directories(directory.path),
+    lambda _: machine.shared_memory(),
+    lambda _: machine.runtime_directories(),
     lambda _: machine.dpdk(),
     lambda _: machine.ports(),
     lambda _: machine.permissions(),

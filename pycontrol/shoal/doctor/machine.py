@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from shoal import slabs
+from shoal import eal_files, slabs
 from shoal.doctor.finding import Finding, fault, good, remark
 from shoal.eal_arguments import free_hugepage_mib
 
 # A splitter's and two instances' packet pools.
 _HUGEPAGE_MIB: Final = 512
+_NAMED_MAX: Final = 8  # more are told of by their number
 _MOUNT_REMEDY: Final = "as root: mkdir -p /dev/hugepages && mount -t hugetlbfs none /dev/hugepages"
 _PAGE_REMEDY: Final = "as root: echo 1024 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
@@ -58,6 +59,33 @@ def slab_directories(run_directory: Path, root: Path = Path("/")) -> Iterator[Fi
         yield remark("slabs", f"{path} is of life {life} that has ended, and holds {mib} MiB", f"rm -r {path}")
     if not stale:
         yield good("slabs", "none is left behind")
+
+
+def shared_memory(root: Path = Path("/")) -> Iterator[Finding]:
+    """Files of ours that no process has mapped; slabs are told of by themselves."""
+    found = [path for path in sorted((root / "dev/shm").glob("shoal*")) if not slabs.is_ours(path)]
+    yield from _left("shared memory", [path for path in found if not _in_use(path, root)])
+
+
+def runtime_directories(root: Path = Path("/")) -> Iterator[Finding]:
+    """DPDK's, of processes of ours that have ended; there may be thousands."""
+    stale = list(eal_files.stale(root))
+    if len(stale) <= _NAMED_MAX:
+        yield from _left("DPDK's directories", stale)
+        return
+    folder = eal_files.runtime_root(root)
+    yield remark(
+        "DPDK's directories",
+        f"{len(stale)} in {folder} are of processes that have ended",
+        f'(cd {folder} && for d in shoal-*-*; do [ -e /proc/"${{d##*-}}" ] || rm -r "$d"; done)',
+    )
+
+
+def _left(subject: str, paths: list[Path]) -> Iterator[Finding]:
+    if not paths:
+        yield good(subject, "nothing is left behind")
+    for path in paths:
+        yield remark(subject, f"{path} is nobody's any more", f"rm -r {path}")
 
 
 def _in_use(path: Path, root: Path) -> bool:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import socket
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from shoal import eal_files
 from shoal.doctor import directories, machine
 from shoal.doctor.finding import Finding, Severity
 from shoal.run_directory import RunDirectory
@@ -108,6 +110,34 @@ def test_slabs_that_nobody_maps_are_told_with_their_life_and_how_to_clean_up(
     (root / "proc/7/maps").write_text(f"7f00-7f01 rw-s 0 00:1 1 /dev/hugepages/{left.name}/nat.mapping.slab\n")
     assert severities(machine.slab_directories(run_directory.path, root)) == [Severity.GOOD]
     assert severities(machine.hugepage_files(root)) == [Severity.GOOD]
+
+
+def test_shared_memory_that_nobody_maps_is_told(root: Path) -> None:
+    (root / "dev/shm").mkdir()
+    (root / "dev/shm/other").touch()
+    assert severities(machine.shared_memory(root)) == [Severity.GOOD]
+    (root / "dev/shm/shoal-world-7").touch()
+    [found] = machine.shared_memory(root)
+    assert (found.severity, found.remedy) == (Severity.REMARK, f"rm -r {root}/dev/shm/shoal-world-7")
+    (root / "proc/7").mkdir()
+    (root / "proc/7/maps").write_text("7f00-7f01 rw-s 0 00:1 1 /dev/shm/shoal-world-7\n")
+    assert severities(machine.shared_memory(root)) == [Severity.GOOD]
+
+
+def test_dpdk_directories_of_ended_processes_are_told_in_one_line_where_there_are_many(root: Path) -> None:
+    folder = eal_files.runtime_root(root)
+    (root / "proc/7").mkdir()
+    (folder / "shoal-1-nat-1-7").mkdir(parents=True)
+    assert severities(machine.runtime_directories(root)) == [Severity.GOOD]
+    for process in range(100, 103):
+        (folder / f"shoal-1-nat-1-{process}").mkdir()
+    assert severities(machine.runtime_directories(root)) == [Severity.REMARK] * 3
+    for process in range(200, 300):
+        (folder / f"shoal-1-nat-1-{process}").mkdir()
+    [found] = machine.runtime_directories(root)
+    assert "103 in" in found.text
+    subprocess.run(["sh", "-c", found.remedy.replace("/proc/", f"{root}/proc/")], check=True)
+    assert [path.name for path in folder.iterdir()] == ["shoal-1-nat-1-7"]
 
 
 def test_a_directory_without_a_process_is_told(run_directory: RunDirectory) -> None:
