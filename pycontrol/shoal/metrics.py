@@ -31,14 +31,28 @@ def _seconds(name: str) -> str:
     return name + "_seconds"
 
 
+_BASE_UNITS: Final = (("_milliseconds", 1e-3), ("_microseconds", 1e-6), ("_nanoseconds", 1e-9))
+
+
+def _based(name: str) -> tuple[str, float]:
+    """A name in Prometheus' base units, and what a value is multiplied with."""
+    stem, total = name.removesuffix("_total"), "_total" if name.endswith("_total") else ""
+    for suffix, factor in _BASE_UNITS:
+        if stem.endswith(suffix):
+            return f"{stem.removesuffix(suffix)}_seconds{total}", factor
+    return name, 1
+
+
 def _family(row: Statistic, labels: Sequence[str]) -> Metric:
     text = row.name.replace("_", " ")
     if row.kind is StatisticKind.HISTOGRAM:
         return HistogramMetricFamily(f"shoal_{_seconds(row.name)}", text, labels=labels)
     names = (*labels, row.label) if row.label else labels
+    name, _ = _based(row.name)
+    text = name.replace("_", " ")
     if row.kind is StatisticKind.COUNTER:
-        return CounterMetricFamily(f"shoal_{row.name}", text, labels=names)
-    return GaugeMetricFamily(f"shoal_{row.name}", text, labels=names)
+        return CounterMetricFamily(f"shoal_{name}", text, labels=names)
+    return GaugeMetricFamily(f"shoal_{name}", text, labels=names)
 
 
 def histogram(rows: Iterable[Statistic]) -> tuple[list[tuple[str, float]], float]:
@@ -65,7 +79,9 @@ def families(samples: Iterable[Sample]) -> Iterator[Metric]:
             if row.kind is StatisticKind.HISTOGRAM:
                 histograms.setdefault(row.name, []).append(row)
             elif isinstance(family, CounterMetricFamily | GaugeMetricFamily):
-                family.add_metric((*values, row.label_value) if row.label else values, row.value)
+                _, factor = _based(row.name)
+                value = row.value if factor == 1 else row.value * factor
+                family.add_metric((*values, row.label_value) if row.label else values, value)
         for name, rows in histograms.items():
             family = found[name]
             if isinstance(family, HistogramMetricFamily):

@@ -68,3 +68,17 @@ def test_an_address_that_is_taken_is_told() -> None:
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(InvalidRequestError):
         split_address(address)
+
+
+def test_durations_are_in_base_units_whatever_they_are_counted_in() -> None:
+    rows = [
+        Statistic("plan_milliseconds_total", "", "", StatisticKind.COUNTER, 1500),
+        Statistic("pause_microseconds", "", "", StatisticKind.GAUGE, 250),
+        Statistic("plans_total", "", "", StatisticKind.COUNTER, 3),
+    ]
+    found = scraped((Sample({}, rows),))
+    assert found == {
+        ("shoal_plan_seconds_total", ()): 1.5,
+        ("shoal_pause_seconds", ()): 0.00025,
+        ("shoal_plans_total", ()): 3,
+    }
