@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from shoal.bench import catalogue, comparison, document, machine, picture, running
+from shoal.bench import catalogue, comparison, document, machine, running
 from shoal.bench.catalogue import BENCHMARKS, Benchmark
 from shoal.bench.comparison import Change
 from shoal.bench.document import Document, Row
@@ -64,6 +64,8 @@ def bench(
     if json:
         document.write(measured, json)
     if plot:
+        from shoal.bench import picture  # loads a library that is slow, and speaks up where HOME can't be written
+
         picture.draw(measured, plot)
     if before:
         _show_changes(measured, before)

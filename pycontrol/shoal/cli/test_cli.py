@@ -4,6 +4,8 @@ tests/integration."""
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ from shoal.model import (
     PlanState,
     PlanStatus,
     StateObject,
+    TrafficReport,
 )
 from shoal.proto import controller_pb2, controller_pb2_grpc
 from shoal.rpc import Server
@@ -56,6 +59,7 @@ class Controller(controller_pb2_grpc.ControllerServiceServicer):
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.asked: list[Any] = []
+        self.sending = True
 
     def _note(self, request: Any) -> None:
         self.asked.append(request)
@@ -85,6 +89,18 @@ class Controller(controller_pb2_grpc.ControllerServiceServicer):
         self._note(request)
         for _ in range(request.limit):
             yield convert.object_to_proto(OBJECT)
+
+    async def GetTraffic(self, request: Any, context: Any) -> Any:
+        self._note(request)
+        counts = ("sent", "received", "elapsed_s", "sent_pps", "responses_sent", "requested_pps", "lost")
+        more = ("reordered", "duplicated", "corrupted")
+        shoal: dict[str, Any] = dict.fromkeys((*counts, *more), 44)
+        shoal |= {"mappings": {"violations": 0}, "flows": {"started": 1, "live": 1}}
+        shoal |= {"latency_us": dict.fromkeys(("p50", "p99", "p999", "max"), 1.0)}
+        shoal |= {"late": {"max_us": 0.0, "slipped_ms": 0.0}}
+        faults = ("44 packets were lost",)
+        report = TrafficReport(self.sending, "churn.py", json.dumps({"shoal": shoal}), faults)
+        return conversion.traffic_to_proto(report)
 
 
 class Shell:
@@ -230,9 +246,34 @@ def test_help_has_the_exit_codes_and_every_verb(shell: Shell) -> None:
         assert "--help" in shell(verb, "--help")
 
 
+def test_packets_under_way_are_not_lost_yet(shell: Shell) -> None:
+    text = shell("traffic", "show")
+    assert "under way or lost 44" in text
+    assert "were lost" not in text
+    shell.controller.sending = False
+    text = shell("traffic", "show")
+    assert "44 packets were lost" in text
+    assert "it has ended" in text
+
+
+def test_doctor_cuts_nothing_off_where_lines_are_short() -> None:
+    """As in a pipe, whose width is 80."""
+    findings = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).output)
+    text = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "80"}).output
+    for finding in findings:
+        assert finding["subject"] in text
+        assert finding["remedy"] in text
+    assert "…" not in text
+
+
 def test_doctor_as_json() -> None:
     result = CliRunner().invoke(app, ["doctor", "--json"])
     assert result.exit_code in (0, 1)
     findings = json.loads(result.output)
     assert {"subject", "severity", "text", "remedy"} == set(findings[0])
     assert (result.exit_code == 1) == any(finding["severity"] == "fault" for finding in findings)
+
+
+def test_only_what_draws_loads_the_library_that_draws() -> None:
+    program = "import sys, shoal.cli.main; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

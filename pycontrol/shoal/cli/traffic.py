@@ -174,14 +174,15 @@ def _tell(report: TrafficReport, *, as_json: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _show(report: TrafficReport) -> None:
+def _show(report: TrafficReport, *, running: bool = False) -> None:
     shoal = json_module.loads(report.document)["shoal"]
+    missing = "under way or lost" if running else "lost"
     latency, late, flows = shoal["latency_us"], shoal["late"], shoal["flows"]
     lines = (
         f"{report.name}: {shoal['sent']:,} packets sent in {shoal['elapsed_s']:.1f} s, {shoal['received']:,} received",
         f"{shoal['sent_pps']:,.0f} packets/s, {shoal['responses_sent']:,} of them answers; "
         f"{shoal['requested_pps']:,.0f}/s were asked for without answers",
-        f"lost {shoal['lost']}, reordered {shoal['reordered']}, duplicated {shoal['duplicated']}, "
+        f"{missing} {shoal['lost']}, reordered {shoal['reordered']}, duplicated {shoal['duplicated']}, "
         f"corrupted {shoal['corrupted']}, mapped wrongly {shoal['mappings']['violations']}",
         f"latency p50 {latency['p50']:,.1f} µs, p99 {latency['p99']:,.1f} µs, p999 {latency['p999']:,.1f} µs, "
         f"most {latency['max']:,.1f} µs",
@@ -190,7 +191,7 @@ def _show(report: TrafficReport) -> None:
     )
     for line in lines:
         output.print(line, markup=False, highlight=False)
-    for fault in report.faults:
+    for fault in () if running else report.faults:  # what is under way is no fault yet
         output.print(fault, style="red", markup=False, highlight=False)
 
 
@@ -201,7 +202,7 @@ def show(context: typer.Context, json: Json = False) -> None:
     if json:
         print_json({"name": report.name, "running": report.running, **json_module.loads(report.document)})
         return
-    _show(report)
+    _show(report, running=report.running)
     output.print("it runs" if report.running else "it has ended")
 
 

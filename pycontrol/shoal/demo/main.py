@@ -19,7 +19,7 @@ from shoal.demo.settings import STEPS, DemoSettings
 from shoal.demo.traffic import compile_profile
 from shoal.errors import ShoalError
 from shoal.process_host import cancelled_by_signals
-from shoal.report import picture, verdict
+from shoal.report import verdict
 from shoal.report.document import Document
 
 STATUS_GOOD: Final = 0
@@ -84,4 +84,6 @@ def _write(document: Document, observed: Observed, settings: DemoSettings) -> No
         settings.json.write_text(document.to_json())
     if settings.picture is not None:
         title = f"Shoal: a NAT scales {' → '.join(map(str, STEPS))} under traffic"
+        from shoal.report import picture  # loads a library that is slow, and speaks up where HOME can't be written
+
         picture.draw(observed.timeline, title, Path(settings.picture))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the generator would send, written to a classic pcap file: frames without FCS, times in nanoseconds."""
+"""What the generator would send, written to a classic pcap file: frames without FCS, times in microseconds."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from shoal.traffic.streams import CompiledTraffic
 from shoal_dataplane.generator import Preview, PreviewPacket
 from shoal_dataplane.stream import FRAME_BYTES_MAX
 
-MAGIC_NANOSECONDS: Final = 0xA1B23C4D
+MAGIC_MICROSECONDS: Final = 0xA1B2C3D4
 VERSION: Final = (2, 4)
 LINK_ETHERNET: Final = 1
-NS_PER_S: Final = 1_000_000_000
+US_PER_S: Final = 1_000_000
 DEFAULT_SEED: Final = 1
 
 
 def write_pcap(file: BinaryIO, packets: Iterable[PreviewPacket]) -> int:
     """Returns how many there were."""
-    file.write(struct.pack("<IHHiIII", MAGIC_NANOSECONDS, *VERSION, 0, 0, FRAME_BYTES_MAX, LINK_ETHERNET))
+    file.write(struct.pack("<IHHiIII", MAGIC_MICROSECONDS, *VERSION, 0, 0, FRAME_BYTES_MAX, LINK_ETHERNET))
     count = 0
     for packet in packets:
-        seconds, nanoseconds = divmod(round(packet.time_s * NS_PER_S), NS_PER_S)
-        file.write(struct.pack("<IIII", seconds, nanoseconds, len(packet.frame), len(packet.frame)))
+        seconds, microseconds = divmod(round(packet.time_s * US_PER_S), US_PER_S)
+        file.write(struct.pack("<IIII", seconds, microseconds, len(packet.frame), len(packet.frame)))
         file.write(packet.frame)
         count += 1
     return count

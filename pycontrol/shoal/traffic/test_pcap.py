@@ -19,12 +19,12 @@ def read_pcap(path: Path) -> list[tuple[int, bytes]]:
     """Times in nanoseconds, and frames."""
     data = path.read_bytes()
     magic, _, _, _, _, _, link = struct.unpack_from("<IHHiIII", data)
-    assert (magic, link) == (0xA1B23C4D, 1)
+    assert (magic, link) == (0xA1B2C3D4, 1)
     found, at = [], 24
     while at < len(data):
-        seconds, nanoseconds, kept, length = struct.unpack_from("<IIII", data, at)
+        seconds, microseconds, kept, length = struct.unpack_from("<IIII", data, at)
         assert kept == length
-        found.append((seconds * 10**9 + nanoseconds, data[at + 16 : at + 16 + kept]))
+        found.append((seconds * 10**9 + microseconds * 1000, data[at + 16 : at + 16 + kept]))
         at += 16 + kept
     return found
 
