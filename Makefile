@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The two commands for a newcomer: make demo, make test. Both call setup themselves.
 
-.PHONY: help setup demo test deaths chaos lint format bench fuzz sim clean
+.PHONY: help setup demo test deaths chaos bench-deaths lint format bench fuzz sim clean
 sim: SEEDS ?= 2000
 SECONDS_EACH ?= 30
 
@@ -14,6 +14,7 @@ help:
 	@echo 'make lint              format, types, lengths, reading order'
 	@echo 'make format            lets the formatters have their way'
 	@echo 'make bench             benchmarks, under 15 minutes: bench-results.json and .png; BENCHMARKS=… only those'
+	@echo 'make bench-deaths      what deaths cost 1,000 TCP connections: gaps and losses, as JSON'
 	@echo 'make fuzz              each fuzz target for SECONDS_EACH=30 seconds'
 	@echo 'make sim SEEDS=2000    the simulator over that many seeds'
 	@echo 'make clean             removes what was built, and the virtual environments'
@@ -29,6 +30,9 @@ test: setup
 
 deaths: setup
 	@.venv/bin/python -m pytest -q -m '' tests/chaos
+
+bench-deaths: setup
+	@.venv/bin/python -m tests.chaos.figures
 
 # SEED: another one each time, and printed.
 chaos: SECONDS ?= 60
