@@ -42,14 +42,16 @@ def resources(device: str) -> tuple[str, ...]:
     return tuple(f"queue {queue} of interface {name}" for name in interfaces for queue in range(first, first + count))
 
 
-def missing(device: str, root: Path = Path("/")) -> Iterator[str]:
-    """What the device names that does not exist here, as sentences."""
+def missing(device: str) -> Iterator[str]:
+    """What the device names that does not exist, as sentences. Interfaces are those of our network namespace: /sys may
+    show another's."""
     driver, words = _parsed(device)
+    there = {name for _, name in socket.if_nameindex()}
     for name in _interfaces(driver, words):
-        if not (root / "sys/class/net" / name).exists():
+        if name not in there:
             yield f"there is no interface {name}"
     for name, value in words if driver.startswith(_PCAP) else ():
-        if name == "rx_pcap" and not (root / value.lstrip("/") if value.startswith("/") else Path(value)).is_file():
+        if name == "rx_pcap" and not Path(value).is_file():
             yield f"there is no file {value}"
 
 

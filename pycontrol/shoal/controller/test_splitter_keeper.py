@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal.controller.config import parse
-from shoal.controller.described import described
+from shoal.controller.checking import check
 from shoal.controller.fleet import Fleet
 from shoal.controller.launcher import LocalLauncher
 from shoal.controller.splitter_keeper import SplitterKeeper
@@ -42,11 +41,10 @@ async def keeping() -> AsyncIterator[tuple[SplitterKeeper, EventLog]]:
         # The controller's word: all packets go to member 3, who is not there.
         table = bytes([3]) * STEERING_SLOTS
         keeper = SplitterKeeper(store, LocalLauncher(), directory.splitter, fleet, events, lambda: table)
-        config = parse(FILE, "nat.yaml")
-        nf_path, description = described(config, "nat.yaml", FILE)
+        checked = check("nat.yaml", FILE)
         deployment = store.begin_deployment("nat.yaml", FILE, 1, table)
         try:
-            await keeper.start(config, deployment, description, nf_path)
+            await keeper.start(checked.config, deployment, checked.description, checked.nf_path)
             yield keeper, events
         finally:
             await keeper.stop()
