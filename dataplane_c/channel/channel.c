@@ -34,6 +34,12 @@ struct peer {
 struct shoal_channel {
 	struct shoal_channel_config config;
 	uint64_t attached; /* bit for each member */
+	/* The message that is being handed up; number 0: none. */
+	struct {
+		uint64_t number; /* of its frame */
+		unsigned index; /* in it */
+		uint8_t from;
+	} hand;
 	struct peer peers[SHOAL_MEMBERS_MAX];
 	struct shoal_channel_counters counters;
 };
@@ -75,6 +81,8 @@ int shoal_channel_attach(struct shoal_channel *channel, uint8_t member, uint64_t
 	*peer = fresh;
 	if (channel->config.received)
 		channel->config.received[member] = 0;
+	if (channel->config.taken)
+		channel->config.taken[member] = 0;
 	channel->attached |= UINT64_C(1) << member;
 	return 0;
 }
@@ -203,7 +211,7 @@ void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct sh
 	uint32_t key_bytes = key ? channel->config.classes[head->class]->key_bytes : 0;
 	uint8_t *room;
 
-	if (!peer->link || peer->link->state == SHOAL_LINK_ENDED) {
+	if (!peer->link) {
 		channel->counters.no_link++;
 		return;
 	}
@@ -233,7 +241,7 @@ void shoal_channel_forward(struct shoal_channel *channel, uint8_t member, const 
 {
 	struct peer *peer = &channel->peers[member];
 
-	if (!peer->link || peer->link->state == SHOAL_LINK_ENDED) {
+	if (!peer->link) {
 		channel->counters.no_link++;
 		return;
 	}
@@ -432,6 +440,22 @@ static bool frame_wanted(struct shoal_channel *channel, struct peer *peer, uint8
 	return true;
 }
 
+/* Should this worker die, the messages of a member up to here have been handled. */
+static void store_marks(struct shoal_channel *channel, uint8_t from, uint64_t number, unsigned index, uint64_t taken)
+{
+	if (channel->config.taken)
+		__atomic_store_n(&channel->config.taken[from], taken, __ATOMIC_RELAXED);
+	if (channel->config.received)
+		__atomic_store_n(&channel->config.received[from], number << 16 | index, __ATOMIC_RELAXED);
+}
+
+void shoal_channel_mark_in_hand(struct shoal_channel *channel)
+{
+	if (channel->hand.number)
+		store_marks(channel, channel->hand.from, channel->hand.number, channel->hand.index + 1,
+			channel->peers[channel->hand.from].messages_taken + 1);
+}
+
 static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const struct shoal_frame *frame,
 	shoal_channel_receive receive, void *owner)
 {
@@ -449,13 +473,16 @@ static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const
 			break;
 		}
 		channel->counters.received[message->kind]++;
+		channel->hand.number = number;
+		channel->hand.index = taken;
+		channel->hand.from = from;
 		receive(owner, from, message);
 		offset += message->length;
 		taken++;
 		channel->peers[from].messages_taken++;
-		if (channel->config.received)
-			__atomic_store_n(&channel->config.received[from], number << 16 | taken, __ATOMIC_RELAXED);
+		store_marks(channel, from, number, taken, channel->peers[from].messages_taken);
 	}
+	channel->hand.number = 0;
 	return taken;
 }
 
@@ -556,6 +583,11 @@ uint64_t shoal_channel_taken(const struct shoal_channel *channel, uint8_t member
 		!shoal_byte_queue_depth(&peer->outbox) && !peer->link->operations->depth(peer->link))
 		return peer->messages_sent;
 	return peer->taken_by;
+}
+
+uint64_t shoal_channel_handled(const struct shoal_channel *channel, uint8_t member)
+{
+	return channel->peers[member].messages_taken;
 }
 
 size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member)

@@ -23,6 +23,7 @@ struct shoal_channel_config {
 	/* By member, may be NULL: number of the frame being taken << 16 | messages of it that have been handled. Stored when a
 	 * message has been handled: what lies beyond has not been, should this worker die. */
 	uint64_t *received;
+	uint64_t *taken; /* by member, may be NULL: messages handled, in all */
 };
 
 /* What the channel hands upwards. Messages are valid and borrowed for the call. */
@@ -45,7 +46,7 @@ bool shoal_channel_up(const struct shoal_channel *channel, uint8_t member);
 const char *shoal_channel_reason(const struct shoal_channel *channel, uint8_t member);
 
 /* Sends head, key, waiters and bytes; head->length, key_bytes (of its class; 0 where key is NULL), waiters and bytes are set
- * here. To a member without a link, or whose life has ended: counted and dropped. */
+ * here. To a member without a link: counted and dropped. What is sent to one whose life has ended is kept, to be taken back. */
 void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct shoal_message *head, const void *key,
 	const struct shoal_waiter *waiters, unsigned waiters_count, const void *bytes, unsigned bytes_count);
 /* Sends on a received message as it is. */
@@ -54,11 +55,15 @@ void shoal_channel_forward(struct shoal_channel *channel, uint8_t member, const 
 /* Hands up to `budget` messages of each peer to `receive`. Returns how many. */
 unsigned shoal_channel_receive_all(
 	struct shoal_channel *channel, unsigned budget, shoal_channel_receive receive, void *owner);
+/* While a message is handed up: it counts as handled from here on, also if this worker dies before it has been. */
+void shoal_channel_mark_in_hand(struct shoal_channel *channel);
 /* Hands up all that a peer whose life has ended had sent. */
 void shoal_channel_drain(struct shoal_channel *channel, uint8_t member, shoal_channel_receive receive, void *owner);
 /* Messages sent to a member so far, and how many of them it has handled, as far as is known. */
 uint64_t shoal_channel_sent(const struct shoal_channel *channel, uint8_t member);
 uint64_t shoal_channel_taken(const struct shoal_channel *channel, uint8_t member);
+/* Messages of a member that have been handled here. */
+uint64_t shoal_channel_handled(const struct shoal_channel *channel, uint8_t member);
 /* Calls `take` for every message to a member whose life has ended that it never handled, in order; may be repeated. `mark`
  * is what its own `received` said of us; UINT64_MAX: not known, then what it had not taken from the transport. */
 void shoal_channel_take_back(

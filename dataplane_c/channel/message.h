@@ -39,6 +39,9 @@ enum shoal_message_kind {
 	SHOAL_MESSAGE_KINDS,
 };
 
+/* VIEW_MARK: what `incarnation` is of the dead member `holder`: the receiver's messages up to which it had handled them, or
+ * (method MARK_TAKEN) how many of its own the member `granted` has. */
+#define SHOAL_MARK_TAKEN 1
 #define SHOAL_VIEW_TOKENS_BYTES (SHOAL_SLOTS / 8)
 #define SHOAL_MESSAGE_FOR_KEY_OWNER(kind) ((kind) >= SHOAL_LEASE_REQUEST && (kind) <= SHOAL_CALL)
 
@@ -48,6 +51,8 @@ enum shoal_message_flag {
 	SHOAL_MESSAGE_NO_ROOM = 1 << 2, /* ABSENT, REPLY: the table there is full */
 	SHOAL_MESSAGE_UNTETHERED = 1 << 3, /* CALL: no REPLY, but CALL_APPLIED */
 	SHOAL_MESSAGE_PASSED_TOO = 1 << 4, /* GRANT to the key owner: counts as PASSED as well */
+	SHOAL_MESSAGE_FIRST = 1 << 6, /* CALL: none of this caller's before it is under way, after a death */
+	SHOAL_MESSAGE_COUNTED = 1 << 7, /* CALL that is kept here: its number has been expected and has come */
 	SHOAL_MESSAGE_MAIL = 1 << 5, /* VIEW_BYTES: was on its way to a dead member, or from one */
 	SHOAL_MESSAGE_LOSSY = 1 << 6, /* VIEW_STEP settled: the deaths have cost objects */
 };

@@ -79,7 +79,7 @@ static void send_token(struct shoal_space *space, uint16_t slot)
 		.slot = slot };
 
 	for (uint8_t caller = 0; caller < space->config.members_max; caller++)
-		if (expected[caller]) /* SHOAL_CALLS_ANY goes with the token too */
+		if (expected[caller])
 			callers[count++] = (struct shoal_waiter){ .member = caller, .request = expected[caller] };
 	/* Cleared before it is sent: no moment with two. */
 	shoal_slot_set(keyspace->token, slot, SHOAL_PLANT(2));

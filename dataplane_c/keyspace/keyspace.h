@@ -18,8 +18,6 @@
 struct shoal_space;
 struct shoal_message;
 
-/* What call_expected says where nobody knows what was received: any number may come first. */
-#define SHOAL_CALLS_ANY UINT32_MAX
 #define SHOAL_SLOT_WORDS (SHOAL_SLOTS / 64)
 
 struct shoal_keyspace {
@@ -38,6 +36,8 @@ struct shoal_keyspace {
 	uint64_t incarnation[SHOAL_SLOTS]; /* last one drawn; goes with the token */
 	uint32_t *call_expected; /* [slot][member]: number of the next call; owns */
 	uint32_t *call_last; /* [slot]: number of my own last call; owns */
+	/* [slot]: my next call says that none of mine before it is under way: some may have gone with one that died. */
+	uint64_t call_first[SHOAL_SLOT_WORDS];
 	struct shoal_parked **held_back; /* [slot]: calls with a gap before them; owns */
 	uint32_t held_back_count;
 	uint32_t pulling; /* records asked of previous owners, not answered yet */
@@ -89,6 +89,9 @@ int shoal_keyspace_hand_over(struct shoal_space *space, uint64_t term, uint64_t 
 int shoal_keyspace_markers_back(struct shoal_space *space, uint64_t term, uint64_t epoch);
 int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epoch);
 void shoal_keyspace_progress(const struct shoal_space *space, struct shoal_progress *progress);
+
+/* All calls of those members have been applied; should a number come back, in another life, its calls begin anew. */
+void shoal_keyspace_forget_callers(struct shoal_keyspace *keyspace, uint64_t gone);
 
 /* Within a budget for each poll: tokens, sweep, push, flushes. Returns work done. */
 unsigned shoal_keyspace_poll(struct shoal_space *space);

@@ -82,7 +82,7 @@ static uint64_t member_bits(const uint8_t *members)
 }
 
 /* What had been received of them, in an earlier life: the numbers of a new one begin anew. */
-static void forget_callers(struct shoal_keyspace *keyspace, uint64_t members)
+void shoal_keyspace_forget_callers(struct shoal_keyspace *keyspace, uint64_t members)
 {
 	for (; members; members &= members - 1) {
 		uint32_t *received = &keyspace->call_expected[__builtin_ctzll(members)];
@@ -107,7 +107,7 @@ static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 	keyspace->in_now = member_bits(plan->in_now);
 	keyspace->in_next = member_bits(plan->in_next);
 	if (plan->epoch_now)
-		forget_callers(
+		shoal_keyspace_forget_callers(
 			keyspace, keyspace->in_next & ~keyspace->in_now); /* members may have died by that number */
 	keyspace->tokens_to_send = keyspace->tokens_to_receive = keyspace->send_cursor = 0;
 	keyspace->sweep_class = 0;
@@ -226,8 +226,10 @@ int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epo
 	struct shoal_keyspace *keyspace = &space->keyspace;
 	int error;
 
-	if (term >= keyspace->term && epoch == keyspace->epoch && keyspace->stage == SHOAL_STAGE_NORMAL)
+	if (term >= keyspace->term && epoch == keyspace->epoch && keyspace->stage == SHOAL_STAGE_NORMAL) {
+		keyspace->term = term;
 		return 0;
+	}
 	error = refuse_command(keyspace, term, epoch);
 	if (error)
 		return error;
@@ -240,7 +242,8 @@ int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epo
 		return 0;
 	}
 	memcpy(keyspace->owner, keyspace->owner_next, SHOAL_SLOTS);
-	forget_callers(keyspace, keyspace->in_now & ~keyspace->in_next); /* all their calls have been applied */
+	/* All their calls have been applied. */
+	shoal_keyspace_forget_callers(keyspace, keyspace->in_now & ~keyspace->in_next);
 	keyspace->in_now = keyspace->in_next;
 	keyspace->epoch = epoch;
 	keyspace->epoch_next = 0;

@@ -66,10 +66,45 @@ static void send_marks(struct shoal_space *space, uint8_t dead)
 	}
 }
 
+/* How many messages of `dead` a member has handled, to whoever adopts what that one had sent and was not acknowledged. */
+static void send_taken(struct shoal_space *space, uint8_t dead, uint8_t member, uint64_t taken)
+{
+	uint8_t adopter = space->view.death->adopter[dead];
+	struct shoal_message head = { .kind = SHOAL_VIEW_MARK,
+		.origin = space->config.self,
+		.holder = dead,
+		.request = (uint32_t)space->view.number,
+		.granted = member,
+		.incarnation = taken,
+		.method = SHOAL_MARK_TAKEN };
+
+	if (adopter == space->config.self && space->view.adoptions[dead])
+		space->view.adoptions[dead]->taken[member] = taken;
+	else if (adopter < SHOAL_MEMBERS_MAX && adopter != space->config.self)
+		shoal_space_send(space, adopter, &head, NULL, NULL, 0, NULL, 0);
+}
+
+/* What I have handled of the dead, and what others of the dead had, whose images lie here. */
+static void send_all_taken(struct shoal_space *space, uint8_t dead)
+{
+	const struct shoal_adoption *adoption;
+
+	send_taken(space, dead, space->config.self, shoal_channel_handled(space->channel, dead));
+	for (uint64_t others = space->view.dead & ~(UINT64_C(1) << dead); others; others &= others - 1) {
+		uint8_t other = (uint8_t)__builtin_ctzll(others);
+
+		adoption = space->view.adoptions[other];
+		if (adoption && adoption->open && space->view.death->adopter[other] == space->config.self)
+			send_taken(space, dead, other, adoption->legacy.image->taken[dead]);
+	}
+}
+
 static void send_tokens(struct shoal_space *space)
 {
-	for (uint64_t dead = space->view.dead; dead; dead &= dead - 1)
+	for (uint64_t dead = space->view.dead; dead; dead &= dead - 1) {
 		send_marks(space, (uint8_t)__builtin_ctzll(dead));
+		send_all_taken(space, (uint8_t)__builtin_ctzll(dead));
+	}
 	for (uint64_t members = space->view.others; members; members &= members - 1) {
 		struct shoal_message head = { .kind = SHOAL_VIEW_TOKENS,
 			.origin = space->config.self,
@@ -83,22 +118,28 @@ static void send_tokens(struct shoal_space *space)
 
 /* --- While frozen --- */
 
-bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *message)
+/* Everybody's records are settled for one who has said done, and it may have gone on: what it says belongs to the new view. */
+static bool early(const struct shoal_view *view, uint8_t from, const struct shoal_message *message)
+{
+	return view->stage == SHOAL_VIEW_FINISHING && message->kind < SHOAL_VIEW_STEP &&
+	       view->step_view[SHOAL_STEP_DONE][from] >= view->number;
+}
+
+bool shoal_view_filter(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
 {
 	struct shoal_view *view = &space->view;
-	/* All others have reported: what comes now comes of those that have resumed, in the new view. */
-	bool later = view->stage == SHOAL_VIEW_FINISHING;
 
+	if (early(view, from, message)) {
+		shoal_view_keep(space, &view->early_first, &view->early_last, message);
+		return true;
+	}
 	switch (message->kind) {
 	case SHOAL_CALL:
 		shoal_view_keep(space, &view->after_first, &view->after_last, message);
 		return true;
 	case SHOAL_RETURN:
 		/* The bytes count; who holds what is reported anew. */
-		if (later)
-			shoal_view_keep(space, &view->after_first, &view->after_last, message);
-		else
-			shoal_view_keep(space, &view->returns_first, &view->returns_last, message);
+		shoal_view_keep(space, &view->returns_first, &view->returns_last, message);
 		return true;
 	case SHOAL_LEASE_REQUEST:
 	case SHOAL_PASSED:
@@ -108,8 +149,6 @@ bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *me
 	case SHOAL_SWEPT:
 	case SHOAL_FLUSH1:
 	case SHOAL_FLUSH2:
-		if (later)
-			shoal_view_keep(space, &view->after_first, &view->after_last, message);
 		return true;
 	default:
 		return false; /* installs state, or answers */
@@ -144,6 +183,16 @@ static void take_tokens(struct shoal_space *space, uint8_t from, const struct sh
 	space->view.tokens_view[from] = message->incarnation;
 }
 
+static void take_mark(struct shoal_view *view, const struct shoal_message *message)
+{
+	struct shoal_adoption *adoption = view->adoptions[message->holder];
+
+	if (message->method != SHOAL_MARK_TAKEN)
+		view->mark[message->holder] = message->incarnation;
+	else if (adoption && message->granted < SHOAL_MEMBERS_MAX)
+		adoption->taken[message->granted] = message->incarnation;
+}
+
 void shoal_view_handle(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
 {
 	struct shoal_view *view = &space->view;
@@ -166,7 +215,7 @@ void shoal_view_handle(struct shoal_space *space, uint8_t from, const struct sho
 	}
 	switch (message->kind) {
 	case SHOAL_VIEW_MARK:
-		view->mark[message->holder] = message->incarnation;
+		take_mark(view, message);
 		break;
 	case SHOAL_VIEW_CLAIM:
 		shoal_view_claim(space, message);
@@ -206,8 +255,10 @@ static void mint(struct shoal_space *space)
 		if (keyspace->incarnation[slot] < view->number << 40)
 			keyspace->incarnation[slot] = view->number
 			                              << 40; /* above all that the dead can have drawn [m 4] */
+		/* Each caller's first call tells what to expect [a 5]. Most are zero, in pages that were never touched. */
 		for (unsigned caller = 0; caller < SHOAL_MEMBERS_MAX; caller++)
-			keyspace->call_expected[i * SHOAL_MEMBERS_MAX + caller] = SHOAL_CALLS_ANY;
+			if (keyspace->call_expected[i * SHOAL_MEMBERS_MAX + caller])
+				keyspace->call_expected[i * SHOAL_MEMBERS_MAX + caller] = 0;
 	}
 }
 
@@ -219,7 +270,9 @@ static void adopt_map(struct shoal_space *space)
 
 	memcpy(keyspace->owner, view->owner, SHOAL_SLOTS);
 	memcpy(keyspace->owner_next, view->owner, SHOAL_SLOTS);
+	view->gone |= view->dead | keyspace->in_now | keyspace->in_next;
 	keyspace->in_now = keyspace->in_next = view->others | UINT64_C(1) << space->config.self;
+	view->gone &= ~keyspace->in_now;
 	keyspace->epoch = view->death->epoch;
 	keyspace->epoch_next = 0;
 	memset(keyspace->unswept, 0, sizeof(keyspace->unswept));
@@ -227,56 +280,6 @@ static void adopt_map(struct shoal_space *space)
 	keyspace->tokens_to_send = keyspace->tokens_to_receive = keyspace->slots_unswept = 0;
 	keyspace->sweeping = keyspace->leaving = keyspace->markers_back = false;
 	keyspace->stage = SHOAL_STAGE_NORMAL;
-}
-
-static void ask_again(struct shoal_space *space)
-{
-	for (uint8_t class = 0; class < space->config.classes_count; class ++) {
-		for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
-			struct shoal_place place = shoal_place_at(space, class, index);
-
-			if (place.entry->handle == SHOAL_HANDLE_WAITING || place.entry->handle == SHOAL_HANDLE_REMOVING)
-				shoal_holder_ask_again(space, &place);
-		}
-	}
-}
-
-static void resume(struct shoal_space *space)
-{
-	struct shoal_view *view = &space->view;
-	struct shoal_parked *parked = view->after_first, *next;
-
-	transition(view, SHOAL_VIEW_QUIET);
-	space->owner_gone = false; /* before what was kept is handled: it is no longer frozen */
-	view->resumed = view->number;
-	for (uint64_t dead = view->dead; dead; dead &= dead - 1) {
-		uint8_t member = (uint8_t)__builtin_ctzll(dead);
-
-		if (view->adoptions[member] && view->adoptions[member]->open)
-			view->adoptions[member]->legacy.image->resumed_view = view->number;
-		shoal_view_close_adoption(view, member);
-		shoal_channel_detach(space->channel, member);
-	}
-	shoal_calls_after_view(space, view->dead);
-	view->after_first = view->after_last = NULL;
-	view->calls_taken_back = 0;
-	for (; parked; parked = next) {
-		next = parked->next;
-		shoal_space_handle(space, parked->message.origin, &parked->message);
-		shoal_parked_put(&space->contention, parked);
-	}
-	for (parked = view->returns_first; parked; parked = next) {
-		next = parked->next;
-		shoal_parked_put(&space->contention, parked);
-	}
-	view->returns_first = view->returns_last = NULL;
-	memset(view->minted, 0, sizeof(view->minted));
-	view->losses_before = shoal_view_losses(view);
-	view->told_to_drop = false;
-	if (view->lossy == view->number)
-		shoal_aftermath_begin(space);
-	ask_again(space);
-	shoal_window_reopen(space);
 }
 
 unsigned shoal_view_poll(struct shoal_space *space)
@@ -293,6 +296,8 @@ unsigned shoal_view_poll(struct shoal_space *space)
 	case SHOAL_VIEW_COUNTING:
 		if (!all_said(view, view->tokens_view))
 			return 0;
+		/* Records and grants that came before the flushes brought waiters with them. */
+		shoal_view_forget_waiting(space);
 		mint(space);
 		shoal_view_unclaim(space);
 		shoal_view_report_begin(space);
@@ -333,7 +338,8 @@ unsigned shoal_view_poll(struct shoal_space *space)
 	case SHOAL_VIEW_FINISHING:
 		if (!all_said(view, view->step_view[SHOAL_STEP_DONE]))
 			return 0;
-		resume(space);
+		transition(view, SHOAL_VIEW_QUIET);
+		shoal_view_resume(space);
 		return 1;
 	default:
 		return 0;

@@ -35,6 +35,8 @@ enum shoal_view_step {
 /* A dead member's legacy that this worker adopts. */
 struct shoal_adoption {
 	bool open, adopted;
+	bool counted; /* in an earlier try of the view */
+	uint64_t taken[SHOAL_MEMBERS_MAX]; /* by member: messages of the dead one that it has handled */
 	uint64_t life;
 	char directory[256];
 	struct shoal_legacy legacy;
@@ -55,6 +57,7 @@ struct shoal_view {
 	uint64_t resumed; /* of the view completed last */
 	struct shoal_death *death; /* owns; the command of the present view */
 	uint64_t dead, others; /* sets of members; others: survivors but me */
+	uint64_t gone; /* were members of a map when the view began, and are not any more; leavers too */
 	uint64_t step_view[SHOAL_STEPS][SHOAL_MEMBERS_MAX]; /* highest view for which a member has said a step */
 	uint64_t tokens_view[SHOAL_MEMBERS_MAX];
 	uint64_t mark[SHOAL_MEMBERS_MAX]; /* of my messages to a dead member; UINT64_MAX: nobody knows */
@@ -69,8 +72,9 @@ struct shoal_view {
 	struct shoal_parked *returns_first,
 		*returns_last; /* RETURNs that came while frozen, and whose token is not here */
 	uint64_t calls_taken_back; /* dead members whose unhandled calls are in `after` already */
-	struct shoal_parked *after_first,
-		*after_last; /* calls, and what those that have resumed say: handled when the view is complete here */
+	struct shoal_parked *after_first, *after_last; /* calls, to be handled when the view is complete */
+	/* From those who have gone on already, while I wait for somebody's done; handled when I go on too. */
+	struct shoal_parked *early_first, *early_last;
 	/* Cursor of adoption and report. */
 	unsigned phase; /* 0: adopting; 1: mail; 2: own objects; 3: all reported */
 	uint8_t class;
@@ -94,13 +98,19 @@ void shoal_view_handle(struct shoal_space *space, uint8_t from, const struct sho
 /* A call is handled when the view is complete. */
 void shoal_view_keep_call(struct shoal_space *space, const struct shoal_message *message);
 /* A message of the ordinary protocol while frozen: true if it has been dealt with here. */
-bool shoal_view_filter(struct shoal_space *space, const struct shoal_message *message);
+bool shoal_view_filter(struct shoal_space *space, uint8_t from, const struct shoal_message *message);
+/* view_resume.c: the view is complete. */
+void shoal_view_resume(struct shoal_space *space);
+/* Hands up what came early. */
+void shoal_view_release_early(struct shoal_space *space);
 
 /* Says a step of the present view to all other survivors; `flags` go with it. */
 void shoal_view_say(struct shoal_space *space, enum shoal_view_step step, uint8_t flags);
 /* view_begin.c: keeps a copy of a message in a list. */
 void shoal_view_keep(struct shoal_space *space, struct shoal_parked **first, struct shoal_parked **last,
 	const struct shoal_message *message);
+/* view_begin.c: nobody waits for anybody any more. */
+void shoal_view_forget_waiting(struct shoal_space *space);
 void shoal_view_close_adoption(struct shoal_view *view, uint8_t member);
 /* view_report.c: takes the report on by a bounded step; true when all is reported. */
 bool shoal_view_report(struct shoal_space *space);

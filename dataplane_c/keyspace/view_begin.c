@@ -42,6 +42,7 @@ static void take_over_parked(struct shoal_space *space, struct shoal_contention 
 	contention->parked_first = contention->parked_last = NULL;
 	for (; parked; parked = next) {
 		next = parked->next;
+		parked->message.flags |= parked->message.kind == SHOAL_CALL ? SHOAL_MESSAGE_COUNTED : 0;
 		if (parked->message.kind == SHOAL_CALL)
 			shoal_view_keep(space, &space->view.after_first, &space->view.after_last, &parked->message);
 		else if (parked->message.kind == SHOAL_RETURN)
@@ -52,7 +53,7 @@ static void take_over_parked(struct shoal_space *space, struct shoal_contention 
 }
 
 /* Nobody waits for anybody any more: who still wants something asks again when the view is complete. */
-static void forget_waiting(struct shoal_space *space)
+void shoal_view_forget_waiting(struct shoal_space *space)
 {
 	for (uint8_t class = 0; class < space->config.classes_count; class ++) {
 		for (uint32_t index = 1; index < space->maps[class].high_water; index++) {
@@ -72,23 +73,6 @@ static void forget_waiting(struct shoal_space *space)
 	}
 	space->keyspace.pulling = 0;
 	space->settle_count = 0;
-}
-
-/* What came of those that had resumed in a view that another death has ended: as take_over_parked. */
-static void sort_kept(struct shoal_space *space)
-{
-	struct shoal_view *view = &space->view;
-	struct shoal_parked *parked = view->after_first, *next;
-
-	view->after_first = view->after_last = NULL;
-	for (; parked; parked = next) {
-		next = parked->next;
-		if (parked->message.kind == SHOAL_CALL)
-			shoal_view_keep(space, &view->after_first, &view->after_last, &parked->message);
-		else if (parked->message.kind == SHOAL_RETURN)
-			shoal_view_keep(space, &view->returns_first, &view->returns_last, &parked->message);
-		shoal_parked_put(&space->contention, parked);
-	}
 }
 
 static void forget_held_back(struct shoal_space *space)
@@ -129,10 +113,14 @@ static void begin(struct shoal_space *space, const struct shoal_death *death)
 		shoal_channel_drain(space->channel, (uint8_t)__builtin_ctzll(dead), shoal_space_handle, space);
 	shoal_space_drain(space);
 	memset(view->mark, 0xff, sizeof(view->mark));
+	/* Whoever had been told may have died: all is reported again. */
+	for (unsigned member = 0; member < SHOAL_MEMBERS_MAX; member++)
+		if (view->adoptions[member])
+			view->adoptions[member]->adopted = false;
 	memset(view->owner, SHOAL_MEMBER_NONE, sizeof(view->owner));
-	sort_kept(space);
 	view->stage = SHOAL_VIEW_FLUSHING; /* the one transition outside of view.c: any -> FLUSHING */
-	forget_waiting(space);
+	shoal_view_release_early(space);
+	shoal_view_forget_waiting(space);
 	forget_held_back(space);
 	shoal_view_say(space, SHOAL_STEP_FLUSH, 0);
 }
@@ -144,8 +132,10 @@ int shoal_view_death(struct shoal_space *space, const struct shoal_death *death)
 
 	if (death->term < space->keyspace.term)
 		return shoal_error(ESTALE, "term %lu is older than %lu", death->term, space->keyspace.term);
-	if (death->view == view->number && view->number)
+	if (death->view == view->number && view->number) {
+		space->keyspace.term = death->term;
 		return 0;
+	}
 	if (death->view < view->number)
 		return shoal_error(ESTALE, "view %lu is older than %lu", death->view, view->number);
 	if (!death->survivor[self] || death->dead[self])

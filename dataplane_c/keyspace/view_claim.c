@@ -36,9 +36,16 @@ static void set(struct shoal_place *place, const struct shoal_message *message, 
 {
 	place->entry->record = (uint8_t)record;
 	place->entry->holder = holder;
-	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_MAIL;
+	place->entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK);
 	place->cold->incarnation = message->incarnation;
 	place->cold->lease = message->lease;
+}
+
+/* What the record knew to be newer may still be claimed; else it is rolled back. */
+static void went_back(struct shoal_place *place, int order)
+{
+	if (order < 0)
+		place->entry->flags |= SHOAL_ENTRY_BACK;
 }
 
 static void tell_to_drop(struct shoal_space *space, const struct shoal_place *place, uint8_t member,
@@ -63,15 +70,13 @@ static struct shoal_place place_of(struct shoal_space *space, const struct shoal
 	return shoal_place_make(space, message->class, key, shoal_map_hash(&space->maps[message->class], key));
 }
 
-/* The last known holder has been beaten. */
+/* The last known holder has been beaten: somebody has a newer lease, so that nothing is lost with what it had. */
 static void supersede(struct shoal_space *space, struct shoal_place *place)
 {
-	if (here(place)) {
+	if (here(place))
 		shoal_holder_let_go(space, place);
-		space->view.rolled_back[place->class]++;
-	} else if (leased(place) && place->entry->holder != SHOAL_MEMBER_NONE) {
+	else if (leased(place) && place->entry->holder != SHOAL_MEMBER_NONE)
 		tell_to_drop(space, place, place->entry->holder, place->cold->incarnation, place->cold->lease);
-	}
 }
 
 void shoal_view_unclaim(struct shoal_space *space)
@@ -108,8 +113,8 @@ void shoal_view_claim(struct shoal_space *space, const struct shoal_message *cla
 		else
 			set(&place, claim, SHOAL_RECORD_LEASED, claimer);
 	} else if (unclaimed && !here(&place) && claim->incarnation == place.cold->incarnation) {
-		space->view.rolled_back[place.class] += order < 0;
 		set(&place, claim, SHOAL_RECORD_LEASED, claimer);
+		went_back(&place, order);
 	} else if (order > 0 || (order == 0 && (place.entry->flags & SHOAL_ENTRY_MAIL))) {
 		supersede(space, &place);
 		set(&place, claim, SHOAL_RECORD_LEASED, claimer);
@@ -156,8 +161,8 @@ void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *byt
 	} else if (bytes->method == SHOAL_RECORD_SHARED) {
 		/* The object is here already. */
 	} else if (unclaimed && bytes->incarnation == place.cold->incarnation) {
-		space->view.rolled_back[place.class] += order < 0;
 		take_bytes(space, &place, bytes);
+		went_back(&place, order);
 	} else if (order > 0 || (order == 0 && (place.entry->flags & SHOAL_ENTRY_MAIL))) {
 		if (!complete(space, place.entry->slot) || bytes->incarnation == place.cold->incarnation) {
 			supersede(space, &place);
@@ -175,7 +180,6 @@ void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop
 
 	if (!place.entry || !here(&place) || compare(drop, &place) != 0 || place.entry->references)
 		return;
-	space->view.rolled_back[drop->class]++;
 	shoal_idle_disarm(space, &place);
 	shoal_holder_let_go(space, &place);
 	shoal_place_tidy(space, &place);
@@ -184,19 +188,17 @@ void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop
 static void settle_one(struct shoal_space *space, struct shoal_place *place)
 {
 	struct shoal_entry *entry = place->entry;
-	bool adopted = entry->flags & SHOAL_ENTRY_ADOPTED;
 
-	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_ADOPTED);
+	space->view.rolled_back[place->class] += entry->flags & SHOAL_ENTRY_BACK ? 1 : 0;
+	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK);
 	if (leased(place) && entry->holder == SHOAL_MEMBER_NONE) {
 		space->view.lost[place->class]++;
 		shoal_view_fate(space, SHOAL_FATE_LOST, place->class, shoal_place_key(place));
 		entry->record = SHOAL_RECORD_NONE;
 	}
-	if (adopted)
-		entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
 	if (place->cold->contention)
 		shoal_holder_forget_waiters(space, place);
-	if ((adopted && entry->handle == SHOAL_HANDLE_HELD) || entry->record == SHOAL_RECORD_FREE)
+	if (entry->record == SHOAL_RECORD_FREE)
 		shoal_idle_arm(space, place, 0);
 	shoal_place_tidy(space, place);
 }

@@ -91,6 +91,7 @@ static void report_all_mail(struct shoal_space *space)
 		shoal_channel_take_back(space->channel, member, view->mark[member], take_back, space);
 		view->calls_taken_back |= UINT64_C(1) << member;
 	}
+	shoal_calls_to_owners(space);
 	for (struct shoal_parked *parked = view->returns_first; parked; parked = parked->next)
 		report_mail(space, &parked->message, SHOAL_RECORD_FREE, SHOAL_MESSAGE_MAIL);
 }

@@ -51,6 +51,13 @@ static void report_bytes(struct shoal_space *space, const struct shoal_map *map,
 	shoal_view_send(space, slot, &head, entry->bytes, shoal_map_object(map, entry), map->class->object_bytes);
 }
 
+static bool newer(const struct shoal_entry_cold *cold, const struct shoal_entry_cold *than)
+{
+	if (cold->incarnation != than->incarnation)
+		return cold->incarnation > than->incarnation;
+	return shoal_request_after(cold->lease, than->lease);
+}
+
 static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, uint8_t class, uint64_t hash,
 	struct shoal_entry *entry, const struct shoal_entry_cold *cold)
 {
@@ -61,8 +68,12 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 		shoal_view_fate(space, SHOAL_FATE_LOST, class, entry->bytes);
 		return;
 	}
-	if (place.entry->handle == SHOAL_HANDLE_HELD || place.entry->handle == SHOAL_HANDLE_REMOVING)
-		return; /* newer: it came to me from the dead */
+	if (place.entry->handle == SHOAL_HANDLE_HELD || place.entry->handle == SHOAL_HANDLE_REMOVING) {
+		if (!newer(cold, place.cold))
+			return; /* it came to me from the dead, or another one of them had it later */
+		space->held -= place.entry->handle == SHOAL_HANDLE_HELD;
+		space->waiting -= place.entry->handle == SHOAL_HANDLE_REMOVING; /* a higher incarnation ends it [a 4] */
+	}
 	if (place.entry->handle == SHOAL_HANDLE_WAITING) {
 		space->waiting--;
 		shoal_window_leave(space); /* a WAITING handle becomes HELD and does not ask [a 4] */
@@ -80,6 +91,16 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 	shoal_view_fate(space, SHOAL_FATE_ADOPTED, class, entry->bytes);
 }
 
+/* Whether the receiver of what was sent is known to have had it: what became of it is for the receiver to say. */
+static bool delivered(
+	const struct shoal_space *space, const struct shoal_legacy *legacy, const struct shoal_entry_cold *cold)
+{
+	const struct shoal_adoption *adoption = space->view.adoptions[legacy->image->member];
+
+	return cold->timer_previous < SHOAL_MEMBERS_MAX &&
+	       !shoal_request_after(cold->timer_next, (uint32_t)adoption->taken[cold->timer_previous]);
+}
+
 static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, uint8_t class, uint32_t index)
 {
 	struct shoal_map *map = &legacy->maps[class];
@@ -89,16 +110,23 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 	bool record = entry->record == SHOAL_RECORD_FREE || entry->record == SHOAL_RECORD_SHARED;
 	uint64_t hash = shoal_map_hash(&space->maps[class], entry->bytes);
 	uint16_t slot = shoal_map_slot(&space->maps[class], entry->bytes, hash);
+	bool counted = space->view.adoptions[legacy->image->member]->counted;
 
-	if (!lease && !record && !(entry->flags & SHOAL_ENTRY_MAILED))
+	if (!lease && !record && (!(entry->flags & SHOAL_ENTRY_MAILED) || delivered(space, legacy, cold)))
 		return;
+	/* Its maker had not got it yet: nobody has seen it, and nobody will. */
+	if (lease && entry->flags & SHOAL_ENTRY_FRESH) {
+		report_ended(space, class, slot, entry, cold);
+		return;
+	}
 	if ((lease || record) && in_doubt(legacy, class, index, entry)) {
 		const struct shoal_class *declared = map->class;
 
-		space->view.checked[class]++;
+		space->view.checked[class] += !counted;
 		if (!declared->check || !declared->check(entry->bytes, shoal_map_object(map, entry))) {
-			space->view.rejected[class]++;
-			shoal_view_fate(space, SHOAL_FATE_REJECTED, class, entry->bytes);
+			space->view.rejected[class] += !counted;
+			if (!counted)
+				shoal_view_fate(space, SHOAL_FATE_REJECTED, class, entry->bytes);
 			report_ended(space, class, slot, entry, cold);
 			return;
 		}
@@ -106,8 +134,9 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 	if (lease) {
 		adopt_lease(space, map, class, hash, entry, cold);
 	} else if (record) {
-		space->view.adopted[class]++;
-		shoal_view_fate(space, SHOAL_FATE_ADOPTED, class, entry->bytes);
+		space->view.adopted[class] += !counted;
+		if (!counted)
+			shoal_view_fate(space, SHOAL_FATE_ADOPTED, class, entry->bytes);
 		report_bytes(space, map, class, slot, entry, cold, entry->record, 0);
 	} else {
 		report_bytes(space, map, class, slot, entry, cold,
@@ -133,7 +162,7 @@ bool shoal_adopt_step(struct shoal_space *space, uint8_t member, unsigned budget
 			space->view.index = 1;
 			if (++space->view.class == adoption->legacy.classes_count) {
 				space->view.class = 0;
-				adoption->adopted = true;
+				adoption->adopted = adoption->counted = true;
 				return true;
 			}
 			continue;

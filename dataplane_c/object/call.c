@@ -5,32 +5,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "object/call.h"
 #include "object/map_inline.h"
 #include "object/space.h"
 
-/* Exact calls under way, at most one of each microthread. CALL and REPLY carry the place and the request number: an answer
- * that comes after its caller gave up finds another number there. */
-struct pending_call {
-	struct shoal_wait *wait; /* NULL: free */
-	uint32_t request;
-	uint32_t free_next;
-	uint8_t member; /* to which it was sent */
-};
-
-struct shoal_call_table {
-	uint32_t room;
-	uint32_t free_first; /* index + 1 */
-	struct pending_call calls[];
-};
-
-struct shoal_call_table *shoal_call_table_create(uint32_t microthreads)
+struct shoal_call_table *shoal_call_table_create(uint32_t room)
 {
-	struct shoal_call_table *table = calloc(1, sizeof(*table) + microthreads * sizeof(table->calls[0]));
+	struct shoal_call_table *table = calloc(1, sizeof(*table) + room * sizeof(table->calls[0]));
 
 	if (!table)
 		return NULL;
-	table->room = microthreads;
-	for (uint32_t i = microthreads; i; i--) {
+	table->room = room;
+	for (uint32_t i = room; i; i--) {
 		table->calls[i - 1].free_next = table->free_first;
 		table->free_first = i;
 	}
@@ -48,15 +34,9 @@ static uint32_t pending_add(struct shoal_call_table *table, struct shoal_wait *w
 
 	table->free_first = table->calls[index].free_next;
 	table->calls[index].wait = wait;
+	table->calls[index].under_way = true;
 	table->calls[index].request = request;
 	return index;
-}
-
-static void pending_remove(struct shoal_call_table *table, uint32_t index)
-{
-	table->calls[index].wait = NULL;
-	table->calls[index].free_next = table->free_first;
-	table->free_first = index + 1;
 }
 
 /* --- At the owner --- */
@@ -92,6 +72,8 @@ static int apply(struct shoal_space *space, uint8_t class, const void *key, uint
 	/* Should this worker die now, the object is in doubt. */
 	space->image->applying_class = class;
 	__atomic_store_n(&space->image->applying_entry, place.index, __ATOMIC_RELEASE);
+	/* And the call is not sent again: nobody could tell whether it has been applied. */
+	shoal_channel_mark_in_hand(space->channel);
 	place.map->class->methods[method].apply(
 		&space->context->context, key, shoal_place_object(&place), argument, result);
 	__atomic_store_n(&space->image->applying_entry, 0, __ATOMIC_RELEASE);
@@ -177,8 +159,8 @@ void shoal_call_handle(struct shoal_space *space, const struct shoal_message *me
 	uint32_t *last = expected(space, slot, message->origin);
 	struct shoal_parked *parked;
 
-	/* The owner of this slot died: the first call that comes sets what is expected [a 5]. */
-	if (*last == SHOAL_CALLS_ANY)
+	/* What is missing before it has gone with somebody who died [a 5]. */
+	if (message->flags & SHOAL_MESSAGE_FIRST && shoal_request_after(message->lease, *last))
 		*last = message->lease - 1;
 	if (!shoal_request_after(message->lease, *last)) {
 		space->counters.stale_messages++;
@@ -228,8 +210,13 @@ void shoal_call_answered(struct shoal_space *space, const struct shoal_message *
 		}
 		return;
 	}
+	if (index >= table->room || !table->calls[index].under_way || table->calls[index].request != message->request) {
+		space->counters.late_answers++;
+		return;
+	}
+	wait = table->calls[index].wait;
+	shoal_call_forget(table, index);
 	shoal_window_leave(space);
-	wait = index < table->room && table->calls[index].request == message->request ? table->calls[index].wait : NULL;
 	if (!wait || wait->outcome != SHOAL_WAIT_PENDING) {
 		space->counters.late_answers++;
 		return;
@@ -239,28 +226,18 @@ void shoal_call_answered(struct shoal_space *space, const struct shoal_message *
 	shoal_wait_end(space, wait, message->flags & SHOAL_MESSAGE_NO_ROOM ? SHOAL_WAIT_NO_ROOM : SHOAL_WAIT_GRANTED);
 }
 
-void shoal_calls_after_view(struct shoal_space *space, uint64_t dead)
+/* Where no answer has come: it will, unless somebody has died meanwhile, who may have had the call from another one. */
+static void give_up(struct shoal_space *space, uint32_t index, const struct shoal_wait *wait, uint64_t view)
 {
-	struct shoal_call_table *table = space->calls;
+	struct shoal_pending_call *call = &space->calls->calls[index];
 
-	/* Those that the dead never handled are sent again, and will be answered. */
-	for (const struct shoal_parked *parked = space->view.after_first; parked; parked = parked->next)
-		if (parked->message.origin == space->config.self &&
-			!(parked->message.flags & SHOAL_MESSAGE_UNTETHERED) && parked->message.granted < table->room)
-			table->calls[parked->message.granted].member = SHOAL_MEMBER_NONE;
-	for (uint32_t i = 0; i < table->room; i++) {
-		struct pending_call *call = &table->calls[i];
-
-		if (!call->wait || call->member >= SHOAL_MEMBERS_MAX || !(dead >> call->member & 1))
-			continue;
-		shoal_window_leave(space);
-		if (call->wait->outcome == SHOAL_WAIT_PENDING)
-			shoal_wait_end(space, call->wait, SHOAL_WAIT_TIMED_OUT);
-	}
-	while (space->outstanding_untethered) {
-		space->outstanding_untethered--;
-		shoal_window_leave(space);
-	}
+	if (!call->under_way || call->wait != wait)
+		return;
+	call->wait = NULL;
+	if (space->view.resumed == view)
+		return;
+	shoal_call_forget(space->calls, index);
+	shoal_window_leave(space);
 }
 
 /* The caller has entered the window. */
@@ -271,6 +248,7 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 	uint8_t answer[SHOAL_METHOD_BYTES_MAX];
 	struct shoal_wait wait = { .class = class, .result = answer, .since_ns = since_ns };
 	enum shoal_wait_outcome outcome;
+	uint64_t view = space->view.resumed;
 	struct shoal_message head = { .kind = SHOAL_CALL,
 		.class = class,
 		.flags = called->untethered ? SHOAL_MESSAGE_UNTETHERED : 0,
@@ -279,6 +257,10 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 		.lease = ++space->keyspace.call_last[slot],
 		.method = (uint16_t)method };
 
+	if (SHOAL_UNLIKELY(shoal_slot_bit(space->keyspace.call_first, slot))) {
+		head.flags |= SHOAL_MESSAGE_FIRST;
+		shoal_slot_set(space->keyspace.call_first, slot, false);
+	}
 	if (!called->untethered) {
 		head.request = shoal_space_next_request(space);
 		head.granted = pending_add(space->calls, &wait, head.request);
@@ -291,7 +273,7 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 	if (called->untethered)
 		return 0;
 	outcome = shoal_wait(space, &wait);
-	pending_remove(space->calls, head.granted);
+	give_up(space, head.granted, &wait, view);
 	if (outcome == SHOAL_WAIT_GRANTED)
 		memcpy(result, answer, called->result_bytes);
 	return outcome == SHOAL_WAIT_GRANTED ? 0 : outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
@@ -302,11 +284,14 @@ static bool at_home(struct shoal_space *space, uint8_t class, const void *key, u
 {
 	uint32_t *last = expected(space, slot, space->config.self);
 
-	/* After a view change my own next call sets what is expected, as anybody's would. */
-	if (SHOAL_UNLIKELY(*last == SHOAL_CALLS_ANY) && !shoal_space_frozen(space))
+	if (!shoal_slot_bit(space->keyspace.token, slot) || shoal_space_frozen(space))
+		return false;
+	/* After a view change my own first call sets what is expected, as anybody's does. */
+	if (SHOAL_UNLIKELY(shoal_slot_bit(space->keyspace.call_first, slot))) {
 		*last = space->keyspace.call_last[slot];
-	return shoal_slot_bit(space->keyspace.token, slot) && !shoal_space_frozen(space) &&
-	       *last == space->keyspace.call_last[slot] && shoal_record_here(space, class, key, hash, slot);
+		shoal_slot_set(space->keyspace.call_first, slot, false);
+	}
+	return *last == space->keyspace.call_last[slot] && shoal_record_here(space, class, key, hash, slot);
 }
 
 int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,

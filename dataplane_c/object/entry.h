@@ -40,7 +40,8 @@ enum shoal_entry_flag {
 	 * Set when the object comes and when a packet is suspended, taken back by the first packet that finds nothing there. */
 	SHOAL_ENTRY_FLOWS = 1 << 5,
 	SHOAL_ENTRY_MAILED = 1 << 2, /* its bytes are on their way: they stay here until the receiver has them */
-	SHOAL_ENTRY_ADOPTED = 1 << 3, /* of a dead worker; not used before the view is settled (RECALLED is set too) */
+	SHOAL_ENTRY_ADOPTED = 1 << 3, /* of a dead worker; not used before the view is complete (RECALLED is set too) */
+	SHOAL_ENTRY_BACK = 1 << 6, /* the record knew of a newer lease, which nobody has claimed yet */
 	SHOAL_ENTRY_MAIL = 1 << 4, /* the record's object was mail: at the same lease a live holder beats it */
 };
 
@@ -61,7 +62,8 @@ struct shoal_entry_cold {
 	uint64_t incarnation;
 	uint32_t lease;
 	uint32_t request; /* number of the request that is under way, or under which the lease was obtained */
-	uint32_t timer_next, timer_previous; /* in the idle wheel; timer_next also links free entries */
+	/* In the idle wheel; timer_next also links free entries. MAILED, and not armed: number of the message, and its receiver. */
+	uint32_t timer_next, timer_previous;
 	uint32_t contention; /* index, 0: nobody waits for anything here */
 	uint32_t timer_bucket; /* where it is armed + 1; 0: not armed */
 };

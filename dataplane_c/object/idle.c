@@ -28,6 +28,8 @@ void shoal_idle_disarm(struct shoal_space *space, struct shoal_place *place)
 	if (cold->timer_next)
 		place->map->cold[cold->timer_next].timer_previous = cold->timer_previous;
 	cold->timer_bucket = cold->timer_next = cold->timer_previous = 0;
+	/* It lies here: what was sent of it before has come back. */
+	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_MAILED;
 }
 
 void shoal_idle_arm(struct shoal_space *space, struct shoal_place *place, uint32_t after_ms)
@@ -53,6 +55,7 @@ void shoal_idle_arm(struct shoal_space *space, struct shoal_place *place, uint32
 		ticks = SHOAL_IDLE_BUCKETS - 1;
 	bucket = (wheel->tick + ticks) % SHOAL_IDLE_BUCKETS;
 	cold->timer_next = wheel->heads[bucket];
+	cold->timer_previous = 0;
 	if (cold->timer_next)
 		place->map->cold[cold->timer_next].timer_previous = place->index;
 	wheel->heads[bucket] = place->index;

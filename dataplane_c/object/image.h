@@ -7,7 +7,7 @@
 #include "object/map.h"
 
 #define SHOAL_IMAGE_MAGIC UINT64_C(0x6c616f68736d6167)
-#define SHOAL_IMAGE_VERSION 2
+#define SHOAL_IMAGE_VERSION 3
 
 /* writer: the worker; afterwards its adopter (resumed_view). */
 struct shoal_image {
@@ -27,7 +27,7 @@ struct shoal_image {
 	uint32_t applying_class, applying_entry; /* entry 0: none */
 	/* By member: number of the frame being taken << 16 | messages of it that have been handled. */
 	uint64_t received[SHOAL_MEMBERS_MAX];
-	uint64_t received_life[SHOAL_MEMBERS_MAX];
+	uint64_t taken[SHOAL_MEMBERS_MAX]; /* messages of that member that have been handled, in all */
 };
 
 /* Maps a fresh one; directory NULL: memory without a file. NULL with errno. */

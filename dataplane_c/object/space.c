@@ -43,7 +43,8 @@ static int init_channel(struct shoal_space *space)
 		.outbox_bytes = outbox,
 		.resend_ns = config->resend_ns,
 		.heartbeat_ns = config->heartbeat_ns,
-		.received = space->image->received };
+		.received = space->image->received,
+		.taken = space->image->taken };
 
 	space->channel = shoal_channel_create(&channel);
 	return space->channel ? 0 : -errno;
@@ -81,7 +82,7 @@ int shoal_space_init(struct shoal_space *space, struct shoal_space_context *cont
 		error = init_channel(space);
 	if (!error)
 		error = shoal_keyspace_init(&space->keyspace);
-	space->calls = error ? NULL : shoal_call_table_create(config->microthreads_max);
+	space->calls = error ? NULL : shoal_call_table_create(config->window + config->microthreads_max);
 	if (!error && !space->calls)
 		error = -ENOMEM;
 	for (unsigned i = 0; i < config->classes_count && !error; i++)
@@ -227,7 +228,7 @@ void shoal_space_handle(void *owner, uint8_t from, const struct shoal_message *m
 {
 	struct shoal_space *space = owner;
 
-	if (SHOAL_UNLIKELY(space->view.stage != SHOAL_VIEW_QUIET) && shoal_view_filter(space, message))
+	if (SHOAL_UNLIKELY(space->view.stage != SHOAL_VIEW_QUIET) && shoal_view_filter(space, from, message))
 		return;
 	switch (message->kind) {
 	case SHOAL_LEASE_REQUEST:
@@ -292,11 +293,13 @@ static void release_mailed(struct shoal_space *space)
 			shoal_channel_taken(space->channel, mailed->member) < mailed->number)
 			return;
 		space->mailed_head++;
-		/* An entry that was sent twice is let go by the first: the second time it was sent, it had come back, so that the
-		 * first receiver had had it. */
-		if (!(place.entry->flags & SHOAL_ENTRY_MAILED))
+		/* One that was sent again since, or lies here again, stays. */
+		if (!(place.entry->flags & SHOAL_ENTRY_MAILED) || place.cold->timer_bucket ||
+			place.cold->timer_next != (uint32_t)mailed->number ||
+			place.cold->timer_previous != mailed->member)
 			continue;
 		place.entry->flags &= (uint8_t)~SHOAL_ENTRY_MAILED;
+		place.cold->timer_next = place.cold->timer_previous = 0;
 		shoal_place_tidy(space, &place);
 	}
 }
@@ -345,6 +348,10 @@ void shoal_place_mailed(struct shoal_space *space, struct shoal_place *place, ui
 		.class = place->class,
 		.member = member };
 	space->mailed_tail++;
+	/* Whoever finds the entry in the slab of a dead worker knows thereby whether the receiver has had it. */
+	shoal_idle_disarm(space, place);
+	place->cold->timer_next = (uint32_t)mailed->number;
+	place->cold->timer_previous = member;
 	place->entry->flags |= SHOAL_ENTRY_MAILED;
 }
 

@@ -293,14 +293,17 @@ void shoal_record_absent(struct shoal_space *space, const struct shoal_message *
 void shoal_record_hand_over(struct shoal_space *space, struct shoal_place *place, uint8_t member);
 
 /* call.c */
-struct shoal_call_table *shoal_call_table_create(uint32_t microthreads);
+struct shoal_call_table *shoal_call_table_create(uint32_t room);
 void shoal_call_table_destroy(struct shoal_call_table *table);
 void shoal_call_handle(struct shoal_space *space, const struct shoal_message *message); /* at the owner */
 /* Applies a call whose number is in order and whose object, if there is one, is here. */
 void shoal_call_apply(struct shoal_space *space, const struct shoal_message *message);
 void shoal_call_answered(struct shoal_space *space, const struct shoal_message *message); /* REPLY, CALL_APPLIED */
-/* After a view change: calls to dead members that nobody will answer end; untethered ones leave the window. */
-void shoal_calls_after_view(struct shoal_space *space, uint64_t dead);
+/* While a view changes: the calls that were kept go to the owners that the view gives their slots. */
+void shoal_calls_to_owners(struct shoal_space *space);
+/* After a view change: calls to dead members that nobody will answer end; untethered ones leave the window; those that were
+ * kept here are handled. */
+void shoal_calls_after_view(struct shoal_space *space);
 /* Calls that were held back for a gap follow their slot's token. */
 void shoal_call_forward_held_back(struct shoal_space *space, uint16_t slot, uint8_t member);
 /* Makes a multi-writer object here. */

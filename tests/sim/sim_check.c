@@ -14,7 +14,8 @@ static bool holds(const struct sim_member *member, unsigned class, unsigned key)
 
 	sim_key_write(class, key, bytes);
 	index = shoal_map_find(map, bytes, shoal_map_hash(map, bytes));
-	return index && shoal_map_entry(map, index)->handle == SHOAL_HANDLE_HELD;
+	return index && shoal_map_entry(map, index)->handle == SHOAL_HANDLE_HELD &&
+	       !(shoal_map_entry(map, index)->flags & SHOAL_ENTRY_ADOPTED);
 }
 
 static void check_copies(struct sim_world *world, struct sim_member *member, unsigned class)
@@ -25,7 +26,8 @@ static void check_copies(struct sim_world *world, struct sim_member *member, uns
 		struct shoal_entry *entry = shoal_map_entry(map, index);
 		struct sim_single *single;
 
-		if (entry->handle != SHOAL_HANDLE_HELD)
+		/* An adopted one is not used before somebody has found that nobody has a newer one. */
+		if (entry->handle != SHOAL_HANDLE_HELD || entry->flags & SHOAL_ENTRY_ADOPTED)
 			continue;
 		single = &world->ledger.single[class][sim_key_number(entry->bytes)];
 		if (single->holder == member->number)
@@ -74,13 +76,19 @@ static void count_tokens(uint64_t *seen, uint64_t *twice, const uint64_t *bits)
 	}
 }
 
+/* Before the first map has been handed over everywhere, tokens begin at each owner at its own time; those that a dead member
+ * had are minted anew. */
+static bool may_be_missing(const struct sim_world *world)
+{
+	return !world->controller.epoch || world->deaths.recovering_ns;
+}
+
 static bool all_once(const struct sim_world *world, const uint64_t *seen, const uint64_t *twice)
 {
 	uint64_t wrong = 0;
 
-	/* Before the first map has been handed over everywhere, tokens begin at each owner at its own time. */
 	for (unsigned word = 0; word < SHOAL_SLOT_WORDS; word++)
-		wrong |= twice[word] | (world->controller.epoch ? ~seen[word] : 0);
+		wrong |= twice[word] | (may_be_missing(world) ? 0 : ~seen[word]);
 	return !wrong;
 }
 
@@ -91,7 +99,7 @@ static void report_tokens(struct sim_world *world, const uint64_t *seen, const u
 	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++) {
 		if (shoal_slot_bit(twice, (uint16_t)slot))
 			sim_fail(world, 2, "slot %u has two tokens", slot);
-		else if (world->controller.epoch && !shoal_slot_bit(seen, (uint16_t)slot))
+		else if (!may_be_missing(world) && !shoal_slot_bit(seen, (uint16_t)slot))
 			sim_fail(world, 2, "slot %u has no token", slot);
 	}
 }
@@ -137,7 +145,7 @@ void sim_check_step(struct sim_world *world, struct sim_member *member)
 	for (unsigned class = 0; class < SIM_SINGLE_CLASSES && !world->settings.sparse_checks; class ++)
 		check_copies(world, member, class);
 	/* Where all queues have to be searched, or many members' tokens, not after each step. */
-	if (world->controller.stage != SIM_AT_REST &&
+	if ((world->controller.stage != SIM_AT_REST || world->controller.view.active) &&
 		((world->network.reliable && world->settings.members_most <= 8) || world->steps % 16 == 0))
 		sim_check_tokens(world);
 	check_memory(world, member);

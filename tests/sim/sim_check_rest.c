@@ -45,10 +45,15 @@ static void find_key(struct sim_world *world, unsigned class, unsigned key, stru
 
 static void check_single(struct sim_world *world, unsigned class, unsigned key)
 {
-	const struct sim_single *single = &world->ledger.single[class][key];
+	struct sim_single *single = &world->ledger.single[class][key];
 	struct found found;
 
 	find_key(world, class, key, &found);
+	/* What a death may have ended, or brought back. */
+	if (single->alive && (single->shaken || single->may_have_ended) && !found.records && !found.holders)
+		sim_ledger_end(world, class, key);
+	if ((single->shaken || single->may_live) && found.object)
+		sim_ledger_compare(world, found.holder, class, found.object);
 	if (!single->alive) {
 		if (found.holders || found.records)
 			sim_fail(world, 3, "class %u key %u was removed, but there are %u holders and %u records",
@@ -97,6 +102,8 @@ static void check_shared(struct sim_world *world, unsigned key)
 
 	find_key(world, SIM_COUNTER, key, &found);
 	counter = found.object;
+	if (shared->shaken)
+		return;
 	if (found.records != (shared->applications != 0))
 		sim_fail(
 			world, 3, "counter %u has %u records after %u calls", key, found.records, shared->applications);
@@ -141,10 +148,35 @@ static void check_left_over(struct sim_world *world, const struct sim_member *me
 		sim_fail(world, 8, "member %u holds %u objects and counts %u", member->number, held, space->held);
 }
 
+/* Where every slab was adopted, nothing is lost (P3's exception is for what is in the report). */
+static void check_reports(struct sim_world *world)
+{
+	const struct sim_deaths *deaths = &world->deaths;
+	uint64_t lost = deaths->lost, rolled_back = deaths->rolled_back, rejected = deaths->rejected;
+
+	for (unsigned number = 0; number < world->settings.members_most; number++)
+		for (unsigned class = 0; class < SIM_CLASSES && world->members[number]; class ++) {
+			lost += world->members[number]->space->view.lost[class];
+			rolled_back += world->members[number]->space->view.rolled_back[class];
+			rejected += world->members[number]->space->view.rejected[class];
+		}
+	if (deaths->exact && (lost || rolled_back))
+		sim_fail(world, 3, "every slab was adopted, but %lu objects were lost and %lu rolled back", lost,
+			rolled_back);
+	if (deaths->vanished > lost || deaths->went_back > rolled_back + lost)
+		sim_fail(world, 3,
+			"%lu objects were gone and %lu in an earlier state; reported were %lu lost, %lu rolled back",
+			deaths->vanished, deaths->went_back, lost, rolled_back);
+	if (rejected < deaths->objects_torn)
+		sim_fail(world, 3, "%u objects were being written, %lu were rejected", deaths->objects_torn, rejected);
+}
+
 void sim_check_at_rest(struct sim_world *world)
 {
 	sim_check_tokens(world);
 	settle_doubts(world);
+	if (world->settings.deaths)
+		check_reports(world);
 	for (unsigned number = 0; number < world->settings.members_most; number++)
 		if (world->members[number])
 			check_left_over(world, world->members[number]);

@@ -54,6 +54,25 @@ static void session_construct(struct shoal_context *context, const void *key, vo
 	construct(context, SIM_SESSION, key, object);
 }
 
+static bool account_check(const void *key, const void *object)
+{
+	return ((const struct sim_object *)object)->key == sim_key_number(key) &&
+	       sim_object_filled(SIM_ACCOUNT, object);
+}
+
+static bool session_check(const void *key, const void *object)
+{
+	return ((const struct sim_object *)object)->key == sim_key_number(key) &&
+	       sim_object_filled(SIM_SESSION, object);
+}
+
+/* A call is applied in code of the NF, which no simulated death interrupts. */
+static bool counter_check(const void *key, const void *object)
+{
+	(void)key, (void)object;
+	return true;
+}
+
 static uint8_t session_steering(const void *key)
 {
 	return ((const struct sim_session_key *)key)->steering;
@@ -75,7 +94,11 @@ static void account_on_idle(struct shoal_context *context, const void *key)
 	if (shoal_take(context, &request, 1) || !request.object)
 		return;
 	sim_ledger_compare(member->world, member->number, SIM_ACCOUNT, request.object);
-	if (shoal_remove(context, &request)) {
+	member->ending = (struct sim_ending){ true, SIM_ACCOUNT, (uint16_t)number };
+	int error = shoal_remove(context, &request);
+
+	member->ending.under_way = false;
+	if (error) {
 		shoal_release(context, &request, 1);
 		return;
 	}
@@ -106,6 +129,7 @@ static const struct shoal_class account_class = { .name = "sim.account",
 	.key_bytes = sizeof(struct sim_account_key),
 	.object_bytes = SIM_ACCOUNT_BYTES,
 	.construct = account_construct,
+	.check = account_check,
 	.idle_ms = idle_ms,
 	.on_idle = account_on_idle };
 
@@ -115,12 +139,14 @@ static const struct shoal_class session_class = { .name = "sim.session",
 	.object_bytes = SIM_SESSION_BYTES,
 	.steering = session_steering,
 	.construct = session_construct,
+	.check = session_check,
 	.idle_ms = idle_ms };
 
 static const struct shoal_class counter_class = { .name = "sim.counter",
 	.pattern = SHOAL_MULTI_WRITER,
 	.key_bytes = sizeof(struct sim_account_key),
 	.object_bytes = sizeof(struct sim_counter),
+	.check = counter_check,
 	.methods = methods,
 	.methods_count = SIM_METHODS };
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "sim_map.h"
 #include "sim_world.h"
 #include "worker/error.h"
 #include <errno.h>
@@ -12,56 +13,9 @@ static uint64_t bit(unsigned member)
 	return UINT64_C(1) << member;
 }
 
-/* --- Maps --- */
-
-static unsigned nth(uint64_t members, unsigned n)
-{
-	while (n--)
-		members &= members - 1;
-	return (unsigned)__builtin_ctzll(members);
-}
-
-/* In packet worlds whole steering slots move, so that both tables move alike. */
-static unsigned unit_of(const struct sim_world *world)
-{
-	return world->settings.packets ? SHOAL_SLOTS_PER_STEERING : 1;
-}
-
-static void shuffle_map(struct sim_world *world, uint64_t members, uint8_t *owner)
-{
-	unsigned count = (unsigned)__builtin_popcountll(members), unit = unit_of(world);
-
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot += unit)
-		memset(owner + slot, (int)nth(members, (unsigned)sim_random_below(&world->random, count)), unit);
-}
-
-/* Slots of members that are gone, and those that somebody has too many of, go to those that have too few. */
-static void balance_map(struct sim_world *world, uint64_t members, uint8_t *owner)
-{
-	unsigned count = (unsigned)__builtin_popcountll(members), have[SHOAL_MEMBERS_MAX] = { 0 },
-		 unit = unit_of(world);
-	unsigned share = (SHOAL_SLOTS / unit + count - 1) / count;
-	uint64_t wanting = members;
-
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot += unit)
-		if (owner[slot] < SHOAL_MEMBERS_MAX && members & bit(owner[slot]))
-			have[owner[slot]]++;
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot += unit) {
-		bool stays = owner[slot] < SHOAL_MEMBERS_MAX && members & bit(owner[slot]);
-
-		if (stays && have[owner[slot]] <= share)
-			continue;
-		while (have[__builtin_ctzll(wanting)] >= share)
-			wanting &= wanting - 1;
-		have[owner[slot] % SHOAL_MEMBERS_MAX] -= stays;
-		memset(owner + slot, __builtin_ctzll(wanting), unit);
-		have[owner[slot]]++;
-	}
-}
-
 /* --- Beginning --- */
 
-static void command_all(struct sim_world *world, enum sim_controller_stage stage)
+void sim_controller_command_all(struct sim_world *world, enum sim_controller_stage stage)
 {
 	struct sim_controller *controller = &world->controller;
 
@@ -106,13 +60,13 @@ void sim_controller_begin(struct sim_world *world, uint64_t members, bool shuffl
 	fill_plan(world, members);
 	memcpy(controller->plan.owner_next, controller->owner, SHOAL_SLOTS);
 	if (shuffle)
-		shuffle_map(world, members, controller->plan.owner_next);
+		sim_map_shuffle(world, members, controller->plan.owner_next);
 	else
-		balance_map(world, members, controller->plan.owner_next);
+		sim_map_balance(world, members, controller->plan.owner_next);
 	controller->abandons = controller->epoch && sim_random_chance(&world->random, world->settings.abandon_percent);
 	sim_note(world, "plan %ld: members %lx -> %lx", (long)controller->plan.epoch_next, (long)controller->members,
 		(long)members);
-	command_all(world, SIM_LEARN);
+	sim_controller_command_all(world, SIM_LEARN);
 }
 
 void sim_controller_begin_first(struct sim_world *world)
@@ -126,6 +80,15 @@ void sim_controller_begin_first(struct sim_world *world)
 }
 
 /* Any number may join and leave in one plan; at least one member of the next map stays or comes. */
+static uint64_t dead_members(const struct sim_world *world)
+{
+	uint64_t dead = 0;
+
+	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++)
+		dead |= world->deaths.corpses[number].lies_here ? bit(number) : 0;
+	return dead;
+}
+
 static void begin_random(struct sim_world *world)
 {
 	uint64_t members = world->controller.members, next;
@@ -136,7 +99,7 @@ static void begin_random(struct sim_world *world)
 		if (sim_random_chance(&world->random, 85))
 			for (unsigned changes = (unsigned)sim_random_between(&world->random, 1, 3); changes; changes--)
 				next ^= bit((unsigned)sim_random_below(&world->random, most));
-	} while (!next);
+	} while (!next || next & dead_members(world));
 	world->controller.plans_left--;
 	sim_controller_begin(world, next, sim_random_chance(&world->random, 30));
 }
@@ -159,26 +122,60 @@ static void refuse_second(struct sim_world *world, struct sim_member *member)
 			world, 7, "member %u answered %d to a second plan while one was active", member->number, error);
 }
 
-static int command(struct sim_world *world, struct sim_member *member)
+int sim_controller_command(struct sim_world *world, uint8_t number, enum sim_controller_stage stage,
+	const struct shoal_plan *plan, uint64_t term)
 {
-	struct sim_controller *controller = &world->controller;
-	uint64_t term = controller->term, epoch = controller->plan.epoch_next;
+	struct shoal_space *space = world->members[number]->space;
 
-	switch (controller->stage) {
+	switch (stage) {
 	case SIM_LEARN:
-		return shoal_keyspace_learn(member->space, &controller->plan);
+		return shoal_keyspace_learn(space, plan);
 	case SIM_ABANDON:
-		return shoal_keyspace_abandon(member->space, term, epoch);
+		return shoal_keyspace_abandon(space, term, plan->epoch_next);
 	case SIM_HAND_OVER:
-		refuse_second(world, member);
+		return shoal_keyspace_hand_over(space, term, plan->epoch_next);
+	default:
+		return shoal_keyspace_forget(space, term, plan->epoch_next);
+	}
+}
+
+struct commanded {
+	struct sim_member *member;
+	int error;
+};
+
+static void command(void *argument)
+{
+	struct commanded *commanded = argument;
+	struct sim_member *member = commanded->member;
+	struct sim_controller *controller = &member->world->controller;
+
+	if (controller->stage == SIM_HAND_OVER && !(controller->handed & bit(member->number))) {
+		refuse_second(member->world, member);
 		member->open = true;
 		controller->handed |= bit(member->number);
 		controller->quiet_ns[member->number] =
-			world->now_ns + sim_random_below(&world->random, 4 * COMMAND_MOST_NS);
-		return shoal_keyspace_hand_over(member->space, term, epoch);
-	default:
-		return shoal_keyspace_forget(member->space, term, epoch);
+			member->world->now_ns + sim_random_below(&member->world->random, 4 * COMMAND_MOST_NS);
 	}
+	commanded->error = sim_controller_command(
+		member->world, member->number, controller->stage, &controller->plan, controller->term);
+}
+
+static void command_one(struct sim_world *world, uint8_t number)
+{
+	struct sim_controller *controller = &world->controller;
+	struct commanded commanded = { .member = world->members[number] };
+
+	if (!sim_mortal_run(commanded.member, command, &commanded))
+		return;
+	sim_note(world, "member %ld: command of stage %ld answered %ld", number, controller->stage, commanded.error);
+	/* Where somebody died who had not been missed yet, its links may have ended before. */
+	if (commanded.error && !dead_members(world))
+		sim_fail(world, 7, "member %u answered %d to stage %u: %s", number, commanded.error, controller->stage,
+			shoal_last_error());
+	if (!commanded.error)
+		sim_reign_check(world, number);
+	controller->told |= bit(number);
 }
 
 /* True when all concerned have had it. */
@@ -188,19 +185,13 @@ static bool give_commands(struct sim_world *world)
 	uint64_t concerned = controller->members | controller->joining;
 
 	for (uint64_t left = concerned & ~controller->told; left; left &= left - 1) {
-		unsigned number = (unsigned)__builtin_ctzll(left);
+		uint8_t number = (uint8_t)__builtin_ctzll(left);
 
-		if (controller->due_ns[number] > world->now_ns)
-			continue;
-		int error = command(world, world->members[number]);
-
-		sim_note(world, "member %ld: command of stage %ld answered %ld", number, controller->stage, error);
-		if (error)
-			sim_fail(world, 7, "member %u answered %d to stage %u: %s", number, error, controller->stage,
-				shoal_last_error());
-		controller->told |= bit(number);
+		/* One that has died does not answer. */
+		if (controller->due_ns[number] <= world->now_ns && world->members[number])
+			command_one(world, number);
 	}
-	return controller->told == concerned;
+	return (controller->told & concerned) == concerned;
 }
 
 /* --- Waiting and ending --- */
@@ -224,7 +215,7 @@ static void quieten_leavers(struct sim_world *world)
 		left &= left - 1) {
 		struct sim_member *member = world->members[__builtin_ctzll(left)];
 
-		if (world->now_ns < controller->quiet_ns[member->number])
+		if (!member || world->now_ns < controller->quiet_ns[member->number])
 			continue;
 		member->open = false;
 		if (!quiet(member))
@@ -242,7 +233,8 @@ static bool all_done(struct sim_world *world)
 	if (world->settings.packets && !sim_traffic_redirected(world, SHOAL_MEMBER_NONE))
 		return false;
 	for (uint64_t left = controller->members | controller->joining; left; left &= left - 1)
-		if (world->members[__builtin_ctzll(left)]->space->keyspace.stage != SHOAL_STAGE_DONE)
+		if (!world->members[__builtin_ctzll(left)] ||
+			world->members[__builtin_ctzll(left)]->space->keyspace.stage != SHOAL_STAGE_DONE)
 			return false;
 	return true;
 }
@@ -258,12 +250,18 @@ static void rest(struct sim_world *world)
 	controller->next_ns = world->now_ns + sim_random_below(&world->random, 4 * COMMAND_MOST_NS);
 }
 
+static void end_all(struct sim_world *world, uint64_t members)
+{
+	for (; members; members &= members - 1)
+		if (world->members[__builtin_ctzll(members)])
+			sim_member_end(world, (uint8_t)__builtin_ctzll(members));
+}
+
 static void complete(struct sim_world *world)
 {
 	struct sim_controller *controller = &world->controller;
 
-	for (uint64_t left = controller->leaving; left; left &= left - 1)
-		sim_member_end(world, (uint8_t)__builtin_ctzll(left));
+	end_all(world, controller->leaving);
 	memcpy(controller->owner, controller->plan.owner_next, SHOAL_SLOTS);
 	controller->members = (controller->members | controller->joining) & ~controller->leaving;
 	controller->epoch = controller->plan.epoch_next;
@@ -275,10 +273,47 @@ static void give_up(struct sim_world *world)
 {
 	struct sim_controller *controller = &world->controller;
 
-	for (uint64_t left = controller->joining; left; left &= left - 1)
-		sim_member_end(world, (uint8_t)__builtin_ctzll(left));
+	end_all(world, controller->joining);
 	controller->plans_abandoned++;
 	rest(world);
+}
+
+/* --- Deaths --- */
+
+uint64_t sim_controller_members(const struct sim_world *world)
+{
+	const struct sim_controller *controller = &world->controller;
+
+	if (controller->stage == SIM_HAND_OVER || controller->stage == SIM_WAIT)
+		return controller->members | controller->joining;
+	if (controller->stage == SIM_FORGET)
+		return (controller->members | controller->joining) & ~controller->leaving;
+	return controller->members;
+}
+
+uint64_t sim_controller_interrupt(struct sim_world *world)
+{
+	struct sim_controller *controller = &world->controller;
+	uint64_t members = sim_controller_members(world);
+
+	if (controller->stage == SIM_LEARN || controller->stage == SIM_ABANDON)
+		give_up(world);
+	else if (controller->stage == SIM_FORGET)
+		end_all(world, controller->leaving);
+	controller->plans_interrupted += controller->stage != SIM_AT_REST;
+	controller->stage = SIM_AT_REST;
+	return members;
+}
+
+void sim_controller_other_died(struct sim_world *world, uint8_t number)
+{
+	struct sim_controller *controller = &world->controller;
+
+	controller->joining &= ~bit(number);
+	controller->leaving &= ~bit(number);
+	controller->members &= ~bit(number);
+	if (controller->stage == SIM_LEARN)
+		sim_controller_command_all(world, SIM_ABANDON);
 }
 
 static void say_what_is_open(struct sim_world *world)
@@ -299,7 +334,7 @@ void sim_controller_poll(struct sim_world *world)
 {
 	struct sim_controller *controller = &world->controller;
 
-	if (controller->by_hand)
+	if (sim_reign_poll(world) || sim_mourning_poll(world) || controller->by_hand)
 		return;
 	if (controller->stage == SIM_AT_REST) {
 		if (controller->plans_left && world->now_ns >= controller->next_ns)
@@ -315,7 +350,7 @@ void sim_controller_poll(struct sim_world *world)
 		sim_traffic_redirect(world);
 		quieten_leavers(world);
 		if (all_done(world))
-			command_all(world, SIM_FORGET);
+			sim_controller_command_all(world, SIM_FORGET);
 		return;
 	}
 	if (controller->stage == SIM_HAND_OVER) {
@@ -325,7 +360,7 @@ void sim_controller_poll(struct sim_world *world)
 	if (!give_commands(world))
 		return;
 	if (controller->stage == SIM_LEARN)
-		command_all(world, controller->abandons ? SIM_ABANDON : SIM_HAND_OVER);
+		sim_controller_command_all(world, controller->abandons ? SIM_ABANDON : SIM_HAND_OVER);
 	else if (controller->stage == SIM_HAND_OVER)
 		controller->stage = SIM_WAIT;
 	else if (controller->stage == SIM_ABANDON)
@@ -336,5 +371,8 @@ void sim_controller_poll(struct sim_world *world)
 
 bool sim_controller_at_rest(const struct sim_world *world)
 {
-	return world->controller.stage == SIM_AT_REST && !world->controller.plans_left;
+	const struct sim_controller *controller = &world->controller;
+
+	return controller->stage == SIM_AT_REST && !controller->plans_left && !controller->view.active &&
+	       !controller->down_until_ns && !controller->ghost.speaks && sim_deaths_over(world);
 }

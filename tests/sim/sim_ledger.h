@@ -16,12 +16,18 @@ struct sim_single {
 	uint64_t updates; /* accepted, in this life */
 	uint64_t absent_last_step; /* last step in which there was none */
 	uint8_t holder; /* member whose handle was HELD when it was last looked at */
+	bool shaken; /* whoever had it is dead, and nobody could adopt it: it may be gone, or what it once was */
+	bool named; /* while it is shaken: a survivor's record names it, so that the report does */
+	uint8_t maker; /* of the latest one */
+	uint32_t may_live; /* a life whose maker died before it was told that it had made it; 0: none */
+	bool may_have_ended; /* somebody died while removing it */
 };
 
 /* One key of the multi-writer class. */
 struct sim_shared {
 	uint64_t accepted; /* sum of what calls that were accepted carried */
 	uint64_t applied; /* sum of what has been applied */
+	bool shaken;
 	uint32_t applications;
 	/* Of each strand: last sequence number given out, last one applied. */
 	uint32_t issued[SHOAL_MEMBERS_MAX][SIM_STRANDS_MAX];
@@ -60,6 +66,7 @@ void sim_ledger_update(struct sim_world *world, unsigned class, struct sim_objec
 void sim_ledger_end(struct sim_world *world, unsigned class, unsigned key);
 /* A take that began in that step was told that there is none. */
 void sim_ledger_absent(struct sim_world *world, uint8_t member, unsigned class, unsigned key, uint64_t since_step);
+/* Such a call may be applied or not; noted once. */
 void sim_ledger_doubt(struct sim_world *world, struct sim_doubt doubt);
 /* A call that is in doubt will not be applied any more. False: it is not in doubt. */
 bool sim_ledger_give_up(struct sim_world *world, struct sim_doubt doubt);

@@ -9,6 +9,7 @@ struct sim_link {
 	struct shoal_link link; /* first */
 	struct sim_network *network; /* borrows */
 	uint8_t self, peer;
+	const struct sim_frame *untaken; /* the next one */
 	uint8_t open[SHOAL_CHANNEL_FRAME_BYTES_MAX] __attribute__((aligned(8)));
 };
 
@@ -76,6 +77,7 @@ static void insert(
 	if (!frame)
 		abort();
 	frame->due_ns = due_ns;
+	frame->taken = false;
 	frame->length = length;
 	memcpy(frame->bytes, bytes, length);
 	while (*link && (*link)->due_ns <= due_ns)
@@ -86,7 +88,8 @@ static void insert(
 	network->frames++;
 }
 
-static void deliver_later(struct sim_network *network, struct sim_pair *pair, const void *bytes, uint32_t length)
+static void deliver_later(
+	struct sim_network *network, struct sim_pair *pair, bool dead, const void *bytes, uint32_t length)
 {
 	struct sim_random *random = &network->random;
 	uint64_t due = network->world->now_ns + sim_random_between(random, pair->delay_min_ns, pair->delay_max_ns);
@@ -95,10 +98,13 @@ static void deliver_later(struct sim_network *network, struct sim_pair *pair, co
 		if (due < pair->last_due_ns)
 			due = pair->last_due_ns;
 		pair->last_due_ns = due;
-		sim_frame_visit(bytes, length, token_leaves, network);
+		if (!dead)
+			sim_frame_visit(bytes, length, token_leaves, network);
 		insert(network, pair, bytes, length, due);
 		return;
 	}
+	if (dead)
+		return;
 	if (sim_random_chance(random, network->overtake_percent))
 		due += 3 * pair->delay_max_ns;
 	if (sim_random_chance(random, network->repeat_percent))
@@ -137,40 +143,70 @@ static void commit(struct shoal_link *base, uint32_t length)
 
 	link->network->digest = XXH3_64bits_withSeed(link->open, length, link->network->digest);
 	sim_frame_visit(link->open, length, note, &noted);
-	deliver_later(link->network, outwards(base), link->open, length);
+	deliver_later(link->network, outwards(base), link->network->dead >> link->peer & 1, link->open, length);
+}
+
+static struct sim_frame *oldest(const struct sim_pair *pair)
+{
+	struct sim_frame *frame = pair->first;
+
+	while (frame && frame->taken)
+		frame = frame->next;
+	return frame;
 }
 
 static const void *peek(struct shoal_link *base, uint32_t *length)
 {
 	struct sim_link *link = (struct sim_link *)base;
 	struct sim_pair *pair = inwards(base);
+	const struct sim_frame *frame = oldest(pair);
 
-	if (!pair->first || pair->held || pair->first->due_ns > link->network->world->now_ns)
+	if (!frame || pair->held || frame->due_ns > link->network->world->now_ns)
 		return NULL;
-	*length = pair->first->length;
-	return pair->first->bytes;
+	*length = frame->length;
+	return frame->bytes;
 }
 
-static void pop(struct sim_network *network, struct sim_pair *pair)
+/* Its room is given back at the next poll, as a ring does it. */
+static void consume(struct shoal_link *base)
+{
+	struct sim_link *link = (struct sim_link *)base;
+	struct sim_frame *frame = oldest(inwards(base));
+
+	frame->taken = true;
+	if (link->network->reliable)
+		sim_frame_visit(frame->bytes, frame->length, token_arrives, link->network);
+}
+
+static void drop_first(struct sim_network *network, struct sim_pair *pair)
 {
 	struct sim_frame *frame = pair->first;
 
 	pair->first = frame->next;
 	pair->bytes -= frame->length;
 	network->frames--;
-	if (network->reliable)
-		sim_frame_visit(frame->bytes, frame->length, token_arrives, network);
 	free(frame);
-}
-
-static void consume(struct shoal_link *base)
-{
-	pop(((struct sim_link *)base)->network, inwards(base));
 }
 
 static void poll(struct shoal_link *base, uint64_t now_ns)
 {
-	(void)base, (void)now_ns;
+	struct sim_pair *pair = inwards(base);
+
+	(void)now_ns;
+	while (pair->first && pair->first->taken)
+		drop_first(((struct sim_link *)base)->network, pair);
+}
+
+static const void *untaken(struct shoal_link *base, bool first, uint32_t *length)
+{
+	struct sim_link *link = (struct sim_link *)base;
+	const struct sim_frame *frame = first ? outwards(base)->first : link->untaken;
+
+	if (!frame || !link->network->reliable)
+		return NULL;
+	link->untaken = frame->next;
+	*length = frame->length;
+	return frame->bytes;
 }
 
 static uint32_t depth(const struct shoal_link *base)
@@ -189,6 +225,7 @@ static const struct shoal_link_operations operations = { .reserve = reserve,
 	.consume = consume,
 	.poll = poll,
 	.depth = depth,
+	.untaken = untaken,
 	.destroy = destroy };
 
 struct shoal_link *sim_link_create(struct sim_network *network, uint8_t self, uint8_t peer)
@@ -207,8 +244,59 @@ struct shoal_link *sim_link_create(struct sim_network *network, uint8_t self, ui
 
 void sim_pair_clear(struct sim_network *network, uint8_t from, uint8_t to)
 {
-	while (network->pairs[from][to].first)
-		pop(network, &network->pairs[from][to]);
+	struct sim_pair *pair = &network->pairs[from][to];
+
+	while (pair->first) {
+		if (network->reliable && !pair->first->taken && !(network->dead >> to & 1))
+			sim_frame_visit(pair->first->bytes, pair->first->length, token_arrives, network);
+		drop_first(network, pair);
+	}
+	pair->held = false;
+}
+
+void sim_network_died(struct sim_network *network, uint8_t member)
+{
+	for (uint8_t other = 0; other < SHOAL_MEMBERS_MAX; other++) {
+		struct sim_pair *to = &network->pairs[other][member], *from = &network->pairs[member][other];
+
+		if (!network->reliable) {
+			sim_pair_clear(network, other, member);
+			continue;
+		}
+		for (struct sim_frame *frame = to->first; frame; frame = frame->next)
+			if (!frame->taken)
+				sim_frame_visit(frame->bytes, frame->length, token_arrives, network);
+		for (struct sim_frame *frame = from->first; frame; frame = frame->next)
+			frame->due_ns = network->world->now_ns;
+		from->held = false;
+	}
+	network->dead |= UINT64_C(1) << member;
+}
+
+void sim_network_buried(struct sim_network *network, uint8_t member)
+{
+	network->dead &= ~(UINT64_C(1) << member);
+}
+
+void sim_link_end(struct shoal_link *base)
+{
+	struct sim_link *link = (struct sim_link *)base;
+	struct sim_frame **at = &inwards(base)->first;
+
+	base->state = SHOAL_LINK_ENDED;
+	base->reason = "process ended";
+	while (*at && !link->network->reliable) {
+		struct sim_frame *frame = *at;
+
+		if (frame->taken || frame->due_ns <= link->network->world->now_ns) {
+			at = &frame->next;
+			continue;
+		}
+		*at = frame->next;
+		inwards(base)->bytes -= frame->length;
+		link->network->frames--;
+		free(frame);
+	}
 }
 
 void sim_network_init(struct sim_network *network, struct sim_world *world)

@@ -16,6 +16,7 @@ struct sim_frame {
 	struct sim_frame *next;
 	uint64_t due_ns;
 	uint32_t length;
+	bool taken; /* and its room not given back yet */
 	uint8_t bytes[] __attribute__((aligned(8)));
 };
 
@@ -31,6 +32,7 @@ struct sim_pair {
 struct sim_network {
 	struct sim_world *world;
 	struct sim_random random;
+	uint64_t dead; /* bit for each member whose process has ended; nothing arrives there */
 	struct sim_pair pairs[SHOAL_MEMBERS_MAX][SHOAL_MEMBERS_MAX];
 	bool reliable;
 	unsigned loss_percent, repeat_percent, overtake_percent; /* of frames; links that are not reliable */
@@ -52,6 +54,13 @@ void sim_network_fini(struct sim_network *network);
 struct shoal_link *sim_link_create(struct sim_network *network, uint8_t self, uint8_t peer);
 /* What has not been taken yet from `from` to `to` is gone. */
 void sim_pair_clear(struct sim_network *network, uint8_t from, uint8_t to);
+
+/* A member's process has ended. What it had put into rings lies there; on links that are not reliable what is under way
+ * to it is gone, and what comes from it may still come until the link is told that it has ended. */
+void sim_network_died(struct sim_network *network, uint8_t member);
+void sim_network_buried(struct sim_network *network, uint8_t member);
+/* This end is told that its peer's life is over. */
+void sim_link_end(struct shoal_link *link);
 
 /* Calls `visit` for each message of a frame. */
 void sim_frame_visit(const void *bytes, uint32_t length,

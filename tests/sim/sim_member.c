@@ -3,6 +3,7 @@
 #include "object/map_inline.h"
 #include "sim_world.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define STACK_BYTES 16384
@@ -38,6 +39,13 @@ static struct bare *bare_of(uint8_t number)
 	return bares[number];
 }
 
+/* Its stacks hold what will never go on. */
+void sim_member_abandon(uint8_t number)
+{
+	shoal_scheduler_destroy(bares[number]->scheduler);
+	bares[number]->scheduler = NULL;
+}
+
 static void connect_all(struct sim_member *member)
 {
 	struct sim_world *world = member->world;
@@ -60,6 +68,7 @@ static void connect_all(struct sim_member *member)
 static int init_space(struct sim_member *member, struct bare *bare)
 {
 	const struct sim_settings *settings = &member->world->settings;
+	const char *slabs = sim_slab_directory(member->world, member);
 	const struct shoal_space_config config = { .self = member->number,
 		.life = member->life,
 		.hash_seed = settings->seed,
@@ -69,9 +78,12 @@ static int init_space(struct sim_member *member, struct bare *bare)
 		.window = settings->window,
 		.microthreads_max = MICROTHREADS,
 		.members_max = settings->members_most,
+		.slab_directory = slabs ? member->slab_directory : NULL,
 		.deadline_ns = settings->deadline_ns,
 		.resend_ns = 4 * settings->delay_most_ns + 4 * settings->poll_most_ns };
 
+	if (slabs)
+		snprintf(member->slab_directory, sizeof(member->slab_directory), "%s", slabs);
 	if (settings->packets)
 		return sim_worker_start(member, &config);
 	member->context = &bare->context;
@@ -114,10 +126,12 @@ void sim_member_end(struct sim_world *world, uint8_t number)
 	for (unsigned peer = 0; peer < SHOAL_MEMBERS_MAX; peer++)
 		if (world->members[peer] && world->members[peer] != member)
 			shoal_channel_detach(world->members[peer]->space->channel, number);
+	sim_deaths_keep_counts(world, member);
 	if (member->worker)
 		sim_worker_end(member);
 	else
 		shoal_space_fini(member->space);
+	sim_slab_remove(member->slab_directory);
 	world->members[number] = NULL;
 	for (uint8_t peer = 0; peer < SHOAL_MEMBERS_MAX; peer++) {
 		sim_pair_clear(&world->network, number, peer);
@@ -163,6 +177,9 @@ static void finish(struct sim_member *member, const struct sim_strand *strand, i
 	member->ended++;
 	if (error == -ETIMEDOUT)
 		member->timed_out++;
+	/* Nobody answers a call to one that died. */
+	if (error == -ETIMEDOUT && strand->calls && strand->since_ns <= world->deaths.latest_ns)
+		return;
 	if (error && !(error == -ENOSPC && world->settings.fills) && !(error == -ETIMEDOUT && world->settings.gives_up))
 		sim_fail(world, 4, "member %u: an operation of %.3f ms answered %d", member->number,
 			(double)(world->now_ns - strand->since_ns) / 1e6, error);
@@ -175,6 +192,7 @@ static void run_strand(struct sim_member *member, uint8_t number)
 
 	sim_operation_draw(&member->random, &member->world->settings.mix, member->number, &operation);
 	strand->busy = true;
+	strand->calls = operation.is_call;
 	strand->since_ns = member->world->now_ns;
 	member->begun++;
 	member->operations_left -= member->operations_left > 0;
@@ -213,7 +231,9 @@ static void run_idle(struct sim_member *member, const struct shoal_idle_task *ta
 	bool here = lies_here(member, task);
 	uint64_t step_number = member->world->steps;
 
+	member->ending = (struct sim_ending){ here, task->class, (uint16_t)sim_key_number(task->key) };
 	shoal_space_run_idle_task(member->space, task);
+	member->ending.under_way = false;
 	if (task->class != SIM_SESSION || !here || lies_here(member, task))
 		return;
 	if (member->world->steps != step_number)
@@ -246,8 +266,10 @@ static bool step(void *argument)
 	return false;
 }
 
-void sim_member_poll(struct sim_member *member)
+static void poll(void *argument)
 {
+	struct sim_member *member = argument;
+
 	if (member->worker) {
 		wake_sleepers(member);
 		shoal_worker_poll(member->worker, member->world->now_ns);
@@ -259,4 +281,9 @@ void sim_member_poll(struct sim_member *member)
 		shoal_scheduler_run_ready(member->scheduler, READY_BUDGET);
 	shoal_scheduler_run(member->scheduler, step, member);
 	shoal_space_flush(member->space);
+}
+
+void sim_member_poll(struct sim_member *member)
+{
+	sim_mortal_run(member, poll, member);
 }

@@ -86,8 +86,10 @@ static void remove_first(
 	for (unsigned i = 0; i < operation->count; i++) {
 		if (!requests[i].object)
 			continue;
+		member->ending = (struct sim_ending){ true, operation->objects[i].class, operation->objects[i].key };
 		int error = shoal_remove(&member->context->context, &requests[i]);
 
+		member->ending.under_way = false;
 		if (!error)
 			sim_ledger_end(member->world, operation->objects[i].class, operation->objects[i].key);
 		else if (error != -EBUSY)
@@ -96,14 +98,17 @@ static void remove_first(
 	}
 }
 
-/* P4's formula (dso.md): what one reference may take at most, where nothing else is asked of the protocol. */
-static void check_time(struct sim_member *member, uint64_t began_ns)
+/* P4's formula (dso.md): what one reference may take at most, where nothing else is asked of the protocol; for each death
+ * meanwhile its recovery too, after which everybody asks anew. */
+static void check_time(struct sim_member *member, uint64_t began_ns, struct sim_recoveries before)
 {
 	const struct sim_world *world = member->world;
 	const struct sim_settings *settings = &world->settings;
 	uint64_t poll = settings->poll_most_ns * 3 / 2, d = settings->delay_most_ns + poll,
 		 h = settings->mix.hold_ns + poll;
-	uint64_t most = 7 * d + (settings->members - 1) * (h + 3 * d), took = world->now_ns - began_ns;
+	const struct sim_recoveries now = sim_recoveries(world);
+	uint64_t once = 7 * d + (settings->members - 1) * (h + 3 * d), took = world->now_ns - began_ns;
+	uint64_t most = (1 + now.views - before.views) * once + now.lasted_ns - before.lasted_ns;
 
 	if (began_ns >= world->formula_from_ns && took > most)
 		sim_fail(member->world, 4, "member %u waited %.3f ms, the formula allows %.3f", member->number,
@@ -115,6 +120,7 @@ static int take(struct sim_member *member, uint8_t strand, const struct sim_oper
 	struct shoal_request requests[SIM_TAKES_MAX];
 	uint8_t keys[SIM_TAKES_MAX][SHOAL_KEY_BYTES_MAX];
 	uint64_t step = member->world->steps, sent = messages_of(member), began_ns = member->world->now_ns;
+	const struct sim_recoveries recoveries = sim_recoveries(member->world);
 	bool local;
 	int error;
 
@@ -135,9 +141,11 @@ static int take(struct sim_member *member, uint8_t strand, const struct sim_oper
 			member->number);
 	sim_note(member->world, "  member %ld strand %ld has them: %ld", member->number, strand, error);
 	if (member->world->settings.formula)
-		check_time(member, began_ns);
+		check_time(member, began_ns, recoveries);
 	if (error)
 		return error;
+	member->strands[strand].held = requests;
+	member->strands[strand].held_count = operation->count;
 	look_at(member, requests, operation, true, step);
 	if (operation->hold_ns) {
 		sim_member_sleep(member, operation->hold_ns);
@@ -145,6 +153,7 @@ static int take(struct sim_member *member, uint8_t strand, const struct sim_oper
 	}
 	if (operation->removes)
 		remove_first(member, requests, operation);
+	member->strands[strand].held_count = 0; /* nothing is written from here on */
 	shoal_release(&member->context->context, requests, operation->count);
 	sim_note(member->world, "  member %ld strand %ld has released them", member->number, strand);
 	return 0;

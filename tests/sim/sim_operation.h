@@ -7,6 +7,7 @@
 #include "sim_random.h"
 
 struct sim_member;
+struct shoal_request;
 
 #define SIM_TAKES_MAX 3
 
@@ -37,9 +38,11 @@ struct sim_operation {
 
 /* Operations of one strand never overlap, as packets of one flow. */
 struct sim_strand {
-	bool busy;
+	bool busy, calls;
 	uint64_t due_ns; /* the next operation */
 	uint64_t since_ns; /* the running one */
+	struct shoal_request *held; /* what it holds; NULL: nothing */
+	unsigned held_count;
 };
 
 void sim_operation_draw(

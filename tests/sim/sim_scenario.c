@@ -55,6 +55,18 @@ static void draw_kind(struct sim_random *random, struct sim_settings *settings)
 	}
 }
 
+/* Members die, at any instruction; and the controller. */
+static void draw_deaths(struct sim_random *random, struct sim_settings *settings)
+{
+	settings->deaths = (unsigned)sim_random_between(random, 1, 4);
+	settings->controller_deaths = (unsigned)(sim_random_chance(random, 50) ? sim_random_between(random, 1, 3) : 0);
+	settings->unusable_percent = sim_random_chance(random, 30) ? 50 : 0;
+	settings->together_percent = (unsigned)sim_random_between(random, 0, 80);
+	settings->members_most = 8;
+	settings->fills = false;
+	settings->objects_max = 1024;
+}
+
 /* Packets through workers, by way of the splitter. */
 static void draw_packets(struct sim_random *random, struct sim_settings *settings)
 {
@@ -98,7 +110,9 @@ void sim_scenario_draw(uint64_t seed, struct sim_settings *settings)
 	settings->deadline_ns = 60 * SHOAL_NS_PER_S;
 	settings->steady = sim_random_chance(&random, 25);
 	draw_kind(&random, settings);
-	if (sim_random_chance(&random, 20))
+	if (sim_random_chance(&random, 30))
+		draw_deaths(&random, settings);
+	else if (sim_random_chance(&random, 20))
 		draw_packets(&random, settings);
 }
 

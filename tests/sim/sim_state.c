@@ -54,6 +54,23 @@ static void write_entries(struct sim_member *member, uint8_t class)
 	}
 }
 
+static void write_list(const char *what, const struct shoal_parked *parked)
+{
+	for (; parked; parked = parked->next)
+		fprintf(stderr, "  %s: %s of member %u, class %u key %u\n", what,
+			shoal_message_kind_name(parked->message.kind), parked->message.origin, parked->message.class,
+			parked->message.key_bytes ? sim_key_number(parked->message.body) : 0);
+}
+
+static void write_held_back(const struct shoal_space *space)
+{
+	for (unsigned slot = 0; slot < SHOAL_SLOTS && space->keyspace.held_back_count; slot++)
+		for (const struct shoal_parked *at = space->keyspace.held_back[slot]; at; at = at->next)
+			fprintf(stderr, "  slot %u: call %u of member %u is held back, the last one was %u\n", slot,
+				at->message.lease, at->message.origin,
+				space->keyspace.call_expected[(size_t)slot * SHOAL_MEMBERS_MAX + at->message.origin]);
+}
+
 void sim_state_write(struct sim_world *world)
 {
 	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++) {
@@ -64,11 +81,17 @@ void sim_state_write(struct sim_world *world)
 			continue;
 		shoal_keyspace_progress(member->space, &progress);
 		fprintf(stderr,
-			" member %u stage %d epoch %lu, tokens %u -%u +%u, unswept %u, held %u, outstanding %u, "
-			"waiting for: %s\n",
+			" member %u stage %d epoch %lu, tokens %u -%u +%u, unswept %u, held %u, outstanding %u of %u, "
+		        "%u "
+			"untethered, view %lu in stage %d, waiting for: %s\n",
 			number, progress.stage, progress.epoch, progress.tokens, progress.tokens_to_send,
 			progress.tokens_to_receive, progress.slots_unswept, progress.objects_held,
-			member->space->outstanding, progress.waiting_for);
+			member->space->outstanding, member->space->config.window, member->space->outstanding_untethered,
+			member->space->view.number, member->space->view.stage, progress.waiting_for);
+		write_held_back(member->space);
+		write_list("to itself", member->space->loopback_first);
+		write_list("after the view", member->space->view.after_first);
+		write_list("early", member->space->view.early_first);
 		for (uint8_t class = 0; class < SIM_CLASSES; class ++)
 			write_entries(member, class);
 	}

@@ -57,6 +57,9 @@ void sim_world_init(struct sim_world *world, const struct sim_settings *settings
 		sim_traffic_init(world);
 	world->controller.term = 1;
 	world->controller.plans_left = settings->plans;
+	world->controller.crashes_left = settings->controller_deaths;
+	world->deaths.left = settings->deaths;
+	world->deaths.exact = settings->deaths;
 }
 
 void sim_world_fini(struct sim_world *world)
@@ -64,6 +67,7 @@ void sim_world_fini(struct sim_world *world)
 	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++)
 		if (world->members[number])
 			sim_member_end(world, (uint8_t)number);
+	sim_deaths_fini(world);
 	sim_network_fini(&world->network);
 	if (world->settings.packets)
 		sim_traffic_fini(world);
@@ -109,8 +113,13 @@ void sim_world_step(struct sim_world *world)
 	struct sim_member *member;
 
 	world->steps++;
+	sim_deaths_poll(world);
 	sim_controller_poll(world);
 	member = next_member(world);
+	if (!member) { /* nobody lives; the controller will do something about it */
+		world->now_ns += SHOAL_NS_PER_MS;
+		return;
+	}
 	if (world->settings.packets && world->traffic.poll_due_ns <= member->poll_due_ns) {
 		step_traffic(world);
 		return;
@@ -118,6 +127,8 @@ void sim_world_step(struct sim_world *world)
 	if (member->poll_due_ns > world->now_ns)
 		world->now_ns = member->poll_due_ns;
 	sim_member_poll(member);
+	if (!world->members[member->number])
+		return;
 	schedule(world, member);
 	sim_check_step(world, member);
 }
@@ -129,9 +140,10 @@ static bool member_at_rest(const struct sim_member *member)
 	for (unsigned i = 0; i < SIM_STRANDS_MAX; i++)
 		if (member->strands[i].busy)
 			return false;
-	return !sim_member_asked(member) && !shoal_scheduler_suspended(member->scheduler) && !space->outstanding &&
-	       !space->waiting && !space->loopback_first && !space->contention.blocks_used &&
-	       shoal_channel_idle(space->channel) && space->idle_tasks_head == space->idle_tasks_tail;
+	return !sim_member_asked(member) && !shoal_space_frozen(space) &&
+	       !shoal_scheduler_suspended(member->scheduler) && !space->outstanding && !space->waiting &&
+	       !space->loopback_first && !space->contention.blocks_used && shoal_channel_idle(space->channel) &&
+	       space->idle_tasks_head == space->idle_tasks_tail;
 }
 
 bool sim_world_at_rest(const struct sim_world *world)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include "object/space.h"
 #include "sim_controller.h"
+#include "sim_death.h"
 #include "sim_ledger.h"
 #include "sim_link.h"
 #include "sim_operation.h"
@@ -43,6 +44,10 @@ struct sim_settings {
 	uint32_t parked_max, ring_bytes; /* of packets */
 	unsigned port_full_percent;
 	bool sparse_checks; /* objects are too many to look at after each step */
+	unsigned deaths; /* members that are killed */
+	unsigned controller_deaths;
+	unsigned unusable_percent; /* of slabs, that can't be adopted */
+	unsigned together_percent; /* of deaths, that follow the one before at once */
 	bool steady; /* ends with every member working on what it holds: no message (P10) */
 };
 
@@ -50,6 +55,13 @@ struct sim_sleeper {
 	struct sim_sleeper *next;
 	struct shoal_microthread *microthread;
 	uint64_t due_ns;
+};
+
+/* An object whose removal has been asked for, and not answered yet. */
+struct sim_ending {
+	bool under_way;
+	uint8_t class;
+	uint16_t key;
 };
 
 /* An operation that a directed schedule asks for; run by the member's next poll. */
@@ -81,6 +93,10 @@ struct sim_member {
 	struct sim_ask asks[SIM_ASKS_MAX]; /* a directed schedule's */
 	uint64_t begun, ended, timed_out;
 	uint64_t idle_ended; /* objects that idle tasks removed */
+	char slab_directory[64]; /* "": none */
+	bool doomed, torn_off; /* dies soon; died in the middle of a poll */
+	uint64_t instructions_left; /* of the library, until it dies */
+	struct sim_ending ending; /* what an idle task is about to remove */
 };
 
 struct sim_world {
@@ -92,6 +108,7 @@ struct sim_world {
 	struct sim_controller controller;
 	struct sim_traffic traffic; /* of packet worlds */
 	struct sim_ledger ledger;
+	struct sim_deaths deaths;
 	struct sim_trace trace;
 	uint64_t life_last;
 	uint64_t formula_from_ns;
@@ -117,7 +134,9 @@ bool sim_world_at_rest(const struct sim_world *world);
 /* sim_worker.c: a member that is a whole worker. 0 or -errno. */
 int sim_worker_start(struct sim_member *member, const struct shoal_space_config *config);
 void sim_worker_end(struct sim_member *member);
-/* One poll of a member at the world's time. */
+/* Forgets what a dead member's microthreads were doing. */
+void sim_member_abandon(uint8_t number);
+/* One poll of a member at the world's time; it may die in it. */
 void sim_member_poll(struct sim_member *member);
 static inline struct sim_member *sim_member_of(const struct shoal_context *context)
 {

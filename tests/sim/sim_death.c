@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sim_death.h"
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "object/map_inline.h"
+#include "sim_world.h"
+
+#define NOTICE_MOST_NS (20 * SHOAL_NS_PER_MS)
+#define INSTRUCTIONS_MOST_LOG 13
+
+/* --- Slabs --- */
+
+static char base[] = "/dev/shm/sim-XXXXXX";
+static bool base_made;
+
+static void remove_base(void)
+{
+	rmdir(base);
+}
+
+const char *sim_slab_directory(struct sim_world *world, const struct sim_member *member)
+{
+	static char path[sizeof(base) + 24];
+
+	if (!world->settings.deaths)
+		return NULL;
+	if (!base_made && !mkdtemp(base))
+		abort();
+	if (!base_made)
+		atexit(remove_base);
+	base_made = true;
+	snprintf(path, sizeof(path), "%s/%lu", base, member->life);
+	if (mkdir(path, 0700))
+		abort();
+	return path;
+}
+
+void sim_slab_remove(const char *directory)
+{
+	DIR *files = *directory ? opendir(directory) : NULL;
+	const struct dirent *file;
+	char path[512];
+
+	if (!files)
+		return;
+	while ((file = readdir(files)) != NULL) {
+		snprintf(path, sizeof(path), "%s/%s", directory, file->d_name);
+		unlink(path);
+	}
+	closedir(files);
+	rmdir(directory);
+}
+
+/* --- What the ledger makes of it --- */
+
+struct known {
+	bool safe; /* a survivor has it, and no death may take it away */
+	bool named; /* a survivor's record names it */
+};
+
+static struct known know(struct sim_world *world, unsigned class, unsigned key)
+{
+	uint8_t bytes[SHOAL_KEY_BYTES_MAX];
+	struct known known = { false, false };
+
+	sim_key_write(class, key, bytes);
+	for (unsigned number = 0; number < world->settings.members_most; number++) {
+		struct shoal_map *map = world->members[number] ? &world->members[number]->space->maps[class] : NULL;
+		uint32_t index = map ? shoal_map_find(map, bytes, shoal_map_hash(map, bytes)) : 0;
+		const struct shoal_entry *entry = index ? shoal_map_entry(map, index) : NULL;
+
+		if (!entry)
+			continue;
+		known.safe |= (entry->handle == SHOAL_HANDLE_HELD && !(entry->flags & SHOAL_ENTRY_ADOPTED)) ||
+		              entry->record == SHOAL_RECORD_FREE || entry->record == SHOAL_RECORD_SHARED;
+		known.named |= (entry->record == SHOAL_RECORD_LEASED || entry->record == SHOAL_RECORD_RECALLED) &&
+		               shoal_slot_bit(world->members[number]->space->keyspace.token, entry->slot) &&
+		               !world->members[number]->doomed;
+	}
+	return known;
+}
+
+/* What nobody could adopt may be gone, or be again what it once was. */
+static void shake(struct sim_world *world, bool usable)
+{
+	for (unsigned key = 0; key < SIM_KEYS_MAX; key++) {
+		for (unsigned class = 0; class < SIM_SINGLE_CLASSES; class ++) {
+			struct sim_single *single = &world->ledger.single[class][key];
+			struct known known = know(world, class, key);
+
+			if (!usable && !known.safe && !single->shaken)
+				single->shaken = single->named = true;
+			single->named &= known.named;
+		}
+		if (!usable && !know(world, SIM_COUNTER, key).safe)
+			world->ledger.shared[key].shaken = true;
+	}
+}
+
+/* What it had made, and had not been told of, may live or not. */
+static void doubt_makings(struct sim_world *world, uint8_t member)
+{
+	for (unsigned key = 0; key < SIM_KEYS_MAX; key++)
+		for (unsigned class = 0; class < SIM_SINGLE_CLASSES; class ++) {
+			struct sim_single *single = &world->ledger.single[class][key];
+
+			if (!single->alive && single->constructions && single->maker == member &&
+				single->life != single->constructions)
+				single->may_live = single->constructions;
+		}
+}
+
+static void end_is_in_doubt(struct sim_world *world, unsigned class, unsigned key)
+{
+	world->ledger.single[class][key].may_have_ended = true;
+}
+
+/* It was writing: what it left of the object is neither what was nor what was to be. */
+static void tear(struct sim_member *member, struct sim_object *object, unsigned class)
+{
+	struct sim_world *world = member->world;
+	struct sim_single *single = &world->ledger.single[class][object->key];
+
+	object->fill[sim_random_below(&member->random, 40)] ^= 0x5a;
+	single->alive = false;
+	single->absent_last_step = world->steps;
+	world->deaths.objects_torn++;
+	sim_note(world, "  class %ld key %ld was being written", class, object->key);
+}
+
+static unsigned class_number(const struct shoal_class *class)
+{
+	unsigned number = 0;
+
+	while (sim_classes[number] != class)
+		number++;
+	return number;
+}
+
+static void doubt_strand(struct sim_member *member, const struct sim_strand *strand, bool usable)
+{
+	for (unsigned i = 0; i < strand->held_count; i++) {
+		struct sim_object *object = strand->held[i].object;
+		unsigned class = class_number(strand->held[i].class);
+
+		/* What is being removed is in doubt anyhow. */
+		if (object && usable && !member->ending.under_way && sim_random_chance(&member->random, 30) &&
+			member->world->ledger.single[class][object->key].alive)
+			tear(member, object, class);
+	}
+}
+
+/* --- Calls that end with it: its own, and those of others that lay with it and were not applied yet --- */
+
+static void doubt_call(void *owner, const struct shoal_message *message)
+{
+	struct sim_world *world = owner;
+	const struct sim_add *add = (const void *)shoal_message_waiters(message);
+
+	if (message->kind == SHOAL_CALL)
+		sim_ledger_doubt(
+			world, (struct sim_doubt){ add->sequence, (uint16_t)sim_key_number(shoal_message_key(message)),
+				       add->member, add->strand });
+}
+
+static void doubt_waiting(void *owner, uint64_t frame, const struct shoal_message *message)
+{
+	(void)frame;
+	doubt_call(owner, message);
+}
+
+static void doubt_parked(struct sim_world *world, const struct shoal_parked *parked)
+{
+	for (; parked; parked = parked->next)
+		doubt_call(world, &parked->message);
+}
+
+static void doubt_calls_inside(struct sim_world *world, struct sim_member *member)
+{
+	struct shoal_space *space = member->space;
+
+	doubt_parked(world, space->loopback_first);
+	doubt_parked(world, space->view.after_first);
+	for (unsigned slot = 0; slot < SHOAL_SLOTS && space->keyspace.held_back_count; slot++)
+		doubt_parked(world, space->keyspace.held_back[slot]);
+	for (uint32_t index = 1; index < space->maps[SIM_COUNTER].high_water; index++) {
+		struct shoal_place place = shoal_place_at(space, SIM_COUNTER, index);
+		const struct shoal_contention *contention = shoal_place_contended(space, &place);
+
+		doubt_parked(world, contention ? contention->parked_first : NULL);
+	}
+	for (uint8_t peer = 0; peer < SHOAL_MEMBERS_MAX; peer++)
+		shoal_channel_visit_waiting(space->channel, peer, doubt_waiting, world);
+}
+
+static void doubt_calls(struct sim_world *world, struct sim_member *dead)
+{
+	bool all = dead->torn_off || !world->network.reliable;
+
+	if (!all)
+		doubt_calls_inside(world, dead);
+	for (unsigned key = 0; key < SIM_KEYS_MAX; key++) {
+		struct sim_shared *shared = &world->ledger.shared[key];
+
+		for (uint8_t member = 0; member < world->settings.members_most; member++)
+			for (uint8_t strand = 0; strand < SIM_STRANDS_MAX && (all || member == dead->number); strand++)
+				for (uint32_t sequence = shared->seen[member][strand] + 1;
+					sequence <= shared->issued[member][strand]; sequence++)
+					sim_ledger_doubt(
+						world, (struct sim_doubt){ sequence, (uint16_t)key, member, strand });
+	}
+}
+
+/* --- The end of a process --- */
+
+void sim_deaths_keep_counts(struct sim_world *world, const struct sim_member *member)
+{
+	const struct shoal_view *view = &member->space->view;
+
+	for (unsigned class = 0; class < SIM_CLASSES; class ++) {
+		world->deaths.adopted += view->adopted[class];
+		world->deaths.checked += view->checked[class];
+		world->deaths.rejected += view->rejected[class];
+		world->deaths.lost += view->lost[class];
+		world->deaths.rolled_back += view->rolled_back[class];
+	}
+}
+
+/* The kernel takes its memory; its files stay as they are, and so do those that it was adopting. */
+static void end_process(struct sim_member *member)
+{
+	struct shoal_space *space = member->space;
+
+	sim_deaths_keep_counts(member->world, member);
+	for (unsigned class = 0; class < SIM_CLASSES; class ++)
+		space->maps[class].path[0] = 0;
+	space->config.slab_directory = NULL;
+	for (unsigned dead = 0; dead < SHOAL_MEMBERS_MAX; dead++)
+		if (space->view.adoptions[dead])
+			space->view.adoptions[dead]->adopted = false;
+	shoal_space_fini(space);
+	sim_member_abandon(member->number);
+}
+
+void sim_kill(struct sim_world *world, struct sim_member *member)
+{
+	struct sim_deaths *deaths = &world->deaths;
+	struct sim_corpse *corpse = &deaths->corpses[member->number];
+
+	*corpse = (struct sim_corpse){ .lies_here = true,
+		.usable = !sim_random_chance(&world->random, world->settings.unusable_percent),
+		.life = member->life,
+		.died_ns = world->now_ns,
+		.notice_ns = world->now_ns + sim_random_below(&world->random, NOTICE_MOST_NS) };
+	memcpy(corpse->directory, member->slab_directory, sizeof(corpse->directory));
+	sim_note(world, "member %ld dies, in the middle of a poll: %ld, slab usable: %ld", member->number,
+		member->torn_off, corpse->usable);
+	doubt_calls(world, member);
+	for (unsigned i = 0; i < SIM_STRANDS_MAX; i++)
+		doubt_strand(member, &member->strands[i], corpse->usable);
+	if (member->ending.under_way)
+		end_is_in_doubt(world, member->ending.class, member->ending.key);
+	end_process(member);
+	world->members[member->number] = NULL;
+	sim_network_died(&world->network, member->number);
+	deaths->slabs_lost += !corpse->usable;
+	deaths->exact &= corpse->usable;
+	shake(world, corpse->usable);
+	doubt_makings(world, member->number);
+	deaths->done++;
+	deaths->latest_ns = world->now_ns;
+	if (!deaths->recovering_ns)
+		deaths->recovering_ns = world->now_ns;
+}
+
+/* --- Whose turn it is --- */
+
+static uint64_t alive(const struct sim_world *world)
+{
+	uint64_t members = 0;
+
+	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++)
+		if (world->members[number] && !world->members[number]->doomed)
+			members |= UINT64_C(1) << number;
+	return members;
+}
+
+static struct sim_member *choose(struct sim_world *world)
+{
+	uint64_t members = alive(world), adopters = 0;
+
+	for (unsigned dead = 0; dead < SHOAL_MEMBERS_MAX && world->controller.view.active; dead++)
+		if (world->controller.view.death.dead[dead] &&
+			world->controller.view.death.adopter[dead] < SHOAL_MEMBERS_MAX)
+			adopters |= UINT64_C(1) << world->controller.view.death.adopter[dead];
+	if (adopters & members && sim_random_chance(&world->random, 40))
+		members &= adopters;
+	if (!members)
+		return NULL;
+	for (unsigned skip = (unsigned)sim_random_below(&world->random, (unsigned)__builtin_popcountll(members)); skip;
+		skip--)
+		members &= members - 1;
+	return world->members[__builtin_ctzll(members)];
+}
+
+void sim_deaths_poll(struct sim_world *world)
+{
+	struct sim_deaths *deaths = &world->deaths;
+	struct sim_member *member;
+
+	if (!deaths->left || world->now_ns < deaths->next_ns || !world->controller.epoch)
+		return;
+	member = choose(world);
+	if (!member)
+		return;
+	deaths->left--;
+	deaths->next_ns = world->now_ns + (sim_random_chance(&world->random, world->settings.together_percent)
+							  ? sim_random_below(&world->random, 80 * SHOAL_NS_PER_MS)
+							  : sim_random_below(&world->random, 800 * SHOAL_NS_PER_MS));
+	member->doomed = true;
+	member->instructions_left =
+		1 + sim_random_below(&world->random,
+			    UINT64_C(1) << sim_random_between(&world->random, 4, INSTRUCTIONS_MOST_LOG));
+	if (sim_random_chance(&world->random, 40))
+		sim_kill(world, member); /* between two polls */
+}
+
+void sim_deaths_recovered(struct sim_world *world)
+{
+	struct sim_deaths *deaths = &world->deaths;
+
+	deaths->latest_ns = world->now_ns;
+	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++)
+		if (deaths->corpses[number].lies_here)
+			return;
+	deaths->recovered_ns += world->now_ns - deaths->recovering_ns;
+	deaths->recovering_ns = 0;
+}
+
+struct sim_recoveries sim_recoveries(const struct sim_world *world)
+{
+	const struct sim_deaths *deaths = &world->deaths;
+
+	return (struct sim_recoveries){
+		.lasted_ns = deaths->recovered_ns + (deaths->recovering_ns ? world->now_ns - deaths->recovering_ns : 0),
+		.views = (unsigned)world->controller.view.number_last
+	};
+}
+
+bool sim_deaths_over(const struct sim_world *world)
+{
+	return !world->deaths.left && !world->deaths.recovering_ns;
+}
+
+void sim_deaths_fini(struct sim_world *world)
+{
+	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++)
+		if (world->deaths.corpses[number].lies_here)
+			sim_slab_remove(world->deaths.corpses[number].directory);
+}
