@@ -91,13 +91,13 @@ class Account:
 
 
 class Books:
-    """Reads all processes whenever told, and puts the readings together at the end."""
+    """Reads all processes whenever told, and puts the readings together at the end. The links are new: all that they
+    count was of this run."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._splitters: dict[int, Book] = {}
         self._instances: dict[int, Book] = {}
-        self._began = self._ends(), self._nat()
 
     def _ends(self) -> tuple[int, int]:
         """What both ends have sent, and got."""
@@ -136,19 +136,14 @@ class Books:
             dropped.update(book.dropped)
         named_inside = sum(sum(book.dropped.values()) for book in instances)
         return Account(
-            sent=sent - self._began[0][0],
-            got=got - self._began[0][1],
-            unread=came - self._began[1][0] - sum(book.received for book in splitters),
+            sent=sent,
+            got=got,
+            unread=came - sum(book.received for book in splitters),
             dropped=dict(dropped),
             in_hands=sum(book.at_members for book in splitters) - named_inside,
             inside=sum(book.inside for book in splitters),
-            unsent=sum(book.transmitted for book in splitters) - (left - self._began[1][1]),
-            on_wires=sent
-            - self._began[0][0]
-            - (came - self._began[1][0])
-            + left
-            - self._began[1][1]
-            - (got - self._began[0][1]),
+            unsent=sum(book.transmitted for book in splitters) - (left),
+            on_wires=sent - came + left - got,
             missing=sum(book.missing for book in splitters),
         )
 
