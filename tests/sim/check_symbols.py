@@ -28,12 +28,22 @@ def defined(path: Path) -> dict[str, int]:
     return {entry[3]: int(entry[1], 16) for entry in words if len(entry) == 4 and entry[2] in "TW"}
 
 
+def misplaced(simulator: Path) -> list[str]:
+    """The doomed are stepped through the library's code: it lies behind all of the simulator's (sim_code_end.c)."""
+    lines = subprocess.run(["nm", "--defined-only", simulator], check=True, capture_output=True, text=True).stdout
+    at = {words[2]: int(words[0], 16) for words in map(str.split, lines.splitlines()) if words[1:2] == ["T"]}
+    end = at["sim_code_end"]
+    found = [f"{name} lies behind the simulator's end" for name in at if name.startswith("sim_") and at[name] > end]
+    return found + [f"{name} lies before the simulator's end" for name in sorted(NEEDED) if at.get(name, end) < end]
+
+
 def faults(simulator: Path, library: Path, folder: Path) -> list[str]:
     ours, theirs = defined(simulator), defined(library)
     found = [f"{name} is not in the simulator" for name in sorted(NEEDED - ours.keys())]
     found += [f"{name} is not the library's" for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]]
     strangers = sorted(name for name in ours.keys() - theirs.keys() if name.startswith("shoal_"))
     found += [f"{name} is in the simulator and not in the library" for name in strangers]
+    found += misplaced(simulator)
     objects = sorted(folder.glob("*.o"))
     for path in objects:
         found += [f"{path.name} defines {name}" for name in sorted(defined(path).keys() & theirs.keys())]
