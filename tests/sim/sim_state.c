@@ -82,7 +82,7 @@ void sim_state_write(struct sim_world *world)
 		shoal_keyspace_progress(member->space, &progress);
 		fprintf(stderr,
 			" member %u stage %d epoch %lu, tokens %u -%u +%u, unswept %u, held %u, outstanding %u of %u, "
-		        "%u "
+			"%u "
 			"untethered, view %lu in stage %d, waiting for: %s\n",
 			number, progress.stage, progress.epoch, progress.tokens, progress.tokens_to_send,
 			progress.tokens_to_receive, progress.slots_unswept, progress.objects_held,
