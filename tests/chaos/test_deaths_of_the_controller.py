@@ -152,12 +152,17 @@ async def test_a_copy_of_an_old_store_is_refused_and_nothing_is_commanded(direct
 
 @pytest.mark.timeout(240)
 async def test_of_two_controllers_the_older_one_ends(directory: Path) -> None:
-    """The second one listens elsewhere, on the same store: what the first one commands is refused from then on."""
+    """The second one has the same store under another path, where the first one's lock does not keep it out: what the
+    first one commands is refused from then on."""
     async with mortal(directory, count=2) as deployment:
+        other = directory / "other"
+        other.mkdir()
+        for name in ("state.db", "instances", "splitter"):
+            (other / name).symlink_to(deployment.directory.path / name)
         older = ProcessIdentity.of((await deployment.status()).process)
         assert older is not None
         newer = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "shoal.controller", str(deployment.directory.path), "--listen", "127.0.0.1:7299"),
+            *(sys.executable, "-m", "shoal.controller", str(other), "--listen", "127.0.0.1:7299"),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -173,7 +178,8 @@ async def test_of_two_controllers_the_older_one_ends(directory: Path) -> None:
                     await asyncio.sleep(0.01)
             assert newer.returncode is None
         finally:
-            newer.kill()
+            with contextlib.suppress(ProcessLookupError):
+                newer.kill()
             await newer.wait()
         await deployment.good("up", str(deployment.file))
         await deployment.good("scale", "nat", "3")

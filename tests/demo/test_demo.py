@@ -43,6 +43,8 @@ class Traces:
         self._folder = folder
         self._processes: set[int] = set()
         self._digests: set[str] = set()
+        # What lay there before: process numbers come round again.
+        self._older = set(Path("/var/run/dpdk").glob("*"))
 
     def look(self) -> None:
         self._processes |= set(processes_of(self._folder))
@@ -55,7 +57,7 @@ class Traces:
         mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
         memory = {Path(point) for point, kind in mounts if kind == "hugetlbfs"} | {Path("/dev/shm")}
         return [
-            *(path for prefix in prefixes for path in Path("/var/run/dpdk").glob(prefix)),
+            *(path for prefix in prefixes for path in set(Path("/var/run/dpdk").glob(prefix)) - self._older),
             *(path for place in memory for name in names for path in place.glob(name)),
         ]
 
