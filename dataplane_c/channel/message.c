@@ -13,6 +13,7 @@ enum body {
 	BODY_SLOT = 1 << 6,
 	BODY_SINGLE_WRITER = 1 << 7, /* the class is one */
 	BODY_TOKENS = 1 << 8, /* a bit for each slot */
+	BODY_RUN = 1 << 9, /* TOKEN: incarnations of the slots after the first */
 };
 
 static const struct {
@@ -30,7 +31,7 @@ static const struct {
 	[SHOAL_REMOVED] = { "removed", BODY_KEY | BODY_SINGLE_WRITER },
 	[SHOAL_REPLY] = { "reply", BODY_RESULT },
 	[SHOAL_CALL_APPLIED] = { "call_applied", 0 },
-	[SHOAL_TOKEN] = { "token", BODY_SLOT | BODY_CALLERS },
+	[SHOAL_TOKEN] = { "token", BODY_SLOT | BODY_CALLERS | BODY_RUN },
 	[SHOAL_RECORD_REQUEST] = { "record_request", BODY_KEY },
 	[SHOAL_RECORD_MOVED] = { "record", BODY_KEY | BODY_WAITERS | BODY_OBJECT },
 	[SHOAL_RECORD_ABSENT] = { "record_absent", BODY_KEY },
@@ -99,6 +100,11 @@ static const char *wrong_bytes(const struct shoal_message *message, unsigned bod
 		return message->bytes && message->bytes != class->object_bytes ? "object of another size" : NULL;
 	if (body & BODY_TOKENS)
 		return message->bytes != SHOAL_VIEW_TOKENS_BYTES ? "tokens of another number of slots" : NULL;
+	if (body & BODY_RUN)
+		return message->bytes % sizeof(uint64_t) || message->bytes >= SHOAL_TOKEN_RUN_MAX * sizeof(uint64_t) ||
+		                       message->slot + shoal_message_token_slots(message) > SHOAL_SLOTS
+		               ? "tokens of no slots"
+		               : NULL;
 	if (body & BODY_RESULT)
 		return message->bytes > SHOAL_METHOD_BYTES_MAX ? "result too long" : NULL;
 	if (!(body & BODY_ARGUMENT))

@@ -85,7 +85,7 @@ struct shoal_message {
 			   * caller's place; CALL_APPLIED: how many; TOKEN: epoch */
 	uint32_t age_ms; /* of the object's last use */
 	uint64_t incarnation; /* TOKEN: the last one drawn; FLUSH: the epoch */
-	uint16_t slot; /* TOKEN */
+	uint16_t slot; /* TOKEN: the first one */
 	uint16_t method; /* CALL; RECORD: its state, enum shoal_record */
 	uint16_t key_bytes;
 	uint16_t bytes; /* object, argument or result */
@@ -95,6 +95,14 @@ struct shoal_message {
 _Static_assert(sizeof(struct shoal_message) == 40, "the codec's head");
 
 #define SHOAL_MESSAGE_BYTES_MAX (sizeof(struct shoal_message) + SHOAL_KEY_BYTES_MAX + 256 * 8 + SHOAL_OBJECT_BYTES_MAX)
+
+/* Slots whose tokens one TOKEN brings: `slot`, which alone may have callers, and as many after it as its bytes have
+ * incarnations. */
+#define SHOAL_TOKEN_RUN_MAX 64
+static inline unsigned shoal_message_token_slots(const struct shoal_message *message)
+{
+	return 1 + message->bytes / (unsigned)sizeof(uint64_t);
+}
 
 static inline uint32_t shoal_message_pad(uint32_t bytes)
 {

@@ -64,13 +64,46 @@ uint8_t shoal_keyspace_route(const struct shoal_space *space, uint16_t slot)
 
 /* --- Tokens --- */
 
-static void send_token(struct shoal_space *space, uint16_t slot)
+static bool token_leaves(const struct shoal_keyspace *keyspace, uint8_t self, unsigned slot)
+{
+	return keyspace->owner[slot] == self && keyspace->owner_next[slot] != self &&
+	       shoal_slot_bit(keyspace->token, (uint16_t)slot);
+}
+
+/* What has been received of each caller goes with the token. */
+static unsigned callers_of(const struct shoal_space *space, uint16_t slot, struct shoal_waiter *callers)
+{
+	const uint32_t *expected = &space->keyspace.call_expected[(size_t)slot * SHOAL_MEMBERS_MAX];
+	unsigned count = 0;
+
+	if (!shoal_slot_bit(space->keyspace.called, slot))
+		return 0;
+	for (uint8_t caller = 0; caller < space->config.members_max; caller++)
+		if (expected[caller])
+			callers[count++] = (struct shoal_waiter){ .member = caller, .request = expected[caller] };
+	return count;
+}
+
+/* Slots from this one on whose tokens can go in one message: to one member, and only the first with callers or calls. */
+static unsigned token_run(const struct shoal_keyspace *keyspace, uint8_t self, uint16_t slot)
+{
+	unsigned count = 1;
+
+	while (!keyspace->held_back[slot] && count < SHOAL_TOKEN_RUN_MAX && slot + count < SHOAL_SLOTS &&
+		token_leaves(keyspace, self, slot + count) &&
+		keyspace->owner_next[slot + count] == keyspace->owner_next[slot] &&
+		!shoal_slot_bit(keyspace->called, (uint16_t)(slot + count)) && !keyspace->held_back[slot + count])
+		count++;
+	return count;
+}
+
+static unsigned send_tokens(struct shoal_space *space, uint16_t slot)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
-	const uint32_t *expected = &keyspace->call_expected[(size_t)slot * SHOAL_MEMBERS_MAX];
 	uint8_t member = keyspace->owner_next[slot];
 	struct shoal_waiter callers[SHOAL_MEMBERS_MAX];
-	unsigned count = 0;
+	unsigned callers_count = callers_of(space, slot, callers);
+	unsigned count = token_run(keyspace, space->config.self, slot);
 	struct shoal_message head = { .kind = SHOAL_TOKEN,
 		.origin = space->config.self,
 		.holder = SHOAL_MEMBER_NONE,
@@ -78,16 +111,17 @@ static void send_token(struct shoal_space *space, uint16_t slot)
 		.incarnation = keyspace->incarnation[slot],
 		.slot = slot };
 
-	for (uint8_t caller = 0; caller < space->config.members_max; caller++)
-		if (expected[caller])
-			callers[count++] = (struct shoal_waiter){ .member = caller, .request = expected[caller] };
 	/* Cleared before it is sent: no moment with two. */
-	shoal_slot_set(keyspace->token, slot, SHOAL_PLANT(2));
-	shoal_slot_set(keyspace->handed, slot, true);
-	keyspace->tokens--;
-	keyspace->tokens_to_send--;
-	shoal_space_send(space, member, &head, NULL, callers, count, NULL, 0);
+	for (unsigned i = 0; i < count; i++) {
+		shoal_slot_set(keyspace->token, (uint16_t)(slot + i), SHOAL_PLANT(2));
+		shoal_slot_set(keyspace->handed, (uint16_t)(slot + i), true);
+	}
+	keyspace->tokens -= count;
+	keyspace->tokens_to_send -= count;
+	shoal_space_send(space, member, &head, NULL, callers, callers_count, &keyspace->incarnation[slot + 1],
+		(count - 1) * (unsigned)sizeof(keyspace->incarnation[0]));
 	shoal_call_forward_held_back(space, slot, member);
+	return count;
 }
 
 unsigned shoal_keyspace_send_tokens(struct shoal_space *space, unsigned budget)
@@ -96,40 +130,60 @@ unsigned shoal_keyspace_send_tokens(struct shoal_space *space, unsigned budget)
 	uint8_t self = space->config.self;
 	unsigned sent = 0;
 
-	for (; keyspace->tokens_to_send && sent < budget && keyspace->send_cursor < SHOAL_SLOTS;
-		keyspace->send_cursor++) {
-		uint16_t slot = (uint16_t)keyspace->send_cursor;
+	while (keyspace->tokens_to_send && sent < budget && keyspace->send_cursor < SHOAL_SLOTS) {
+		unsigned count = 1;
 
-		if (keyspace->owner[slot] != self || keyspace->owner_next[slot] == self ||
-			!shoal_slot_bit(keyspace->token, slot))
-			continue;
-		send_token(space, slot);
-		sent++;
+		if (token_leaves(keyspace, self, keyspace->send_cursor)) {
+			count = send_tokens(space, (uint16_t)keyspace->send_cursor);
+			sent += count;
+		}
+		keyspace->send_cursor += count;
 	}
 	return sent;
 }
 
-static void take_token(struct shoal_space *space, const struct shoal_message *message)
+static void take_callers(
+	struct shoal_keyspace *keyspace, uint16_t slot, const struct shoal_waiter *callers, unsigned count)
 {
-	struct shoal_keyspace *keyspace = &space->keyspace;
-	const struct shoal_waiter *callers = shoal_message_waiters(message);
-	uint16_t slot = message->slot;
 	uint32_t *expected = &keyspace->call_expected[(size_t)slot * SHOAL_MEMBERS_MAX];
 
-	if (!keyspace->epoch_next || message->granted != (uint32_t)keyspace->epoch_next ||
-		keyspace->owner_next[slot] != space->config.self || shoal_slot_bit(keyspace->token, slot)) {
+	if (shoal_slot_bit(keyspace->called, slot))
+		memset(expected, 0, SHOAL_MEMBERS_MAX * sizeof(*expected));
+	for (unsigned i = 0; i < count; i++)
+		expected[callers[i].member] = callers[i].request;
+	shoal_slot_set(keyspace->called, slot, count != 0);
+}
+
+static void take_token(struct shoal_space *space, uint16_t slot, uint64_t incarnation,
+	const struct shoal_waiter *callers, unsigned callers_count)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+
+	if (keyspace->owner_next[slot] != space->config.self || shoal_slot_bit(keyspace->token, slot)) {
 		space->counters.stale_messages++;
 		return;
 	}
-	memset(expected, 0, SHOAL_MEMBERS_MAX * sizeof(*expected));
-	for (unsigned i = 0; i < message->waiters; i++)
-		expected[callers[i].member] = callers[i].request;
-	keyspace->incarnation[slot] = message->incarnation;
+	take_callers(keyspace, slot, callers, callers_count);
+	keyspace->incarnation[slot] = incarnation;
 	shoal_slot_set(keyspace->unswept, slot, true);
 	shoal_slot_set(keyspace->token, slot, true);
 	keyspace->tokens++;
 	keyspace->tokens_to_receive--;
 	keyspace->slots_unswept++;
+}
+
+static void take_tokens(struct shoal_space *space, const struct shoal_message *message)
+{
+	const uint64_t *incarnations = shoal_message_bytes(message);
+	unsigned count = shoal_message_token_slots(message);
+
+	if (!space->keyspace.epoch_next || message->granted != (uint32_t)space->keyspace.epoch_next) {
+		space->counters.stale_messages++;
+		return;
+	}
+	take_token(space, message->slot, message->incarnation, shoal_message_waiters(message), message->waiters);
+	for (unsigned i = 1; i < count; i++)
+		take_token(space, (uint16_t)(message->slot + i), incarnations[i - 1], NULL, 0);
 }
 
 /* The previous owner has sent the last record of all slots that it handed to me. */
@@ -181,7 +235,7 @@ void shoal_keyspace_handle(struct shoal_space *space, uint8_t from, const struct
 {
 	switch (message->kind) {
 	case SHOAL_TOKEN:
-		take_token(space, message);
+		take_tokens(space, message);
 		break;
 	case SHOAL_RECORD_REQUEST:
 		answer_record_request(space, from, message);

@@ -35,6 +35,8 @@ struct shoal_keyspace {
 	uint64_t handed[SHOAL_SLOT_WORDS]; /* token sent in this plan; its records are still to be swept */
 	uint64_t incarnation[SHOAL_SLOTS]; /* last one drawn; goes with the token */
 	uint32_t *call_expected; /* [slot][member]: number of the next call; owns */
+	uint64_t
+		called[SHOAL_SLOT_WORDS]; /* slots in which one of these may differ from 0; the rest is never touched */
 	uint32_t *call_last; /* [slot]: number of my own last call; owns */
 	/* [slot]: my next call says that none of mine before it is under way: some may have gone with one that died. */
 	uint64_t call_first[SHOAL_SLOT_WORDS];

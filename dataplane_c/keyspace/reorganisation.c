@@ -88,8 +88,7 @@ void shoal_keyspace_forget_callers(struct shoal_keyspace *keyspace, uint64_t mem
 		uint32_t *received = &keyspace->call_expected[__builtin_ctzll(members)];
 
 		for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++)
-			/* Most are zero, in pages that were never touched: those stay so. */
-			if (received[(size_t)slot * SHOAL_MEMBERS_MAX])
+			if (shoal_slot_bit(keyspace->called, (uint16_t)slot))
 				received[(size_t)slot * SHOAL_MEMBERS_MAX] = 0;
 	}
 }

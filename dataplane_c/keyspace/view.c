@@ -255,10 +255,11 @@ static void mint(struct shoal_space *space)
 		if (keyspace->incarnation[slot] < view->number << 40)
 			keyspace->incarnation[slot] = view->number
 			                              << 40; /* above all that the dead can have drawn [m 4] */
-		/* Each caller's first call tells what to expect [a 5]. Most are zero, in pages that were never touched. */
-		for (unsigned caller = 0; caller < SHOAL_MEMBERS_MAX; caller++)
-			if (keyspace->call_expected[i * SHOAL_MEMBERS_MAX + caller])
-				keyspace->call_expected[i * SHOAL_MEMBERS_MAX + caller] = 0;
+		/* Each caller's first call tells what to expect [a 5]. */
+		if (shoal_slot_bit(keyspace->called, slot))
+			memset(&keyspace->call_expected[i * SHOAL_MEMBERS_MAX], 0,
+				SHOAL_MEMBERS_MAX * sizeof(keyspace->call_expected[0]));
+		shoal_slot_set(keyspace->called, slot, false);
 	}
 }
 

@@ -113,6 +113,7 @@ void shoal_call_enter(struct shoal_space *space, const struct shoal_message *mes
 
 static uint32_t *expected(struct shoal_space *space, uint16_t slot, uint8_t caller)
 {
+	shoal_slot_set(space->keyspace.called, slot, true);
 	return &space->keyspace.call_expected[(size_t)slot * SHOAL_MEMBERS_MAX + caller];
 }
 

@@ -111,6 +111,8 @@ static uint32_t mend(struct shoal_message *message, uint32_t room)
 	message->waiters %= 3;
 	message->key_bytes = message->key_bytes % 4 ? class->key_bytes : 0;
 	message->bytes = message->bytes % 3 ? class->object_bytes : 0;
+	if (message->kind == SHOAL_TOKEN)
+		message->bytes = (uint16_t)(message->request % SHOAL_TOKEN_RUN_MAX * sizeof(uint64_t));
 	if (message->kind == SHOAL_VIEW_TOKENS)
 		message->bytes = SHOAL_VIEW_TOKENS_BYTES;
 	message->length = (uint16_t)shoal_message_length(message->key_bytes, message->waiters, message->bytes);

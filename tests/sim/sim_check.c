@@ -54,8 +54,10 @@ static void find_token(void *owner, uint64_t frame, const struct shoal_message *
 
 	if (message->kind != SHOAL_TOKEN || (frame && frame <= search->received))
 		return;
-	search->twice |= shoal_slot_bit(search->found, message->slot);
-	shoal_slot_set(search->found, message->slot, true);
+	for (unsigned i = 0; i < shoal_message_token_slots(message); i++) {
+		search->twice |= shoal_slot_bit(search->found, (uint16_t)(message->slot + i));
+		shoal_slot_set(search->found, (uint16_t)(message->slot + i), true);
+	}
 }
 
 static void find_waiting(struct sim_world *world, struct sim_member *from, struct token_search *search)

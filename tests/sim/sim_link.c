@@ -30,9 +30,11 @@ static void token_leaves(void *owner, const struct shoal_message *message)
 
 	if (message->kind != SHOAL_TOKEN)
 		return;
-	network->token_twice |= shoal_slot_bit(network->tokens, message->slot);
-	shoal_slot_set(network->tokens, message->slot, true);
-	network->tokens_count++;
+	for (unsigned i = 0; i < shoal_message_token_slots(message); i++) {
+		network->token_twice |= shoal_slot_bit(network->tokens, (uint16_t)(message->slot + i));
+		shoal_slot_set(network->tokens, (uint16_t)(message->slot + i), true);
+		network->tokens_count++;
+	}
 }
 
 static void token_arrives(void *owner, const struct shoal_message *message)
@@ -41,8 +43,10 @@ static void token_arrives(void *owner, const struct shoal_message *message)
 
 	if (message->kind != SHOAL_TOKEN)
 		return;
-	shoal_slot_set(network->tokens, message->slot, false);
-	network->tokens_count--;
+	for (unsigned i = 0; i < shoal_message_token_slots(message); i++) {
+		shoal_slot_set(network->tokens, (uint16_t)(message->slot + i), false);
+		network->tokens_count--;
+	}
 }
 
 struct noted {
