@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* An instance of the NAT dies, and its slabs with it. What lived elsewhere lives on; a mapping and its reverse share one fate;
  * and the pools, old and new ones, know exactly the ports that living mappings have, so that nobody else gets one of them. Ports
- * are so few that most are borrowed: then a mapping and its reverse lie at different instances. */
+ * are so few that most are borrowed: then a mapping and its reverse lie at different instances. Afterwards a fresh instance
+ * joins under the dead one's number, or somebody else dies first. */
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,9 @@
 #define FRAME 64
 #define ANSWERS 4096
 #define DEATHS 3
+#define UNDER_WAY 400
 
+static const bool all_in[NAT_CLUSTER_INSTANCES] = { true, true, true, true };
 static struct rte_mempool *pool;
 
 struct end_port {
@@ -34,7 +37,8 @@ struct world {
 	uint32_t answered[FLOWS]; /* packets that came back */
 	uint8_t answers[ANSWERS][FRAME];
 	unsigned answers_head, answers_tail;
-	uint32_t sequential; /* so many flows are still to send a packet, the highest first */
+	uint32_t sequential; /* so many flows are still to send a packet, the highest first, */
+	uint32_t came_back; /* and no more than UNDER_WAY are to come back: fewer than microthreads that may wait */
 	bool busy; /* any flow sends */
 	uint64_t strays; /* answers that came to another flow */
 };
@@ -66,6 +70,11 @@ static void make_frame(uint8_t *frame, uint32_t flow)
 	memcpy(frame + 42, &flow, 4);
 }
 
+static bool may_send(const struct world *world)
+{
+	return world->busy || (world->sequential && FLOWS - world->sequential - world->came_back < UNDER_WAY);
+}
+
 static unsigned receive(struct shoal_port *port, struct shoal_packet *packets[], unsigned n, uint64_t now_ns)
 {
 	struct end_port *end = (struct end_port *)port;
@@ -73,8 +82,7 @@ static unsigned receive(struct shoal_port *port, struct shoal_packet *packets[],
 	bool outside = end == &world->ends[1];
 	unsigned count = 0, want = 1 + (unsigned)(nat_cluster_random(&world->cluster) % 8);
 
-	while (count < n && count < want &&
-		(outside ? world->answers_head != world->answers_tail : world->busy || world->sequential)) {
+	while (count < n && count < want && (outside ? world->answers_head != world->answers_tail : may_send(world))) {
 		struct shoal_packet *packet = shoal_packet_alloc(pool, FRAME);
 
 		if (!packet)
@@ -119,7 +127,7 @@ static void arrive_inside(struct world *world, const uint8_t *frame, uint32_t fl
 	if (memcmp(frame + 30, &host, 4) || memcmp(frame + 36, &port, 2))
 		world->strays++;
 	else
-		world->answered[flow]++;
+		world->answered[flow]++, world->came_back++;
 }
 
 static unsigned transmit(struct shoal_port *port, struct shoal_packet *const packets[], unsigned n)
@@ -257,20 +265,12 @@ static void print_waiting(const struct world *world)
 	}
 }
 
-static bool suspended(const struct nat_cluster *cluster)
-{
-	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++)
-		if (cluster->workers[member] && shoal_scheduler_suspended(cluster->workers[member]->scheduler))
-			return true;
-	return false;
-}
-
 static void rest(struct world *world)
 {
 	world->busy = false;
 	for (unsigned polls = 0;; polls += 100) {
 		nat_cluster_run(&world->cluster, 100);
-		if (nat_cluster_idle(&world->cluster) && !suspended(&world->cluster) && !world->sequential)
+		if (nat_cluster_idle(&world->cluster) && !nat_cluster_suspended(&world->cluster) && !world->sequential)
 			return;
 		if (polls >= 4000000)
 			print_waiting(world);
@@ -302,32 +302,58 @@ static void print_drops(const struct world *world, const struct nat_cluster_figu
 }
 
 /* Every flow sends one packet and hears of it. Those whose mapping had survived have it still; nobody was given a port in use. */
-static void every_flow_goes_on(struct world *world, const struct state *before)
+static void every_flow_goes_on(struct world *world, struct state *state)
 {
 	uint64_t conflicts_before = conflicts(world), strays_before = world->strays;
 	struct nat_cluster_figures figures;
 
 	nat_cluster_figures_read(&world->cluster, &figures);
 	memset(world->answered, 0, sizeof(world->answered));
+	world->came_back = 0;
 	world->sequential = FLOWS;
 	rest(world);
 	for (unsigned flow = 0; flow < FLOWS; flow++) {
 		if (world->answered[flow] != 1)
 			print_drops(world, &figures);
 		assert_int_equal(world->answered[flow], 1);
-		if (before->mapped[flow].port)
-			assert_memory_equal(
-				&world->public[flow], &before -> mapped[flow], sizeof(before->mapped[flow]));
+		if (state->mapped[flow].port)
+			assert_memory_equal(&world->public[flow], &state -> mapped[flow], sizeof(state->mapped[flow]));
 	}
 	assert_int_equal(conflicts(world), conflicts_before);
 	assert_int_equal(world->strays, strays_before);
+	assert_sound(world, state);
+	assert_int_equal(state->mappings, FLOWS);
+}
+
+static void die(struct world *world, struct state *state)
+{
+	unsigned victim = (unsigned)(nat_cluster_random(&world->cluster) % NAT_CLUSTER_INSTANCES);
+
+	while (!world->cluster.workers[victim])
+		victim = (victim + 1) % NAT_CLUSTER_INSTANCES;
+	world->busy = true;
+	nat_cluster_run(&world->cluster, (unsigned)(nat_cluster_random(&world->cluster) % 2000));
+	nat_cluster_kill(&world->cluster, victim, false);
+	rest(world);
+	assert_sound(world, state);
+	assert_true(state->mappings < FLOWS);
+	every_flow_goes_on(world, state);
+}
+
+/* Under traffic, all that are missing. Mappings move with their ports, and nobody loses his. */
+static void rejoin(struct world *world, struct state *state)
+{
+	world->busy = true;
+	nat_cluster_run(&world->cluster, (unsigned)(nat_cluster_random(&world->cluster) % 2000));
+	nat_cluster_scale(&world->cluster, all_in);
+	rest(world);
+	every_flow_goes_on(world, state);
 }
 
 static void lose_under_traffic(uint64_t seed)
 {
 	struct world *world = aligned_alloc(64, (sizeof(*world) + 63) / 64 * 64);
 	struct state *state = calloc(1, sizeof(*state));
-	bool in[NAT_CLUSTER_INSTANCES] = { true, true, true, true };
 
 	assert_true(world && state);
 	memset(world, 0, sizeof(*world));
@@ -338,23 +364,14 @@ static void lose_under_traffic(uint64_t seed)
 	world->cluster.port_range = "1024-8191";
 	snprintf(world->cluster.directory, sizeof(world->cluster.directory), "/dev/shm/shoal-cluster-XXXXXX");
 	assert_non_null(mkdtemp(world->cluster.directory));
-	nat_cluster_scale(&world->cluster, in);
+	nat_cluster_scale(&world->cluster, all_in);
 	every_flow_goes_on(world, state);
 	for (unsigned death = 0; death < DEATHS; death++) {
-		unsigned victim = (unsigned)(nat_cluster_random(&world->cluster) % NAT_CLUSTER_INSTANCES);
-
-		while (!world->cluster.workers[victim])
-			victim = (victim + 1) % NAT_CLUSTER_INSTANCES;
-		world->busy = true;
-		nat_cluster_run(&world->cluster, (unsigned)(nat_cluster_random(&world->cluster) % 2000));
-		nat_cluster_kill(&world->cluster, victim, false);
-		rest(world);
-		assert_sound(world, state);
-		assert_true(state->mappings < FLOWS);
-		every_flow_goes_on(world, state);
-		assert_sound(world, state);
-		assert_int_equal(state->mappings, FLOWS);
+		die(world, state);
+		if (nat_cluster_random(&world->cluster) & 1)
+			rejoin(world, state);
 	}
+	rejoin(world, state);
 	nat_cluster_fini(&world->cluster);
 	assert_int_equal(rmdir(world->cluster.directory), 0);
 	free(state);
