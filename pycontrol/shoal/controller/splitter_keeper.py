@@ -12,6 +12,7 @@ from typing import Final
 from shoal.controller.config import Config
 from shoal.controller.fleet import Fleet, Running
 from shoal.controller.launcher import Launcher
+from shoal.controller.patience import Patience
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_process import SplitterProcess
 from shoal.controller.store import Store, StoredDeployment
@@ -23,8 +24,6 @@ from shoal.process_host import cancelled
 from shoal.run_directory import ProcessDirectory
 
 RETRY_S: Final = 0.05
-# Between a splitter's start and the next one's, where the first did not live longer.
-PAUSE_S: Final = 5.0
 ATTACH_S: Final = 2.0
 _WITH_PACKETS: Final = (InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.JOINING)
 
@@ -52,6 +51,7 @@ class SplitterKeeper:
         self._what: tuple[Config, StoredDeployment, Description, Path] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._attaching: set[asyncio.Task[None]] = set()
+        self._patience = Patience()
         self.restarts = 0
         self.gap_s = 0.0  # of all restarts
 
@@ -131,14 +131,14 @@ class SplitterKeeper:
             if self._process is not None:
                 await self._process.wait()
             ended = time.monotonic()
-            if self._process is not None and ended - started < PAUSE_S and self.restarts:
-                await asyncio.sleep(PAUSE_S - (ended - started))
+            assert self._client is not None
+            self._client.suspend("the splitter has ended, and a fresh one starts")
+            await asyncio.sleep(self._patience.pause_s(ended - started))
             await self._replace(ended)
 
     async def _replace(self, ended: float) -> None:
         """Tries until a fresh one runs. `ended`: when the last one's end was noticed."""
         assert self._client is not None
-        self._client.suspend("the splitter has ended, and a fresh one starts")
         while True:
             if self._process is not None:
                 await self._process.close()
@@ -150,7 +150,7 @@ class SplitterKeeper:
                 return  # another controller reigns, and keeps it
             except ShoalError as error:
                 self._events.add("splitter.failed", "splitter", f"no fresh one could be started: {error}")
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(self._patience.pause_s(0.0))
                 continue
             break
         self._process = process

@@ -51,11 +51,12 @@ async def keeping() -> AsyncIterator[tuple[SplitterKeeper, EventLog]]:
             store.close()
 
 
-async def until(events: EventLog, kind: str) -> None:
+async def until(events: EventLog, kind: str, after: int = 0) -> int:
     async with asyncio.timeout(DEADLINE_S):
-        async for event in events.watch(0):
+        async for event in events.watch(after):
             if event.kind == kind:
-                return
+                return event.sequence
+    raise LookupError(kind)
 
 
 @pytest.mark.timeout(90)
@@ -75,6 +76,20 @@ async def test_a_killed_splitter_is_replaced_and_its_client_goes_on() -> None:
         assert report.table == NOWHERE, "who is not there gets no packets"
         assert keeper.restarts == 1
         assert keeper.gap_s > 0
+
+
+@pytest.mark.timeout(90)
+async def test_one_that_is_killed_as_soon_as_it_forwards_is_replaced_each_time() -> None:
+    async with keeping() as (keeper, events):
+        lives, replaced = {keeper.pid}, 0
+        for _ in range(3):
+            os.kill(keeper.pid, signal.SIGKILL)
+            replaced = await until(events, "splitter.replaced", replaced)
+            lives.add(keeper.pid)
+        assert len(lives) == 4
+        assert keeper.restarts == 3
+        assert keeper.client is not None
+        assert (await keeper.client.report()).process == keeper.pid
 
 
 @pytest.mark.timeout(90)
