@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`make test`: C tests, again under ASan and UBSan, the queues' under TSan, builds for older processors, the
-simulator, then all Python tests."""
+simulator, all Python tests, then a minute of chaos."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.ci import build_folder, skips
 from tests.ci.portable import portable_builds
 from tests.ci.run_sim import simulate
 from tests.ci.steps import Run, Step, run_until_failure
+from tests.smoke.network import permitted
 
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=0:abort_on_error=1",
@@ -22,6 +23,7 @@ SANITIZER_ENVIRONMENT = {
     "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
 }
 SEEDS = 3000
+CHAOS_SECONDS = "60"
 # Programs that are no tests of themselves.
 RUN_BY_PYTHON = ["tests/equivalence/cluster/equivalence_run"]
 CMOCKA_SKIPPED = re.compile(r"\[  SKIPPED \] (\w+)$")
@@ -86,6 +88,17 @@ def simulated_clusters(run: Run) -> int:
     return simulate(1, int(os.environ.get("SEEDS", SEEDS)), run)
 
 
+def chaos(run: Run) -> int:
+    """A seed of its own each time, which it prints: each run looks somewhere else. SEED repeats one. What it came to is
+    one line of JSON."""
+    if not permitted():
+        print("chaos: needs root, for network namespaces: skipped", flush=True)
+        return 1 if skips.strict() else 0
+    seed = ["--seed", os.environ["SEED"]] if os.environ.get("SEED") else []
+    command = [".venv/bin/python", "-m", "tests.chaos", "--seconds", CHAOS_SECONDS, *seed]
+    return run.step(Step("chaos", command, 900))
+
+
 PARTS = {
     "c": c_tests,
     "sanitizers": sanitized_tests,
@@ -93,6 +106,7 @@ PARTS = {
     "portable": portable_builds,
     "simulator": simulated_clusters,
     "python": python_tests,
+    "chaos": chaos,
 }
 
 
