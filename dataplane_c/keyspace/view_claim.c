@@ -23,13 +23,18 @@ static bool complete(const struct shoal_space *space, uint16_t slot)
 }
 
 /* < 0: older than what the entry says, 0: the same, > 0: newer. */
+static int compare_lease(uint64_t incarnation, uint32_t lease, const struct shoal_place *place)
+{
+	if (incarnation != place->cold->incarnation)
+		return incarnation > place->cold->incarnation ? 1 : -1;
+	if (lease == place->cold->lease)
+		return 0;
+	return shoal_request_after(lease, place->cold->lease) ? 1 : -1;
+}
+
 static int compare(const struct shoal_message *message, const struct shoal_place *place)
 {
-	if (message->incarnation != place->cold->incarnation)
-		return message->incarnation > place->cold->incarnation ? 1 : -1;
-	if (message->lease == place->cold->lease)
-		return 0;
-	return shoal_request_after(message->lease, place->cold->lease) ? 1 : -1;
+	return compare_lease(message->incarnation, message->lease, place);
 }
 
 static void set(struct shoal_place *place, const struct shoal_message *message, unsigned record, uint8_t holder)
@@ -79,6 +84,41 @@ static void supersede(struct shoal_space *space, struct shoal_place *place)
 		tell_to_drop(space, place, place->entry->holder, place->cold->incarnation, place->cold->lease);
 }
 
+/* Others may have reported before the adopter's turn came: what they said for the key counts as it would against a claim. */
+static bool beats_reports(const struct shoal_space *space, const struct shoal_place *place, bool same_life, int order)
+{
+	if (here(place))
+		return order > 0; /* it came to me from the dead, or another one of them had it later */
+	if (place->entry->record == SHOAL_RECORD_NONE)
+		return !shoal_slot_bit(space->keyspace.token, place->entry->slot) ||
+		       !complete(space, place->entry->slot);
+	if (leased(place) && place->entry->holder == SHOAL_MEMBER_NONE)
+		return order > 0 || same_life;
+	return order > 0 || (order == 0 && (place->entry->flags & SHOAL_ENTRY_MAIL));
+}
+
+bool shoal_view_may_adopt(struct shoal_space *space, struct shoal_place *place, const struct shoal_entry_cold *adopted)
+{
+	int order = compare_lease(adopted->incarnation, adopted->lease, place);
+
+	if (!beats_reports(space, place, adopted->incarnation == place->cold->incarnation, order)) {
+		space->view.told_to_drop = true;
+		return false;
+	}
+	if (here(place))
+		return true;
+	supersede(space, place);
+	place->entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK);
+	if (place->entry->record == SHOAL_RECORD_NONE)
+		return true;
+	if (leased(place))
+		went_back(place, order);
+	/* Its bytes, if they are here, do not count any more before others are written over them. */
+	place->entry->holder = SHOAL_MEMBER_NONE;
+	__atomic_store_n(&place->entry->record, SHOAL_RECORD_LEASED, __ATOMIC_RELEASE);
+	return true;
+}
+
 void shoal_view_unclaim(struct shoal_space *space)
 {
 	for (uint8_t class = 0; class < space->config.classes_count; class ++) {
@@ -105,8 +145,12 @@ void shoal_view_claim(struct shoal_space *space, const struct shoal_message *cla
 	unclaimed = leased(&place) && place.entry->holder == SHOAL_MEMBER_NONE;
 	order = compare(claim, &place);
 	if (mine && here(&place)) {
+		/* What was adopted may be older than what the record knew. */
+		uint8_t back = place.entry->flags & SHOAL_ENTRY_BACK;
+
 		if (order == 0)
 			set(&place, claim, SHOAL_RECORD_LEASED, claimer);
+		place.entry->flags |= back;
 	} else if (place.entry->record == SHOAL_RECORD_NONE && !here(&place)) {
 		if (complete(space, place.entry->slot))
 			tell_to_drop(space, &place, claimer, claim->incarnation, claim->lease);

@@ -51,13 +51,6 @@ static void report_bytes(struct shoal_space *space, const struct shoal_map *map,
 	shoal_view_send(space, slot, &head, entry->bytes, shoal_map_object(map, entry), map->class->object_bytes);
 }
 
-static bool newer(const struct shoal_entry_cold *cold, const struct shoal_entry_cold *than)
-{
-	if (cold->incarnation != than->incarnation)
-		return cold->incarnation > than->incarnation;
-	return shoal_request_after(cold->lease, than->lease);
-}
-
 static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, uint8_t class, uint64_t hash,
 	struct shoal_entry *entry, const struct shoal_entry_cold *cold)
 {
@@ -68,23 +61,24 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 		shoal_view_fate(space, SHOAL_FATE_LOST, class, entry->bytes);
 		return;
 	}
-	if (place.entry->handle == SHOAL_HANDLE_HELD || place.entry->handle == SHOAL_HANDLE_REMOVING) {
-		if (!newer(cold, place.cold))
-			return; /* it came to me from the dead, or another one of them had it later */
-		space->held -= place.entry->handle == SHOAL_HANDLE_HELD;
-		space->waiting -= place.entry->handle == SHOAL_HANDLE_REMOVING; /* a higher incarnation ends it [a 4] */
+	if (!shoal_view_may_adopt(space, &place, cold)) {
+		shoal_place_tidy(space, &place);
+		return;
 	}
-	if (place.entry->handle == SHOAL_HANDLE_WAITING) {
-		space->waiting--;
-		shoal_window_leave(space); /* a WAITING handle becomes HELD and does not ask [a 4] */
-	}
+	space->held -= place.entry->handle == SHOAL_HANDLE_HELD;
+	/* A higher incarnation ends REMOVING; a WAITING handle becomes HELD and does not ask [a 4]. */
+	space->waiting -= place.entry->handle == SHOAL_HANDLE_REMOVING || place.entry->handle == SHOAL_HANDLE_WAITING;
+	if (place.entry->handle == SHOAL_HANDLE_WAITING)
+		shoal_window_leave(space);
+	/* Should this worker die now, what it has of the object does not count before all of it is here. */
+	__atomic_store_n(&place.entry->handle, SHOAL_HANDLE_ABSENT, __ATOMIC_RELEASE);
 	memcpy(shoal_place_object(&place), shoal_map_object(map, entry), map->class->object_bytes);
-	place.entry->handle = entry->handle;
 	place.entry->flags |= SHOAL_ENTRY_ADOPTED | SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FLOWS;
 	place.entry->used_ms = entry->used_ms;
 	place.cold->incarnation = cold->incarnation;
 	place.cold->lease = cold->lease;
 	place.cold->request = 0;
+	__atomic_store_n(&place.entry->handle, entry->handle, __ATOMIC_RELEASE);
 	space->held += entry->handle == SHOAL_HANDLE_HELD;
 	space->waiting += entry->handle == SHOAL_HANDLE_REMOVING;
 	space->view.adopted[class]++;

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct sim_case *const lists[] = { sim_race_cases, sim_prototype_cases, sim_million_cases };
+static const struct sim_case *const lists[] = { sim_race_cases, sim_prototype_cases, sim_million_cases,
+	sim_death_cases };
 
 bool sim_case_run(struct sim_world *world, const char *name)
 {

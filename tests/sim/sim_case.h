@@ -14,6 +14,7 @@ struct sim_case {
 extern const struct sim_case sim_race_cases[];
 extern const struct sim_case sim_prototype_cases[];
 extern const struct sim_case sim_million_cases[];
+extern const struct sim_case sim_death_cases[];
 
 /* False: no such case. What it finds is in world->failed. */
 bool sim_case_run(struct sim_world *world, const char *name);

@@ -175,7 +175,7 @@ void sim_check_at_rest(struct sim_world *world)
 {
 	sim_check_tokens(world);
 	settle_doubts(world);
-	if (world->settings.deaths)
+	if (world->deaths.done)
 		check_reports(world);
 	for (unsigned number = 0; number < world->settings.members_most; number++)
 		if (world->members[number])

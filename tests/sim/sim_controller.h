@@ -24,6 +24,7 @@ struct sim_view {
 	uint64_t due_ns[SHOAL_MEMBERS_MAX];
 	uint64_t number_last;
 	uint64_t refused; /* dead members whose slabs an adopter could not open */
+	uint8_t adopter_asked[SHOAL_MEMBERS_MAX]; /* a directed schedule's: by dead member the adopter + 1; 0: drawn */
 };
 
 /* An earlier controller that has been given up, and speaks again. */

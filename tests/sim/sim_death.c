@@ -26,7 +26,7 @@ const char *sim_slab_directory(struct sim_world *world, const struct sim_member 
 {
 	static char path[sizeof(base) + 24];
 
-	if (!world->settings.deaths)
+	if (!world->settings.deaths && !world->settings.deaths_by_hand)
 		return NULL;
 	if (!base_made && !mkdtemp(base))
 		abort();

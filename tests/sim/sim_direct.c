@@ -195,6 +195,53 @@ void sim_plan_let(struct sim_world *world)
 	world->controller.by_hand = false;
 }
 
+/* --- Deaths --- */
+
+struct sim_settings sim_direct_mortal(unsigned members)
+{
+	struct sim_settings settings = sim_direct_settings(members);
+
+	settings.deaths_by_hand = true;
+	settings.objects_max = 64;
+	return settings;
+}
+
+void sim_die(struct sim_world *world, uint8_t member, uint8_t adopter)
+{
+	world->controller.view.adopter_asked[member] = (uint8_t)(adopter + 1);
+	sim_kill(world, world->members[member]);
+}
+
+void sim_run_to_stage(struct sim_world *world, uint8_t number, uint64_t view, int stage)
+{
+	uint64_t until = world->now_ns + ANSWER_MOST_NS;
+	const struct shoal_view *of = &world->members[number]->space->view;
+
+	while (!world->failed && (of->number != view || of->stage != stage) && world->now_ns < until)
+		sim_world_step(world);
+	sim_expect(world, of->number == view && of->stage == stage, "the member comes to that stage of the view");
+}
+
+void sim_run_to_recovery(struct sim_world *world)
+{
+	uint64_t until = world->now_ns + ANSWER_MOST_NS;
+
+	while (!world->failed && !sim_deaths_over(world) && world->now_ns < until)
+		sim_world_step(world);
+	sim_expect(world, sim_deaths_over(world), "the view is complete");
+}
+
+struct shoal_entry *sim_entry(struct sim_world *world, uint8_t member, unsigned class, unsigned key)
+{
+	uint8_t bytes[SHOAL_KEY_BYTES_MAX];
+	struct shoal_map *map = &world->members[member]->space->maps[class];
+	uint32_t index;
+
+	sim_key_write(class, key, bytes);
+	index = shoal_map_find(map, bytes, shoal_map_hash(map, bytes));
+	return index ? shoal_map_entry(map, index) : NULL;
+}
+
 void sim_expect(struct sim_world *world, bool so, const char *what)
 {
 	if (!so)

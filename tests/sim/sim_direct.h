@@ -39,6 +39,17 @@ int sim_hand_over(struct sim_world *world, uint8_t member);
 /* All that is left of the plan goes by itself again. */
 void sim_plan_let(struct sim_world *world);
 
+/* Worlds of directed deaths: settings for sim_direct_begin_with. */
+struct sim_settings sim_direct_mortal(unsigned members);
+/* The member's process ends now; the controller notices, and has its slabs adopted by that one. */
+void sim_die(struct sim_world *world, uint8_t member, uint8_t adopter);
+/* Runs until the member has come to that stage of that view. */
+void sim_run_to_stage(struct sim_world *world, uint8_t member, uint64_t view, int stage);
+/* Runs until the view is complete everywhere. */
+void sim_run_to_recovery(struct sim_world *world);
+/* The member's entry for a key; NULL: there is none. */
+struct shoal_entry *sim_entry(struct sim_world *world, uint8_t member, unsigned class, unsigned key);
+
 /* Fails the world unless it is so. */
 void sim_expect(struct sim_world *world, bool so, const char *what);
 

@@ -80,7 +80,9 @@ static void choose_adopters(struct sim_world *world, uint64_t dead, uint64_t sur
 		view->death.dead[number] = 1;
 		view->death.life[number] = world->deaths.corpses[number].life;
 		if (world->deaths.corpses[number].usable && !(view->refused & bit(number)))
-			view->death.adopter[number] = draw_member(world, survivors);
+			view->death.adopter[number] = view->adopter_asked[number]
+			                                      ? (uint8_t)(view->adopter_asked[number] - 1)
+			                                      : draw_member(world, survivors);
 	}
 }
 

@@ -59,7 +59,7 @@ void sim_world_init(struct sim_world *world, const struct sim_settings *settings
 	world->controller.plans_left = settings->plans;
 	world->controller.crashes_left = settings->controller_deaths;
 	world->deaths.left = settings->deaths;
-	world->deaths.exact = settings->deaths;
+	world->deaths.exact = settings->deaths || settings->deaths_by_hand;
 }
 
 void sim_world_fini(struct sim_world *world)

@@ -45,6 +45,7 @@ struct sim_settings {
 	unsigned port_full_percent;
 	bool sparse_checks; /* objects are too many to look at after each step */
 	unsigned deaths; /* members that are killed */
+	bool deaths_by_hand; /* a directed schedule kills them */
 	unsigned controller_deaths;
 	unsigned unusable_percent; /* of slabs, that can't be adopted */
 	unsigned together_percent; /* of deaths, that follow the one before at once */

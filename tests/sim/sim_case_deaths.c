@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Deaths at chosen moments: what random ones found, one by one, and independent of how the library was compiled. */
+#include "sim_direct.h"
+
+#define NONE SHOAL_MEMBER_NONE
+
+static bool holds(struct sim_world *world, uint8_t member, unsigned key)
+{
+	const struct shoal_entry *entry = sim_entry(world, member, SIM_ACCOUNT, key);
+
+	return entry && entry->handle == SHOAL_HANDLE_HELD;
+}
+
+/* The record of that key says that somebody else than its owner has claimed it. */
+static bool claimed_at(struct sim_world *world, uint8_t owner, unsigned key, uint8_t claimer)
+{
+	const struct shoal_entry *entry = sim_entry(world, owner, SIM_ACCOUNT, key);
+
+	return entry && entry->record == SHOAL_RECORD_LEASED && entry->holder == claimer;
+}
+
+static void run_until_held(struct sim_world *world, uint8_t member, unsigned key)
+{
+	uint64_t until = world->now_ns + SHOAL_NS_PER_S;
+
+	while (!world->failed && !holds(world, member, key) && world->now_ns < until)
+		sim_world_step(world);
+	sim_expect(world, holds(world, member, key), "the member has the object");
+}
+
+static void expect_one_holder(struct sim_world *world, unsigned key)
+{
+	unsigned holders = 0;
+
+	for (uint8_t member = 0; member < SHOAL_MEMBERS_MAX; member++)
+		holders += world->members[member] && holds(world, member, key);
+	sim_expect(world, holders == 1, "one member holds the object");
+}
+
+/* 4 adopts what 3 had, and dies before the view is complete: now two slabs have the lease. The one that adopts 4's owns
+ * the key's slot, and hears the claim of the one that adopts 3's before it has adopted anything itself. */
+static void claim_before_adoption(struct sim_world *world)
+{
+	const struct sim_settings settings = sim_direct_mortal(5);
+
+	sim_direct_begin_with(world, &settings);
+	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 4, NONE, 0);
+
+	sim_expect_answer(world, 3, sim_ask_take(world, 3, SIM_ACCOUNT, key, true, 0), 0);
+	sim_die(world, 3, 4);
+	run_until_held(world, 4, key);
+	world->controller.view.adopter_asked[3] = 1 + 1;
+	sim_die(world, 4, 0);
+	sim_run_to_stage(world, 0, 2, SHOAL_VIEW_READYING);
+	sim_hold(world, 2, 0); /* 0 does not hear that 2 is ready, and adopts nothing yet */
+	sim_run_ms(world, 20);
+	sim_expect(world, claimed_at(world, 0, key, 1), "1 has claimed the object");
+	sim_let(world, 2, 0);
+	sim_run_to_recovery(world);
+	expect_one_holder(world, key);
+	sim_expect_answer(world, 2, sim_ask_take(world, 2, SIM_ACCOUNT, key, false, 0), 0);
+	sim_direct_end(world);
+}
+
+/* Of two slabs with the lease 1 and 2 adopt one each; 2 is told to drop it, and dies when 1 has gone on and it has not: the
+ * slab that it adopted still counts. By then 1 has had the lease anew, and says so before the slab is adopted once more. */
+static void claim_before_stale_adoption(struct sim_world *world)
+{
+	const struct sim_settings settings = sim_direct_mortal(6);
+
+	sim_direct_begin_with(world, &settings);
+	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 0, NONE, 0);
+
+	sim_expect_answer(world, 4, sim_ask_take(world, 4, SIM_ACCOUNT, key, true, 0), 0);
+	sim_die(world, 4, 5);
+	run_until_held(world, 5, key);
+	world->controller.view.adopter_asked[4] = 2 + 1;
+	sim_die(world, 5, 1);
+	sim_run_to_stage(world, 2, 2, SHOAL_VIEW_REPORTING);
+	sim_hold(world, 2, 0); /* 1's claim comes first */
+	sim_run_ms(world, 20);
+	sim_let(world, 2, 0);
+	sim_run_to_stage(world, 2, 2, SHOAL_VIEW_FINISHING);
+	sim_hold(world, 3, 2); /* 2 does not hear that 3 is done */
+	sim_run_to_stage(world, 0, 2, SHOAL_VIEW_QUIET);
+	sim_run_to_stage(world, 1, 2, SHOAL_VIEW_QUIET);
+	sim_expect(world, holds(world, 1, key) && !holds(world, 2, key), "1 has it, and 2 has dropped it");
+	sim_expect_answer(world, 3, sim_ask_take(world, 3, SIM_ACCOUNT, key, false, 0), 0);
+	sim_expect_answer(world, 1, sim_ask_take(world, 1, SIM_ACCOUNT, key, false, 0), 0);
+	sim_expect(world, world->members[2]->space->view.stage == SHOAL_VIEW_FINISHING, "2 has not gone on");
+	world->controller.view.adopter_asked[4] = 0 + 1;
+	sim_die(world, 2, 3);
+	/* View 3 finds that what 5 had left is gone, for 1 has adopted it, and ends with the next one. */
+	sim_run_to_stage(world, 0, 4, SHOAL_VIEW_READYING);
+	sim_hold(world, 3, 0);
+	sim_run_ms(world, 20);
+	sim_expect(world, claimed_at(world, 0, key, 1), "1 has claimed its newer lease");
+	sim_let(world, 3, 0);
+	sim_run_to_recovery(world);
+	sim_expect(world, holds(world, 1, key), "the newer lease counts");
+	expect_one_holder(world, key);
+	sim_expect_answer(world, 3, sim_ask_take(world, 3, SIM_ACCOUNT, key, false, 0), 0);
+	sim_direct_end(world);
+}
+
+const struct sim_case sim_death_cases[] = {
+	{ "claim_before_adoption", claim_before_adoption },
+	{ "claim_before_stale_adoption", claim_before_stale_adoption },
+	{ 0 },
+};
