@@ -178,8 +178,8 @@ void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idl
 	place = shoal_place_find(space, task->class, task->key, shoal_map_hash(&space->maps[task->class], task->key));
 	/* Used again meanwhile, or gone elsewhere: then it is not mine to end. What lies here is taken without a wait. */
 	if (!lies_here(space, &place) || space->now_ms - place.entry->used_ms < idle_ms(space, &place) ||
-		shoal_space_take(context, &request, 1) || !request.object)
+		shoal_take(context, &request, 1) || !request.object)
 		return;
-	if (shoal_space_remove(context, &request))
-		shoal_space_release(context, &request, 1);
+	if (shoal_remove(context, &request))
+		shoal_release(context, &request, 1);
 }

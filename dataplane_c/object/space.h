@@ -27,6 +27,7 @@ struct shoal_place;
 struct shoal_space_context {
 	struct shoal_context context;
 	struct shoal_space *space;
+	void *plane; /* what the state plane keeps for this worker (plane/plane.h) */
 };
 
 struct shoal_space_config {

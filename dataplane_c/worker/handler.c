@@ -163,7 +163,7 @@ static bool run_task(void *argument)
 	if (worker->timers_begun++ >= TASKS_BUDGET || !shoal_scheduler_may_suspend(worker->scheduler) ||
 		!shoal_window_open(&worker->space) || !shoal_space_idle_task(&worker->space, &task))
 		return false;
-	shoal_space_run_idle_task(&worker->space, &task);
+	worker->plane->run_idle_task(&worker->space, &task);
 	return true;
 }
 

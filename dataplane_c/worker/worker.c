@@ -24,6 +24,18 @@ const char *shoal_worker_drop_name(unsigned drop)
 	return drop_names[drop];
 }
 
+static int open_space(struct shoal_worker *worker)
+{
+	int error = shoal_space_init(&worker->space, &worker->context, &worker->config.space, worker->scheduler);
+
+	if (error || !worker->plane->open)
+		return error;
+	error = worker->plane->open(&worker->space, &worker->config.remote);
+	if (error)
+		shoal_space_fini(&worker->space);
+	return error;
+}
+
 int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_config *config)
 {
 	const struct shoal_scheduler_config scheduler = { .stacks = config->space.microthreads_max,
@@ -36,20 +48,16 @@ int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_con
 	worker->nf = config->nf;
 	worker->ahead_from = AHEAD_FROM;
 	worker->fence = (struct shoal_fence){ .self = config->space.self, .lease_ns = config->lease_ns };
-	worker->runtime = (struct shoal_runtime){ .take = shoal_space_take,
-		.release = shoal_space_release,
-		.remove = shoal_space_remove,
-		.call = shoal_space_call,
-		.packet_release = shoal_worker_release_held };
+	worker->plane = config->plane ? config->plane : &shoal_plane_shared;
+	worker->runtime = worker->plane->runtime;
+	worker->runtime.packet_release = shoal_worker_release_held;
 	worker->context.context.runtime = &worker->runtime;
 	worker->context.context.nf_state = config->nf_state;
 	error = shoal_flow_table_init(&worker->flows, config->space.microthreads_max);
 	if (error)
 		return error;
 	worker->scheduler = shoal_scheduler_create(&scheduler);
-	error = worker->scheduler
-	                ? shoal_space_init(&worker->space, &worker->context, &config->space, worker->scheduler)
-	                : -errno;
+	error = worker->scheduler ? open_space(worker) : -errno;
 	if (error) {
 		shoal_scheduler_destroy(worker->scheduler);
 		shoal_flow_table_fini(&worker->flows);
@@ -87,6 +95,8 @@ void shoal_worker_fini(struct shoal_worker *worker)
 
 		free_list(worker, &waiting);
 	}
+	if (worker->plane->close)
+		worker->plane->close(&worker->space);
 	shoal_space_fini(&worker->space);
 	shoal_scheduler_destroy(worker->scheduler);
 	shoal_flow_table_fini(&worker->flows);
@@ -278,7 +288,7 @@ static unsigned poll_held(struct shoal_worker *worker, unsigned work)
 	worker->polls++;
 	if (worker->fence.state == SHOAL_FENCE_FENCED)
 		return work;
-	shoal_space_flush(&worker->space);
+	worker->plane->flush(&worker->space);
 	worker->busy_polls += work != 0;
 	return work;
 }
@@ -287,7 +297,7 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 {
 	struct shoal_worker *worker = component;
 	bool fenced = worker->fence.state == SHOAL_FENCE_FENCED;
-	unsigned work = SHOAL_UNLIKELY(fenced) ? 0 : shoal_space_poll(&worker->space, now_ns);
+	unsigned work = SHOAL_UNLIKELY(fenced) ? 0 : worker->plane->poll(&worker->space, now_ns);
 
 	if (SHOAL_UNLIKELY(!shoal_worker_allowed(worker, now_ns)))
 		return poll_held(worker, work);
@@ -299,7 +309,7 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 	work += shoal_worker_run_tasks(worker);
 	work += shoal_worker_transmit(worker);
 	shoal_worker_markers(worker);
-	shoal_space_flush(&worker->space);
+	worker->plane->flush(&worker->space);
 	worker->polls++;
 	worker->busy_polls += work != 0;
 	return work;
@@ -352,4 +362,6 @@ void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_sta
 			statistics, "fence_held_milliseconds_total", NULL, NULL, held_ns / SHOAL_NS_PER_MS);
 	}
 	shoal_space_statistics(&worker->space, statistics);
+	if (worker->plane->statistics)
+		worker->plane->statistics(&worker->space, statistics);
 }

@@ -7,7 +7,7 @@
 
 #include "io/packet_ring.h"
 #include "io/parse.h"
-#include "object/space.h"
+#include "plane/plane.h"
 #include "worker/fence.h"
 #include "worker/flow.h"
 
@@ -32,6 +32,8 @@ struct shoal_worker_config {
 	size_t stack_bytes;
 	bool guard_pages;
 	uint64_t lease_ns; /* of the fence; 0: none */
+	const struct shoal_plane *plane; /* borrows; NULL: shared */
+	struct shoal_remote_config remote; /* for the plane `remote` */
 };
 
 struct shoal_packet_list {
@@ -79,6 +81,7 @@ struct shoal_worker {
 	struct shoal_space space;
 	struct shoal_worker_config config;
 	const struct shoal_nf *nf;
+	const struct shoal_plane *plane; /* borrows */
 	struct shoal_scheduler *scheduler; /* owns */
 	struct shoal_runtime runtime;
 	struct shoal_fence fence;

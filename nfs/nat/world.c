@@ -14,11 +14,14 @@
 
 #include "channel/ring_transport.h"
 #include "forward.h"
+#include "worker/runner.h"
 
 #define POOL_PACKETS 4095u
 #define POLLS_MAX 1000
+#define REAL_DEADLINE_NS (10 * SHOAL_NS_PER_S)
 
 static struct rte_mempool *pool;
+static unsigned worlds; /* that there are: their rings keep buffers */
 
 int world_start(void **state)
 {
@@ -63,16 +66,16 @@ static void attach_ring(struct world_member *member)
 	member->worker.ring = member->ring;
 }
 
-static void begin_member(struct world *world, uint8_t number, uint32_t objects, const char *const settings[])
+static void begin_member(struct world *world, uint8_t number, const struct world_setup *setup)
 {
 	struct world_member *member = &world->members[number];
 	struct shoal_worker_config config = {
 		.space = { .self = number,
-			.life = 100u + number,
+			.life = setup->first_life + number,
 			.hash_seed = 0x5eed,
 			.classes = shoal_nf.classes,
 			.classes_count = shoal_nf.classes_count,
-			.objects_max = objects,
+			.objects_max = setup->objects,
 			.window = 256,
 			.microthreads_max = 256,
 			.members_max = WORLD_MEMBERS_MAX,
@@ -82,9 +85,12 @@ static void begin_member(struct world *world, uint8_t number, uint32_t objects, 
 		.parked_max = 1024,
 		.backlog_max = 256,
 		.stack_bytes = 32768,
+		.plane = setup->plane,
+		.remote = { .name = "nat", .owner = setup->first_life + number },
 	};
 
-	configure(member, settings);
+	snprintf(config.remote.address, sizeof(config.remote.address), "%s", setup->server ? setup->server : "");
+	configure(member, setup->settings);
 	config.nf_state = member->nat;
 	assert_int_equal(shoal_worker_init(&member->worker, &config), 0);
 	if (number)
@@ -92,7 +98,7 @@ static void begin_member(struct world *world, uint8_t number, uint32_t objects, 
 	attach_ring(member);
 }
 
-static void connect_members(struct world *world)
+static void connect_members(struct world *world, uint64_t first_life)
 {
 	int descriptor;
 
@@ -105,13 +111,13 @@ static void connect_members(struct world *world)
 		struct shoal_link *link = shoal_ring_transport_create(descriptor, side);
 
 		assert_non_null(link);
-		assert_int_equal(shoal_channel_attach(channel, (uint8_t)!side, 100u + !side, link), 0);
+		assert_int_equal(shoal_channel_attach(channel, (uint8_t)!side, first_life + !side, link), 0);
 	}
 	close(descriptor);
 }
 
 /* The first map: steering slots in turn. */
-static void give_map(struct world *world)
+static void give_map(struct world *world, uint64_t first_life)
 {
 	struct shoal_plan *plan = calloc(1, sizeof(*plan));
 
@@ -121,7 +127,7 @@ static void give_map(struct world *world)
 		plan->owner_next[slot] = (uint8_t)(slot / SHOAL_SLOTS_PER_STEERING % world->members_count);
 	for (unsigned member = 0; member < world->members_count; member++) {
 		plan->in_next[member] = 1;
-		plan->life[member] = 100 + member;
+		plan->life[member] = first_life + member;
 	}
 	for (unsigned member = 0; member < world->members_count; member++)
 		assert_int_equal(shoal_keyspace_learn(&world->members[member].worker.space, plan), 0);
@@ -138,18 +144,29 @@ static void give_map(struct world *world)
 
 struct world *world_create(unsigned members, uint32_t objects, const char *const settings[])
 {
+	const struct world_setup setup = { .members = members, .objects = objects, .settings = settings };
+
+	return world_create_on(&setup);
+}
+
+struct world *world_create_on(const struct world_setup *asked)
+{
+	struct world_setup setup = *asked;
 	struct world *world = aligned_alloc(
 		SHOAL_CACHE_LINE, (sizeof(struct world) + SHOAL_CACHE_LINE - 1) / SHOAL_CACHE_LINE * SHOAL_CACHE_LINE);
 
 	assert_non_null(world);
 	memset(world, 0, sizeof(*world));
-	world->members_count = members;
+	setup.first_life = setup.first_life ? setup.first_life : 100;
+	world->members_count = setup.members;
+	world->real = setup.server != NULL;
 	world->packets_before = rte_mempool_in_use_count(pool);
+	worlds++;
 	world->now_ns = SHOAL_NS_PER_S;
-	for (unsigned member = 0; member < members; member++)
-		begin_member(world, (uint8_t)member, objects, settings);
-	connect_members(world);
-	give_map(world);
+	for (unsigned member = 0; member < setup.members; member++)
+		begin_member(world, (uint8_t)member, &setup);
+	connect_members(world, setup.first_life);
+	give_map(world, setup.first_life);
 	return world;
 }
 
@@ -171,7 +188,8 @@ void world_destroy(struct world *world)
 		shoal_nf.destroy(member->nat);
 	}
 	assert_int_equal(world->sent, world->received + dropped);
-	assert_int_equal(rte_mempool_in_use_count(pool), world->packets_before);
+	if (!--worlds)
+		assert_int_equal(rte_mempool_in_use_count(pool), world->packets_before);
 	free(world);
 }
 
@@ -193,6 +211,19 @@ static bool under_way(const struct world *world)
 	return false;
 }
 
+/* Until nothing is under way: in virtual time, so many polls; where a server answers, as long as the deadline lets it. */
+static void settle(struct world *world)
+{
+	uint64_t begin = shoal_clock_now();
+
+	for (unsigned poll = 0; poll < 4 || under_way(world); poll++) {
+		if (world->real ? shoal_clock_now() - begin > REAL_DEADLINE_NS : poll == POLLS_MAX)
+			return;
+		world->now_ns += world->real ? 10 : 1000;
+		world_poll(world);
+	}
+}
+
 void world_run(struct world *world, uint64_t milliseconds)
 {
 	uint64_t end = world->now_ns + milliseconds * SHOAL_NS_PER_MS;
@@ -203,10 +234,7 @@ void world_run(struct world *world, uint64_t milliseconds)
 		world->now_ns += left < step ? left : step;
 		world_poll(world);
 	}
-	for (unsigned poll = 0; poll < POLLS_MAX && (poll < 4 || under_way(world)); poll++) {
-		world->now_ns += 1000;
-		world_poll(world);
-	}
+	settle(world);
 	assert_false(under_way(world));
 }
 

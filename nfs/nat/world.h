@@ -25,13 +25,24 @@ struct world {
 	uint64_t now_ns;
 	uint32_t sent, received;
 	unsigned packets_before; /* in use when it was made, by a test that had failed */
+	bool real; /* what its members wait for takes real time */
+};
+
+struct world_setup {
+	unsigned members;
+	uint32_t objects; /* of each class */
+	const char *const *settings; /* pairs of setting and value, ended by NULL */
+	const struct shoal_plane *plane; /* NULL: shared */
+	const char *server; /* of the plane `remote` */
+	uint64_t first_life; /* of member 0; 0: 100 */
 };
 
 /* Group set-up and tear-down of cmocka: EAL and the packet pool. */
 int world_start(void **state);
 int world_stop(void **state);
 
-/* Pairs of setting and value, ended by NULL. `objects` of each class. */
+struct world *world_create_on(const struct world_setup *setup);
+/* On the plane `shared`. */
 struct world *world_create(unsigned members, uint32_t objects, const char *const settings[]);
 /* Asserts that every packet sent was received or dropped, and that none is left. */
 void world_destroy(struct world *world);

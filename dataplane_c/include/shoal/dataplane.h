@@ -50,6 +50,13 @@ struct shoal_statistic {
 
 /* --- Instance ------------------------------------------------------------------------------------------------------ */
 
+/* Where the NF's objects live (docs/glossary.md, "state plane"). */
+enum shoal_plane_kind {
+	SHOAL_PLANE_SHARED, /* the distributed object space */
+	SHOAL_PLANE_LOCAL, /* this instance's own tables: for one instance alone */
+	SHOAL_PLANE_REMOTE, /* a Redis or Valkey server */
+};
+
 struct shoal_instance_config {
 	char name[64];
 	char slab_directory

@@ -30,6 +30,7 @@
 #define SHOAL_BURST_MAX 32
 #define SHOAL_NF_DROPS_MAX 32
 #define SHOAL_NAME_BYTES 64
+#define SHOAL_REMOTE_ADDRESS_BYTES 128
 
 /* Marks a function that may suspend the calling microthread: a borrowed pointer is dead after it, and nothing locked
  * may be held across it. */
