@@ -17,13 +17,15 @@ class StatisticKind(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """One figure. Of a histogram, one bucket (label "le", nanoseconds, cumulative) or its sum (label "sum")."""
+    """One figure. Of a histogram, one bucket (`bound` in nanoseconds, cumulative; the last one "+Inf") or its sum
+    (`bound` "sum")."""
 
     name: str
     label: str  # "" if there is none
     label_value: str
     kind: StatisticKind
     value: int
+    bound: str = ""  # histograms only
 
 
 def read_rows(fill: Callable[[Any, int], int], room: int = 256) -> tuple[Statistic, ...]:
@@ -33,7 +35,14 @@ def read_rows(fill: Callable[[Any, int], int], room: int = 256) -> tuple[Statist
         count = check(fill(rows, room))
         if count <= room:
             return tuple(
-                Statistic(text(row.name), text(row.label), text(row.label_value), StatisticKind(row.kind), row.value)
+                Statistic(
+                    text(row.name),
+                    text(row.label),
+                    text(row.label_value),
+                    StatisticKind(row.kind),
+                    row.value,
+                    text(row.bound),
+                )
                 for row in rows[0:count]
             )
         room = count + 16

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "channel/byte_queue.h"
@@ -29,6 +30,7 @@ struct peer {
 	struct shoal_heartbeat heartbeat;
 	uint64_t messages_sent, messages_taken; /* by us, to the peer; of the peer's, by us */
 	uint64_t taken_by; /* of messages_sent, as the peer last told */
+	struct shoal_histogram round_trips; /* of heartbeats */
 };
 
 struct shoal_channel {
@@ -327,7 +329,10 @@ static void beat(struct shoal_channel *channel, struct peer *peer, uint64_t now_
 	struct shoal_link *link = peer->link;
 	struct shoal_heartbeat_body body;
 	struct shoal_frame *frame;
+	uint64_t round_trip_ns;
 
+	if (shoal_heartbeat_round_trip(&peer->heartbeat, now_ns, &round_trip_ns))
+		shoal_histogram_add(&peer->round_trips, round_trip_ns);
 	if (!shoal_heartbeat_due(&peer->heartbeat, now_ns, channel->config.heartbeat_ns))
 		return;
 	frame = link->operations->reserve(link, sizeof(*frame) + sizeof(body));
@@ -644,6 +649,7 @@ void shoal_channel_statistics(const struct shoal_channel *channel, struct shoal_
 {
 	const struct shoal_channel_counters *counters = &channel->counters;
 	uint64_t waiting = 0;
+	char number[8];
 
 	for (unsigned kind = 1; kind < SHOAL_MESSAGE_KINDS; kind++) {
 		const char *name = shoal_message_kind_name(kind);
@@ -673,4 +679,11 @@ void shoal_channel_statistics(const struct shoal_channel *channel, struct shoal_
 	shoal_statistics_counter(
 		statistics, "channel_messages_refused_total", "reason", "malformed", counters->messages_malformed);
 	shoal_statistics_counter(statistics, "channel_messages_refused_total", "reason", "no_link", counters->no_link);
+	for (uint64_t members = channel->attached; members; members &= members - 1) {
+		unsigned member = (unsigned)__builtin_ctzll(members);
+
+		snprintf(number, sizeof(number), "%u", member);
+		shoal_statistics_labelled_histogram(statistics, "channel_round_trip_seconds", "member", number,
+			&channel->peers[member].round_trips);
+	}
 }

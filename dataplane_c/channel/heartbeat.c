@@ -28,8 +28,10 @@ bool shoal_heartbeat_take(struct shoal_heartbeat *heartbeat, const struct shoal_
 		return false;
 	if (body->question)
 		heartbeat->to_answer = body->question;
-	if (body->answer > heartbeat->heard_ns)
+	if (body->answer > heartbeat->heard_ns) {
 		heartbeat->heard_ns = body->answer;
+		heartbeat->answered = true;
+	}
 	return true;
 }
 
@@ -37,6 +39,15 @@ void shoal_heartbeat_hurry(struct shoal_heartbeat *heartbeat)
 {
 	heartbeat->ask_at_ns = 0;
 	heartbeat->to_answer = 0; /* was asked over a connection that is no more */
+}
+
+bool shoal_heartbeat_round_trip(struct shoal_heartbeat *heartbeat, uint64_t now_ns, uint64_t *round_trip_ns)
+{
+	if (!heartbeat->answered)
+		return false;
+	heartbeat->answered = false;
+	*round_trip_ns = now_ns - heartbeat->heard_ns;
+	return true;
 }
 
 uint64_t shoal_heartbeat_silent_ns(const struct shoal_heartbeat *heartbeat, uint64_t now_ns)

@@ -20,6 +20,7 @@ struct shoal_heartbeat {
 	uint64_t asked_ns; /* the last question */
 	uint64_t to_answer; /* the peer's question; 0: all are answered */
 	uint64_t heard_ns; /* the latest of our questions that was answered; 0: none */
+	bool answered; /* its answer has come since shoal_heartbeat_round_trip was asked last */
 };
 
 /* Whether there is something to say to the peer. `period_ns` between two questions. */
@@ -30,6 +31,9 @@ struct shoal_heartbeat_body shoal_heartbeat_say(struct shoal_heartbeat *heartbea
 bool shoal_heartbeat_take(struct shoal_heartbeat *heartbeat, const struct shoal_heartbeat_body *body);
 /* The link has come up: asks at once. */
 void shoal_heartbeat_hurry(struct shoal_heartbeat *heartbeat);
+/* In the poll in which an answer has come, once: how long the way there and back took, with what either side does in a poll.
+ * false: none has come. */
+bool shoal_heartbeat_round_trip(struct shoal_heartbeat *heartbeat, uint64_t now_ns, uint64_t *round_trip_ns);
 /* For how long it has not been heard. 0 before we asked. */
 uint64_t shoal_heartbeat_silent_ns(const struct shoal_heartbeat *heartbeat, uint64_t now_ns);
 

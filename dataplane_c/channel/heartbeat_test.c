@@ -45,6 +45,27 @@ static void a_peer_is_heard_as_of_the_question(void **state)
 	assert_false(one.to_answer); /* answers are not answered: no endless talk */
 }
 
+static void a_round_trip_is_told_once_for_each_answer(void **state)
+{
+	struct shoal_heartbeat one = { 0 }, other = { 0 };
+	struct shoal_heartbeat_body body;
+	uint64_t round_trip_ns = 0;
+
+	assert_true(shoal_heartbeat_due(&one, 1000, PERIOD));
+	body = shoal_heartbeat_say(&one, 1000, PERIOD);
+	assert_false(shoal_heartbeat_round_trip(&one, 1010, &round_trip_ns));
+	assert_true(shoal_heartbeat_take(&other, &body));
+	assert_false(shoal_heartbeat_round_trip(&other, 8, &round_trip_ns)); /* a question is no answer */
+	body = shoal_heartbeat_say(&other, 9, PERIOD);
+	assert_true(shoal_heartbeat_take(&one, &body));
+	assert_true(shoal_heartbeat_round_trip(&one, 1042, &round_trip_ns));
+	assert_int_equal(round_trip_ns, 42);
+	assert_false(shoal_heartbeat_round_trip(&one, 1043, &round_trip_ns));
+	/* The same answer again is none. */
+	assert_true(shoal_heartbeat_take(&one, &body));
+	assert_false(shoal_heartbeat_round_trip(&one, 1050, &round_trip_ns));
+}
+
 static void loss_in_one_direction_is_silence_for_both(void **state)
 {
 	struct shoal_heartbeat one = { 0 }, other = { 0 };
@@ -102,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_period_asks_nothing),
 		cmocka_unit_test(a_peer_is_heard_as_of_the_question),
+		cmocka_unit_test(a_round_trip_is_told_once_for_each_answer),
 		cmocka_unit_test(loss_in_one_direction_is_silence_for_both),
 		cmocka_unit_test(an_answer_to_no_question_is_refused),
 		cmocka_unit_test(a_new_connection_asks_at_once_and_answers_no_old_question),

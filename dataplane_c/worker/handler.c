@@ -16,6 +16,8 @@ static void withdraw(struct shoal_worker *worker, struct shoal_packet *packet)
 
 void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, struct shoal_packet *packet)
 {
+	if (packet->entry == SHOAL_PACKET_IN_BURST)
+		packet->arrived_ns = worker->space.now_ns;
 	withdraw(worker, packet);
 	if (worker->parked >= worker->config.parked_max) {
 		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_PARKED_FULL);
@@ -68,7 +70,7 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 			flow->last = NULL;
 		worker->parked--;
 		worker->inside[packet->steering_slot]--;
-		shoal_worker_emit(worker, packet);
+		shoal_worker_emit_late(worker, packet);
 		packet = next;
 		if (!packet->verdict) {
 			flow->arrival = packet->arrival;
@@ -79,7 +81,7 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 	}
 	shoal_flow_end(&worker->flows, packet);
 	worker->inside[packet->steering_slot]--;
-	shoal_worker_emit(worker, packet);
+	shoal_worker_emit_late(worker, packet);
 }
 
 /* One packet handler from its beginning to its end; may suspend in between. */

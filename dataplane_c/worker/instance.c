@@ -16,6 +16,8 @@
 #define RESEND_NS (5 * SHOAL_NS_PER_MS)
 /* Questions in one lease: that some of them are lost or late closes no fence. */
 #define HEARTBEATS 8
+/* Between two questions where all are on one host: nobody is watched by them, but round trips are measured. */
+#define ONE_HOST_HEARTBEAT_NS (250 * SHOAL_NS_PER_MS)
 
 static int config_check(const struct shoal_instance_config *config)
 {
@@ -78,7 +80,8 @@ static int open_worker(struct shoal_instance *instance)
 			.members_max = SHOAL_MEMBERS_MAX,
 			.deadline_ns = config->take_deadline_ms * SHOAL_NS_PER_MS,
 			.resend_ns = RESEND_NS,
-			.heartbeat_ns = config->lease_ms * SHOAL_NS_PER_MS / HEARTBEATS,
+			.heartbeat_ns = config->lease_ms ? config->lease_ms * SHOAL_NS_PER_MS / HEARTBEATS
+		                                         : ONE_HOST_HEARTBEAT_NS,
 			.touch = true,
 			.slab_directory = config->slab_directory[0] ? config->slab_directory : NULL },
 		.nf = nf,

@@ -18,6 +18,8 @@ static struct shoal_port *port_of(struct shoal_worker *worker, unsigned output)
 
 static void keep_back(struct shoal_worker *worker, unsigned output, struct shoal_packet *packet)
 {
+	if (packet->entry == SHOAL_PACKET_IN_BURST)
+		packet->arrived_ns = worker->space.now_ns;
 	if (worker->output[output].backlog.count >= worker->config.backlog_max) {
 		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_TRANSMIT_FULL);
 		return;
@@ -33,21 +35,50 @@ static void transmit(struct shoal_worker *worker, unsigned output, struct shoal_
 
 	if (!worker->output[output].backlog.count)
 		taken = port->operations->transmit(port, packets, count);
+	worker->left += taken;
 	for (unsigned i = taken; i < count; i++)
 		keep_back(worker, output, packets[i]);
+}
+
+/* Packets that have gone are no longer the worker's: when they arrived is read before. */
+static __attribute__((noinline)) void transmit_late(
+	struct shoal_worker *worker, unsigned output, unsigned count, uint32_t late)
+{
+	struct shoal_packet *const *packets = worker->output[output].packets;
+	uint32_t left = worker->left;
+	uint64_t arrived_ns[SHOAL_BURST_MAX];
+
+	for (uint32_t some = late; some; some &= some - 1) {
+		unsigned i = (unsigned)__builtin_ctz(some);
+
+		arrived_ns[i] = packets[i]->arrived_ns;
+	}
+	transmit(worker, output, packets, count);
+	late &= (uint32_t)((UINT64_C(1) << (worker->left - left)) - 1);
+	worker->left -= (uint32_t)__builtin_popcount(late);
+	for (; late; late &= late - 1)
+		shoal_histogram_add(&worker->latencies, worker->space.now_ns - arrived_ns[__builtin_ctz(late)]);
 }
 
 static void transmit_output(struct shoal_worker *worker, unsigned output)
 {
 	unsigned count = worker->output[output].count;
+	uint32_t late = worker->output[output].late;
 
 	worker->output[output].count = 0;
-	transmit(worker, output, worker->output[output].packets, count);
+	worker->output[output].late = 0;
+	if (SHOAL_UNLIKELY(late))
+		transmit_late(worker, output, count, late);
+	else
+		transmit(worker, output, worker->output[output].packets, count);
 }
 
-static void to_output(struct shoal_worker *worker, unsigned output, struct shoal_packet *packet)
+static inline void to_output(struct shoal_worker *worker, unsigned output, struct shoal_packet *packet, bool late)
 {
-	worker->output[output].packets[worker->output[output].count++] = packet;
+	unsigned i = worker->output[output].count++;
+
+	worker->output[output].packets[i] = packet;
+	worker->output[output].late |= (uint32_t)late << i;
 	if (worker->output[output].count == SHOAL_BURST_MAX)
 		transmit_output(worker, output);
 }
@@ -57,7 +88,7 @@ static void reenter(struct shoal_worker *worker, struct shoal_packet *packet, ui
 	packet->port = port;
 	worker->reentered++;
 	if (worker->ring) {
-		to_output(worker, RING, packet);
+		to_output(worker, RING, packet, packet->entry != SHOAL_PACKET_IN_BURST);
 		return;
 	}
 	shoal_packet_list_push(&worker->reentering, packet);
@@ -69,6 +100,8 @@ static void hold(struct shoal_worker *worker, struct shoal_packet *packet)
 {
 	uint8_t steering_slot = packet->steering_slot;
 
+	if (packet->entry == SHOAL_PACKET_IN_BURST)
+		packet->arrived_ns = worker->space.now_ns;
 	packet->entry = SHOAL_PACKET_HELD;
 	worker->held++;
 	worker->inside[steering_slot]++;
@@ -104,7 +137,8 @@ static void emit_rare(struct shoal_worker *worker, struct shoal_packet *packet)
 	shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_VERDICT);
 }
 
-void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet)
+static inline __attribute__((always_inline)) void emit(
+	struct shoal_worker *worker, struct shoal_packet *packet, bool late)
 {
 	uint8_t argument = packet->verdict & 0xff;
 
@@ -118,7 +152,17 @@ void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet)
 	}
 	packet->port = argument;
 	worker->transmitted[argument]++;
-	to_output(worker, worker->ring ? RING : argument, packet);
+	to_output(worker, worker->ring ? RING : argument, packet, late);
+}
+
+void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	emit(worker, packet, false);
+}
+
+void shoal_worker_emit_late(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	emit(worker, packet, true);
 }
 
 /* The packets at the start that are transmitted by the same NF port as the first, or the first alone; returns how many. */
@@ -160,7 +204,7 @@ void shoal_worker_release_held(struct shoal_context *context, struct shoal_packe
 		return;
 	worker->held--;
 	worker->inside[packet->steering_slot]--;
-	shoal_worker_emit(worker, packet);
+	shoal_worker_emit_late(worker, packet);
 }
 
 static void empty_backlog(struct shoal_worker *worker, unsigned output)
@@ -170,9 +214,11 @@ static void empty_backlog(struct shoal_worker *worker, unsigned output)
 
 	while (backlog->first) {
 		struct shoal_packet *packet = backlog->first, *next = packet->next;
+		uint64_t waited_ns = worker->space.now_ns - packet->arrived_ns;
 
 		if (!port->operations->transmit(port, &packet, 1))
 			return;
+		shoal_histogram_add(&worker->latencies, waited_ns);
 		/* It belongs to the port now: unlinked by what was read before. */
 		backlog->first = next;
 		if (!next)

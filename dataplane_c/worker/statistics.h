@@ -24,15 +24,23 @@ struct shoal_histogram {
 	uint64_t buckets[SHOAL_HISTOGRAM_BUCKETS];
 	uint64_t sum;
 };
-static inline void shoal_histogram_add(struct shoal_histogram *histogram, uint64_t nanoseconds)
+static inline void shoal_histogram_add_times(struct shoal_histogram *histogram, uint64_t nanoseconds, uint64_t times)
 {
 	unsigned bucket = nanoseconds ? 64 - (unsigned)__builtin_clzll(nanoseconds) : 0;
 
-	histogram->buckets[bucket < SHOAL_HISTOGRAM_BUCKETS ? bucket : SHOAL_HISTOGRAM_BUCKETS - 1]++;
-	histogram->sum += nanoseconds;
+	histogram->buckets[bucket < SHOAL_HISTOGRAM_BUCKETS ? bucket : SHOAL_HISTOGRAM_BUCKETS - 1] += times;
+	histogram->sum += nanoseconds * times;
 }
-/* Rows: label "le", label value the bound in nanoseconds (included), the last one "+Inf", then "sum". */
+static inline void shoal_histogram_add(struct shoal_histogram *histogram, uint64_t nanoseconds)
+{
+	shoal_histogram_add_times(histogram, nanoseconds, 1);
+}
+/* Rows as dataplane.h says, one for each bucket. */
 void shoal_statistics_histogram(
 	struct shoal_statistics *statistics, const char *name, const struct shoal_histogram *histogram);
+/* The same with a label, and with few rows since there is one such histogram for each of its values: bounds from 1 us to
+ * 5 minutes, each four times the one before. */
+void shoal_statistics_labelled_histogram(struct shoal_statistics *statistics, const char *name, const char *label,
+	const char *label_value, const struct shoal_histogram *histogram);
 
 #endif

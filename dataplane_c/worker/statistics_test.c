@@ -58,7 +58,7 @@ static void a_name_that_is_too_long_is_cut(void **state)
 static const struct shoal_statistic *row_of(const struct shoal_statistic *rows, long count, const char *bound)
 {
 	for (long i = 0; i < count; i++)
-		if (!strcmp(rows[i].label_value, bound))
+		if (!strcmp(rows[i].bound, bound))
 			return &rows[i];
 	return NULL;
 }
@@ -82,7 +82,33 @@ static void a_histogram_is_cumulative_and_exact_at_its_bounds(void **state)
 	assert_int_equal(row_of(rows, statistics.count, "2047")->value, 3);
 	assert_int_equal(row_of(rows, statistics.count, "+Inf")->value, 4);
 	assert_int_equal(row_of(rows, statistics.count, "sum")->value, 2047 + (UINT64_C(1) << 50));
-	assert_string_equal(rows[SHOAL_HISTOGRAM_BUCKETS].label_value, "sum");
+	assert_string_equal(rows[SHOAL_HISTOGRAM_BUCKETS].bound, "sum");
+	assert_string_equal(rows[0].label, "");
+}
+
+static void a_labelled_histogram_has_few_bounds_and_counts_all(void **state)
+{
+	struct shoal_statistic rows[SHOAL_HISTOGRAM_BUCKETS];
+	struct shoal_statistics statistics = { .rows = rows, .room = SHOAL_HISTOGRAM_BUCKETS };
+	struct shoal_histogram histogram = { 0 };
+
+	(void)state;
+	shoal_histogram_add_times(&histogram, 7, 3);
+	shoal_histogram_add(&histogram, 1024);
+	shoal_histogram_add(&histogram, 4096);
+	shoal_histogram_add(&histogram, UINT64_C(1) << 45);
+	shoal_statistics_labelled_histogram(&statistics, "round_trip", "member", "3", &histogram);
+	assert_in_range(statistics.count, 3, 17);
+	assert_int_equal(row_of(rows, statistics.count, "1023")->value, 3);
+	assert_int_equal(row_of(rows, statistics.count, "4095")->value, 4);
+	assert_int_equal(row_of(rows, statistics.count, "16383")->value, 5);
+	assert_int_equal(row_of(rows, statistics.count, "+Inf")->value, 6);
+	assert_int_equal(row_of(rows, statistics.count, "sum")->value, 21 + 1024 + 4096 + (UINT64_C(1) << 45));
+	for (long i = 0; i < statistics.count; i++) {
+		assert_string_equal(rows[i].label, "member");
+		assert_string_equal(rows[i].label_value, "3");
+		assert_int_equal(rows[i].kind, SHOAL_HISTOGRAM);
+	}
 }
 
 int main(void)
@@ -92,6 +118,7 @@ int main(void)
 		cmocka_unit_test(rows_beyond_the_room_are_counted_not_written),
 		cmocka_unit_test(a_name_that_is_too_long_is_cut),
 		cmocka_unit_test(a_histogram_is_cumulative_and_exact_at_its_bounds),
+		cmocka_unit_test(a_labelled_histogram_has_few_bounds_and_counts_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,7 @@ struct shoal_worker {
 	struct {
 		struct shoal_packet *packets[SHOAL_BURST_MAX];
 		unsigned count;
+		uint32_t late; /* bit i: packet i came in an earlier poll */
 		struct shoal_packet_list backlog;
 	} output[SHOAL_NF_PORTS_MAX + 1]; /* the last one: the ring */
 	uint32_t backlogged; /* packets in all backlogs */
@@ -128,6 +129,8 @@ struct shoal_worker {
 	uint64_t markers_returned;
 	uint64_t polls, busy_polls;
 	struct shoal_histogram blocked_times;
+	struct shoal_histogram latencies; /* from the poll that received a packet until it left */
+	uint32_t left; /* packets of this poll that have left: they enter `latencies` when its length is known */
 };
 
 /* 0 or -errno. The NF's classes must be the space's. */
@@ -156,6 +159,8 @@ void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, str
 void shoal_worker_suspending(struct shoal_space_context *context);
 /* output.c */
 void shoal_worker_emit(struct shoal_worker *worker, struct shoal_packet *packet);
+/* One that was suspended, parked or held. */
+void shoal_worker_emit_late(struct shoal_worker *worker, struct shoal_packet *packet);
 unsigned shoal_worker_emit_run(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n);
 void shoal_worker_drop(struct shoal_worker *worker, struct shoal_packet *packet, enum shoal_worker_drop reason);
 unsigned shoal_worker_transmit(struct shoal_worker *worker);

@@ -31,11 +31,13 @@ def statistic_to_proto(value: Statistic) -> common_pb2.Statistic:
         label_value=value.label_value,
         kind=common_pb2.StatisticKind.ValueType(int(value.kind)),
         value=value.value,
+        bound=value.bound,
     )
 
 
 def statistic_from_proto(message: common_pb2.Statistic) -> Statistic:
-    return Statistic(message.name, message.label, message.label_value, StatisticKind(message.kind), message.value)
+    kind = StatisticKind(message.kind)
+    return Statistic(message.name, message.label, message.label_value, kind, message.value, message.bound)
 
 
 def event_to_proto(value: Event) -> common_pb2.Event:

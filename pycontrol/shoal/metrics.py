@@ -45,9 +45,9 @@ def _based(name: str) -> tuple[str, float]:
 
 def _family(row: Statistic, labels: Sequence[str]) -> Metric:
     text = row.name.replace("_", " ")
-    if row.kind is StatisticKind.HISTOGRAM:
-        return HistogramMetricFamily(f"shoal_{_seconds(row.name)}", text, labels=labels)
     names = (*labels, row.label) if row.label else labels
+    if row.kind is StatisticKind.HISTOGRAM:
+        return HistogramMetricFamily(f"shoal_{_seconds(row.name)}", text, labels=names)
     name, _ = _based(row.name)
     text = name.replace("_", " ")
     if row.kind is StatisticKind.COUNTER:
@@ -60,10 +60,10 @@ def histogram(rows: Iterable[Statistic]) -> tuple[list[tuple[str, float]], float
     buckets: list[tuple[str, float]] = []
     total = 0.0
     for row in rows:
-        if row.label_value == "sum" or row.label == "sum":
+        if row.bound == "sum":
             total = row.value / _NANOSECONDS
         else:
-            bound = math.inf if row.label_value == "+Inf" else float(row.label_value) / _NANOSECONDS
+            bound = math.inf if row.bound == "+Inf" else float(row.bound) / _NANOSECONDS
             buckets.append(("+Inf" if math.isinf(bound) else repr(bound), float(row.value)))
     return buckets, total
 
@@ -73,20 +73,21 @@ def families(samples: Iterable[Sample]) -> Iterator[Metric]:
     found: dict[str, Metric] = {}
     for sample in samples:
         names, values = tuple(sample.labels), tuple(sample.labels.values())
-        histograms: dict[str, list[Statistic]] = {}
+        histograms: dict[tuple[str, str], list[Statistic]] = {}
         for row in sample.rows:
             family = found.setdefault(row.name, _family(row, names))
             if row.kind is StatisticKind.HISTOGRAM:
-                histograms.setdefault(row.name, []).append(row)
+                histograms.setdefault((row.name, row.label_value), []).append(row)
             elif isinstance(family, CounterMetricFamily | GaugeMetricFamily):
                 _, factor = _based(row.name)
                 value = row.value if factor == 1 else row.value * factor
                 family.add_metric((*values, row.label_value) if row.label else values, value)
-        for name, rows in histograms.items():
+        for (name, label_value), rows in histograms.items():
             family = found[name]
             if isinstance(family, HistogramMetricFamily):
                 buckets, total = histogram(rows)
-                family.add_metric(values, buckets=buckets, sum_value=total)
+                of_row = (*values, label_value) if rows[0].label else values
+                family.add_metric(of_row, buckets=buckets, sum_value=total)
     yield from found.values()
 
 

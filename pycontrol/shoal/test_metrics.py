@@ -13,9 +13,9 @@ ROWS = (
     Statistic("packets_received_total", "port", "inside", StatisticKind.COUNTER, 7),
     Statistic("packets_received_total", "port", "outside", StatisticKind.COUNTER, 8),
     Statistic("parked_packets", "", "", StatisticKind.GAUGE, 3),
-    Statistic("take_seconds", "le", "999", StatisticKind.HISTOGRAM, 2),
-    Statistic("take_seconds", "le", "+Inf", StatisticKind.HISTOGRAM, 5),
-    Statistic("take_seconds", "le", "sum", StatisticKind.HISTOGRAM, 4_000_000_000),
+    Statistic("take_seconds", "", "", StatisticKind.HISTOGRAM, 2, "999"),
+    Statistic("take_seconds", "", "", StatisticKind.HISTOGRAM, 5, "+Inf"),
+    Statistic("take_seconds", "", "", StatisticKind.HISTOGRAM, 4_000_000_000, "sum"),
 )
 
 
@@ -54,6 +54,27 @@ def test_a_histogram_is_told_in_seconds() -> None:
     assert found["shoal_take_seconds_bucket", (("le", "+Inf"),)] == 5
     assert found["shoal_take_seconds_count", ()] == 5
     assert found["shoal_take_seconds_sum", ()] == 4
+
+
+def test_a_histogram_may_have_a_label() -> None:
+    rows = [
+        Statistic("channel_round_trip_seconds", "member", member, StatisticKind.HISTOGRAM, value, bound)
+        for member, value, bound in (
+            ("1", 2, "1023"),
+            ("1", 4, "+Inf"),
+            ("1", 3_000_000_000, "sum"),
+            ("2", 7, "1023"),
+            ("2", 7, "+Inf"),
+            ("2", 500_000_000, "sum"),
+        )
+    ]
+    found = scraped((Sample({"instance": "nat-1"}, rows),))
+    instance = ("instance", "nat-1")
+    for member, below, count, total in (("1", 2, 4, 3), ("2", 7, 7, 0.5)):
+        labels = (instance, ("member", member))
+        assert found["shoal_channel_round_trip_seconds_bucket", (instance, ("le", "1.023e-06"), labels[1])] == below
+        assert found["shoal_channel_round_trip_seconds_count", labels] == count
+        assert found["shoal_channel_round_trip_seconds_sum", labels] == total
 
 
 def test_an_address_that_is_taken_is_told() -> None:

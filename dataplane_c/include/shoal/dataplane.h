@@ -38,12 +38,14 @@ void shoal_runner_destroy(struct shoal_runner *runner);
 
 enum shoal_statistic_kind { SHOAL_COUNTER, SHOAL_GAUGE, SHOAL_HISTOGRAM };
 
-/* One figure; name by Prometheus' conventions without the "shoal_" prefix, at most one label. A histogram's rows follow
- * one another, label "le" (nanoseconds), cumulative, then "sum". */
+/* One figure; name by Prometheus' conventions without the "shoal_" prefix, at most one label. The rows of a histogram (of
+ * each of its label's values) follow one another: `bound` in nanoseconds (included), cumulative, the last one "+Inf", then
+ * "sum". */
 struct shoal_statistic {
 	char name[64];
 	char label[32];
 	char label_value[64];
+	char bound[24]; /* histograms only */
 	int kind;
 	uint64_t value;
 };

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from shoal.cli.console import Json, ask, output, plain, print_json, run, target
 from shoal.client import connected
-from shoal.model import ClusterStatus, ComponentStatistics, Event, PlanStatus
+from shoal.model import ClusterStatus, ComponentStatistics, Event, PlanStatus, Statistic
 
 
 def register(app: typer.Typer) -> None:
@@ -120,11 +120,21 @@ def statistics(
 def _show_statistics(components: Iterable[ComponentStatistics], *, zero: bool) -> None:
     for each in components:
         table = Table("figure", "value", title=f"{each.component} (process {each.process})", title_justify="left")
+        counted = 0  # of a histogram, up to the bound before
         for row in each.statistics:
-            if row.value or zero:
-                label = f"{{{row.label}={row.label_value}}}" if row.label else ""
-                table.add_row(f"{row.name}{label}", str(row.value))
+            news = row.value and (row.bound in ("", "sum", "+Inf") or row.value > counted)
+            counted = row.value if row.bound not in ("", "sum") else 0
+            if news or zero:
+                table.add_row(_figure(row), str(row.value))
         output.print(table)
+
+
+def _figure(row: Statistic) -> str:
+    """Name and labels; of a histogram's rows what they count, too."""
+    labels = [f"{row.label}={row.label_value}"] if row.label else []
+    if row.bound:
+        labels.append("sum in ns" if row.bound == "sum" else f"le={row.bound} ns")
+    return f"{row.name}{{{','.join(labels)}}}" if labels else row.name
 
 
 def task(
