@@ -70,6 +70,8 @@ struct shoal_view {
 	uint64_t losses_before; /* lost, rejected and rolled back before this view, all classes */
 	bool told_to_drop; /* somebody, in this view */
 	struct shoal_adoption *adoptions[SHOAL_MEMBERS_MAX]; /* owns; by dead member */
+	uint64_t adopted_life
+		[SHOAL_MEMBERS_MAX]; /* by member: the last life whose legacy has become this worker's own */
 	struct shoal_parked *returns_first,
 		*returns_last; /* RETURNs that came while frozen, and whose token is not here */
 	uint64_t calls_taken_back; /* dead members whose unhandled calls are in `after` already */

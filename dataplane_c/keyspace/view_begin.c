@@ -147,7 +147,8 @@ int shoal_view_death(struct shoal_space *space, const struct shoal_death *death)
 	for (uint8_t member = 0; member < SHOAL_MEMBERS_MAX; member++) {
 		if (death->survivor[member] && member != self && !shoal_channel_attached(space->channel, member))
 			return shoal_error(ENOTCONN, "member %u has no channel to survivor %u", self, member);
-		if (death->dead[member] && death->adopter[member] == self && !view->adoptions[member])
+		if (death->dead[member] && death->adopter[member] == self && !view->adoptions[member] &&
+			view->adopted_life[member] != death->life[member])
 			return shoal_error(
 				EINVAL, "member %u is to adopt member %u, but was not told where", self, member);
 	}
@@ -161,7 +162,8 @@ int shoal_view_adopt(struct shoal_space *space, uint8_t member, uint64_t life, c
 	const char *reason = "";
 	int error;
 
-	if (adoption && adoption->life == life)
+	/* It may have become my own while others have not completed that view: then there is nothing left to adopt. */
+	if ((adoption && adoption->life == life) || space->view.adopted_life[member] == life)
 		return 0;
 	shoal_view_close_adoption(&space->view, member);
 	adoption = calloc(1, sizeof(*adoption));

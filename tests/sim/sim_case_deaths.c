@@ -103,7 +103,35 @@ static void claim_before_stale_adoption(struct sim_world *world)
 	sim_direct_end(world);
 }
 
+/* 1 has been told what it is to adopt in the next view as well, and completes the one before: that has become its own. */
+static void adopter_goes_on_between_commands(struct sim_world *world)
+{
+	const struct sim_settings settings = sim_direct_mortal(5);
+	const struct sim_view *view = &world->controller.view;
+
+	sim_direct_begin_with(world, &settings);
+	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 0, NONE, 0);
+
+	sim_expect_answer(world, 3, sim_ask_take(world, 3, SIM_ACCOUNT, key, true, 0), 0);
+	sim_die(world, 3, 1);
+	sim_run_to_stage(world, 1, 1, SHOAL_VIEW_FINISHING);
+	sim_hold(world, 2, 1); /* 1 does not hear that 2 is done */
+	sim_run_to_stage(world, 4, 1, SHOAL_VIEW_QUIET);
+	sim_die(world, 4, 0);
+	while (!world->failed && (view->phase != SIM_VIEW_TELL || view->death.view != 2))
+		sim_world_step(world);
+	world->controller.view.due_ns[1] = world->now_ns + 5 * SHOAL_NS_PER_MS;
+	sim_let(world, 2, 1);
+	sim_run_to_stage(world, 1, 1, SHOAL_VIEW_QUIET);
+	sim_run_to_recovery(world);
+	sim_expect(world, world->deaths.views == 1 && view->number_last == 2, "no third view was needed");
+	expect_one_holder(world, key);
+	sim_expect_answer(world, 2, sim_ask_take(world, 2, SIM_ACCOUNT, key, false, 0), 0);
+	sim_direct_end(world);
+}
+
 const struct sim_case sim_death_cases[] = {
+	{ "adopter_goes_on_between_commands", adopter_goes_on_between_commands },
 	{ "claim_before_adoption", claim_before_adoption },
 	{ "claim_before_stale_adoption", claim_before_stale_adoption },
 	{ 0 },

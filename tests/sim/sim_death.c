@@ -101,6 +101,17 @@ static void shake(struct sim_world *world, bool usable)
 	}
 }
 
+void sim_deaths_told(struct sim_world *world)
+{
+	for (unsigned key = 0; key < SIM_KEYS_MAX; key++)
+		for (unsigned class = 0; class < SIM_SINGLE_CLASSES; class ++) {
+			struct sim_single *single = &world->ledger.single[class][key];
+
+			if (single->shaken && single->named)
+				single->named = know(world, class, key).named;
+		}
+}
+
 /* What it had made, and had not been told of, may live or not. */
 static void doubt_makings(struct sim_world *world, uint8_t member)
 {

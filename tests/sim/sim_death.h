@@ -43,6 +43,8 @@ void sim_deaths_keep_counts(struct sim_world *world, const struct sim_member *me
 void sim_deaths_poll(struct sim_world *world);
 /* The member's process ends here and now. */
 void sim_kill(struct sim_world *world, struct sim_member *member);
+/* Survivors are being told: a key counts as named while a record of theirs names it. */
+void sim_deaths_told(struct sim_world *world);
 /* Some of the dead are buried. */
 void sim_deaths_recovered(struct sim_world *world);
 /* All that died are buried, and nobody is to die. */

@@ -46,7 +46,7 @@ struct sim_doubt {
 	uint16_t key;
 	uint8_t member, strand;
 };
-#define SIM_DOUBTS_MAX 4096
+#define SIM_DOUBTS_MAX 65536
 
 struct sim_ledger {
 	struct sim_doubt doubts[SIM_DOUBTS_MAX];

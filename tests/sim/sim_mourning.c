@@ -233,8 +233,10 @@ static int tell_one(struct sim_world *world, uint8_t number)
 	if (told.error && view->phase == SIM_VIEW_TELL)
 		sim_fail(world, 7, "member %u answered %d to view %lu: %s", number, told.error, view->death.view,
 			shoal_last_error());
-	if (!told.error && view->phase == SIM_VIEW_TELL)
+	if (!told.error && view->phase == SIM_VIEW_TELL) {
 		sim_reign_check(world, number);
+		sim_deaths_told(world);
+	}
 	return told.error;
 }
 
