@@ -12,6 +12,11 @@
 #define UNACKNOWLEDGED_FRAMES 256
 #define UNACKNOWLEDGED_BYTES ((size_t)(UNACKNOWLEDGED_FRAMES + 2) * (SHOAL_CHANNEL_FRAME_BYTES_MAX + 16))
 
+/* Frames of so many bytes are taken of a peer before it learns that there is room again. */
+#define RECEIVE_BYTES (128u << 10)
+/* What may wait for an acknowledgement while objects are sent in bulk. */
+#define UNTAKEN_BYTES ((size_t)256 << 10)
+
 struct peer {
 	struct shoal_link *link; /* owns */
 	uint64_t life;
@@ -91,15 +96,16 @@ int shoal_channel_attach(struct shoal_channel *channel, uint8_t member, uint64_t
 
 void shoal_channel_detach(struct shoal_channel *channel, uint8_t member)
 {
-	struct peer *peer = &channel->peers[member];
+	struct peer gone = channel->peers[member];
 
-	if (!peer->link)
+	if (!gone.link)
 		return;
-	peer->link->operations->destroy(peer->link);
-	shoal_byte_queue_fini(&peer->outbox);
-	shoal_byte_queue_fini(&peer->unacknowledged);
-	memset(peer, 0, sizeof(*peer));
+	/* Forgotten first: nothing is given back twice. */
+	memset(&channel->peers[member], 0, sizeof(gone));
 	channel->attached &= ~(UINT64_C(1) << member);
+	gone.link->operations->destroy(gone.link);
+	shoal_byte_queue_fini(&gone.outbox);
+	shoal_byte_queue_fini(&gone.unacknowledged);
 }
 
 struct shoal_link *shoal_channel_link(const struct shoal_channel *channel, uint8_t member, uint64_t life)
@@ -224,7 +230,10 @@ void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct sh
 	room = message_room(channel, peer, head->length);
 	memcpy(room, head, sizeof(*head));
 	room += sizeof(*head);
-	if (key_bytes) {
+	if (key_bytes == 8) {
+		memcpy(room, key, 8);
+		room += 8;
+	} else if (key_bytes) {
 		memset(room + key_bytes, 0, shoal_message_pad(key_bytes) - key_bytes);
 		memcpy(room, key, key_bytes);
 		room += shoal_message_pad(key_bytes);
@@ -234,7 +243,8 @@ void shoal_channel_send(struct shoal_channel *channel, uint8_t member, struct sh
 	room += waiters_count * sizeof(*waiters);
 	if (bytes_count) {
 		memcpy(room, bytes, bytes_count);
-		memset(room + bytes_count, 0, shoal_message_pad(bytes_count) - bytes_count);
+		if (bytes_count % 8)
+			memset(room + bytes_count, 0, shoal_message_pad(bytes_count) - bytes_count);
 	}
 	channel->counters.sent[head->kind]++;
 }
@@ -461,10 +471,33 @@ void shoal_channel_mark_in_hand(struct shoal_channel *channel)
 			channel->peers[channel->hand.from].messages_taken + 1);
 }
 
+/* Names the messages from `offset` on to whoever fetches for them; returns the offset of the first that was not named. */
+static uint32_t look_ahead(struct shoal_channel *channel, const struct shoal_frame *frame, uint32_t offset, void *owner)
+{
+	const struct shoal_message *messages[SHOAL_CHANNEL_AHEAD];
+	unsigned count = 0, seen = 0;
+
+	for (; seen < SHOAL_CHANNEL_AHEAD && offset + sizeof(struct shoal_message) <= frame->length; seen++) {
+		const struct shoal_message *message = (const void *)((const uint8_t *)frame + offset);
+		uint32_t length = message->length, key_bytes = message->key_bytes;
+		uint8_t class = message->class;
+
+		if (length < sizeof(*message) + key_bytes || length > frame->length - offset)
+			break;
+		if (key_bytes && class < channel->config.classes_count &&
+			key_bytes == channel->config.classes[class]->key_bytes)
+			messages[count++] = message;
+		offset += length;
+	}
+	if (count)
+		channel->config.ahead(owner, messages, count);
+	return seen ? offset : frame->length;
+}
+
 static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const struct shoal_frame *frame,
 	shoal_channel_receive receive, void *owner)
 {
-	uint32_t offset = sizeof(*frame);
+	uint32_t offset = sizeof(*frame), named = channel->config.ahead ? offset : UINT32_MAX;
 	uint64_t number = frame->number;
 	const char *reason;
 	unsigned taken = 0;
@@ -472,6 +505,8 @@ static unsigned take_messages(struct shoal_channel *channel, uint8_t from, const
 	while (offset < frame->length) {
 		const struct shoal_message *message = (const void *)((const uint8_t *)frame + offset);
 
+		if (offset >= named)
+			named = look_ahead(channel, frame, offset, owner);
 		if (!shoal_message_valid(message, frame->length - offset, channel->config.classes,
 			    channel->config.classes_count, &reason)) {
 			channel->counters.messages_malformed++;
@@ -495,14 +530,16 @@ static unsigned receive_from(
 	struct shoal_channel *channel, uint8_t from, unsigned budget, shoal_channel_receive receive, void *owner)
 {
 	struct peer *peer = &channel->peers[from];
-	unsigned taken = 0;
+	unsigned taken = 0, bytes = 0;
 	uint32_t length;
 	const struct shoal_frame *frame;
 
-	while (taken < budget && peer->link && (frame = peer->link->operations->peek(peer->link, &length)) != NULL) {
+	while (taken < budget && bytes < RECEIVE_BYTES && peer->link &&
+		(frame = peer->link->operations->peek(peer->link, &length)) != NULL) {
 		if (frame_wanted(channel, peer, from, frame, length)) {
 			peer->received = frame->number;
 			taken += take_messages(channel, from, frame, receive, owner);
+			bytes += length;
 		}
 		peer->link->operations->consume(peer->link);
 	}
@@ -600,6 +637,14 @@ size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member
 	const struct peer *peer = &channel->peers[member];
 
 	return peer->link ? shoal_byte_queue_depth(&peer->outbox) + shoal_byte_queue_depth(&peer->unacknowledged) : 0;
+}
+
+bool shoal_channel_takes(const struct shoal_channel *channel, uint8_t member)
+{
+	const struct peer *peer = &channel->peers[member];
+
+	return peer->link && !shoal_byte_queue_depth(&peer->outbox) &&
+	       shoal_byte_queue_depth(&peer->unacknowledged) <= UNTAKEN_BYTES;
 }
 
 uint64_t shoal_channel_received_up_to(const struct shoal_channel *channel, uint8_t member)

@@ -12,6 +12,8 @@
 
 struct shoal_channel;
 
+#define SHOAL_CHANNEL_AHEAD 32u
+
 struct shoal_channel_config {
 	uint8_t self;
 	uint64_t life;
@@ -24,6 +26,9 @@ struct shoal_channel_config {
 	 * message has been handled: what lies beyond has not been, should this worker die. */
 	uint64_t *received;
 	uint64_t *taken; /* by member, may be NULL: messages handled, in all */
+	/* May be NULL. Told of a frame's messages before they are handed up, up to SHOAL_CHANNEL_AHEAD at a time, to fetch what they
+	 * will need. Nothing of them has been checked but that they lie in the frame, with a key as long as their class's. */
+	void (*ahead)(void *owner, const struct shoal_message *const *messages, unsigned count);
 };
 
 /* What the channel hands upwards. Messages are valid and borrowed for the call. */
@@ -76,6 +81,8 @@ void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns);
 
 /* Bytes that wait for a peer on this side (outbox, and what is not acknowledged), and the most ever. */
 size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member);
+/* Whether what is sent now goes to the link without waiting here first: objects are not to be copied twice. */
+bool shoal_channel_takes(const struct shoal_channel *channel, uint8_t member);
 /* Number of the peer's last frame taken in order. */
 uint64_t shoal_channel_received_up_to(const struct shoal_channel *channel, uint8_t member);
 /* Calls `visit` for each message that lies here for the peer: those of frames that it has not acknowledged (links that are

@@ -107,6 +107,7 @@ void shoal_record_hand_over(struct shoal_space *space, struct shoal_place *place
 	entry->record = SHOAL_RECORD_NONE;
 	entry->holder = SHOAL_MEMBER_NONE;
 	if (bytes) {
+		space->counters.bytes_out += place->map->class->object_bytes;
 		shoal_idle_disarm(space, place);
 		shoal_place_mailed(space, place, member);
 	}

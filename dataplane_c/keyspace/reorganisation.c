@@ -339,7 +339,8 @@ unsigned shoal_keyspace_poll(struct shoal_space *space)
 		keyspace->sweeping = true;
 	if (keyspace->sweeping)
 		work += shoal_sweep_poll(space, SWEEP_BUDGET);
-	if (keyspace->leaving && keyspace->markers_back && space->held)
+	/* After the sweep: an object that comes before its record has to be kept there until that has been pulled. */
+	if (keyspace->leaving && keyspace->markers_back && keyspace->swept && space->held)
 		work += shoal_sweep_push_held(space, SWEEP_BUDGET);
 	advance_flushes(space);
 	return work;

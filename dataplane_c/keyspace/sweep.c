@@ -3,12 +3,30 @@
  * gone; a leaver then gives back what it holds. Both pause while the receiver is slow. */
 #include "keyspace/reorganisation.h"
 
-/* Bytes that may wait for a peer before the sweep waits for it. */
-#define UNTAKEN_BYTES ((size_t)256 << 10)
+/* An object that goes counts as much as looking at so many bytes' worth of entries: packets do not wait for megabytes, and the
+ * receiver takes what one poll has sent while the next one fills the ring. */
+#define BYTES_OF_A_LOOK 128u
+/* Entries, and bytes of each, that are fetched ahead of the pass. */
+#define AHEAD 8u
+#define AHEAD_BYTES 512u
+
+/* What lies some entries further on is on its way into the cache. */
+static void fetch(const struct shoal_map *map, uint32_t index)
+{
+	const uint8_t *entry = map->slab + (size_t)(index + AHEAD) * map->stride;
+	uint32_t bytes = map->stride < AHEAD_BYTES ? map->stride : AHEAD_BYTES;
+
+	if (index + AHEAD >= map->high_water)
+		return;
+	for (uint32_t at = 0; at < bytes; at += SHOAL_CACHE_LINE)
+		__builtin_prefetch(entry + at, 1);
+	__builtin_prefetch(&map->cold[index + AHEAD], 1);
+}
 
 static bool receiver_slow(const struct shoal_space *space, uint8_t member)
 {
-	return member < SHOAL_MEMBERS_MAX && shoal_channel_waiting(space->channel, member) > UNTAKEN_BYTES;
+	return member < SHOAL_MEMBERS_MAX && member != space->config.self &&
+	       !shoal_channel_takes(space->channel, member);
 }
 
 static void say_swept(struct shoal_space *space)
@@ -31,6 +49,22 @@ static void say_swept(struct shoal_space *space)
 	}
 }
 
+/* A leaver that gets no packets any more gives an object back with its record: one message instead of two. Whoever waits for
+ * either, or a PASSED that has not come, makes it go the long way. */
+static void give_back_here(struct shoal_space *space, struct shoal_place *place)
+{
+	struct shoal_entry *entry = place->entry;
+
+	if (!space->keyspace.markers_back || entry->record != SHOAL_RECORD_LEASED ||
+		entry->holder != space->config.self || entry->handle != SHOAL_HANDLE_HELD || entry->references ||
+		entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH) || place->cold->contention)
+		return;
+	entry->record = SHOAL_RECORD_FREE;
+	entry->holder = SHOAL_MEMBER_NONE;
+	shoal_holder_let_go(space, place);
+	space->counters.leases_out++;
+}
+
 unsigned shoal_sweep_poll(struct shoal_space *space, unsigned budget)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
@@ -45,10 +79,15 @@ unsigned shoal_sweep_poll(struct shoal_space *space, unsigned budget)
 			keyspace->sweep_index = 1;
 			continue;
 		}
+		fetch(map, keyspace->sweep_index);
 		place = shoal_place_at(space, keyspace->sweep_class, keyspace->sweep_index);
 		if (place.entry->record != SHOAL_RECORD_NONE && shoal_slot_bit(keyspace->handed, place.entry->slot)) {
 			if (receiver_slow(space, keyspace->owner_next[place.entry->slot]))
 				return work;
+			if (keyspace->leaving)
+				give_back_here(space, &place);
+			if (place.entry->record == SHOAL_RECORD_FREE || place.entry->record == SHOAL_RECORD_SHARED)
+				work += map->class->object_bytes / BYTES_OF_A_LOOK;
 			shoal_record_hand_over(space, &place, keyspace->owner_next[place.entry->slot]);
 		}
 		keyspace->sweep_index++;
@@ -72,6 +111,7 @@ unsigned shoal_sweep_push_held(struct shoal_space *space, unsigned budget)
 			keyspace->push_index = 1;
 			continue;
 		}
+		fetch(map, keyspace->push_index);
 		place = shoal_place_at(space, keyspace->push_class, keyspace->push_index);
 		/* One that is in use, or promised to somebody, goes later or by itself. */
 		if (place.entry->handle == SHOAL_HANDLE_HELD && !place.entry->references &&
@@ -79,6 +119,7 @@ unsigned shoal_sweep_push_held(struct shoal_space *space, unsigned budget)
 			if (receiver_slow(space, shoal_keyspace_route(space, place.entry->slot)))
 				return work;
 			shoal_holder_return(space, &place);
+			work += map->class->object_bytes / BYTES_OF_A_LOOK;
 		}
 		keyspace->push_index++;
 	}

@@ -4,6 +4,9 @@
 #include "object/map_inline.h"
 #include "object/space.h"
 
+/* Bytes of objects that one poll passes on: the receiver takes them while the next ones are copied. */
+#define SETTLE_BYTES ((size_t)128 << 10)
+
 static void send_passed(
 	struct shoal_space *space, struct shoal_place *place, uint32_t lease, const struct shoal_waiter *next)
 {
@@ -53,25 +56,45 @@ static void pass_on(struct shoal_space *space, struct shoal_place *place, const 
 	shoal_place_tidy(space, place);
 }
 
-/* Passes the object on if somebody waits for it and nobody here uses it. */
-static void settle(struct shoal_space *space, struct shoal_place *place)
+/* First who waits for the object, or NULL; my own requests that this very lease has answered are struck. */
+static const struct shoal_waiter *first_successor(
+	struct shoal_space *space, const struct shoal_place *place, struct shoal_contention *contention)
+{
+	struct shoal_waiter answered;
+
+	while (contention && contention->successors) {
+		const struct shoal_waiter *first = &space->contention.nodes[contention->successors].waiter;
+
+		if (first->member != space->config.self || shoal_request_after(first->request, place->cold->request))
+			return first;
+		shoal_waiters_pop(&space->contention, &contention->successors, &answered);
+	}
+	return NULL;
+}
+
+/* Passes the object on if somebody waits for it and nobody here uses it. False: who is to get it is slow, and it stays here
+ * meanwhile, rather than in the outbox. */
+static bool settle(struct shoal_space *space, struct shoal_place *place, bool now)
 {
 	struct shoal_contention *contention = shoal_place_contended(space, place);
 	struct shoal_entry *entry = place->entry;
+	const struct shoal_waiter *first;
 	struct shoal_waiter next;
 
 	if (entry->handle != SHOAL_HANDLE_HELD || !(entry->flags & SHOAL_ENTRY_RECALLED) || entry->references)
-		return;
-	while (contention && shoal_waiters_pop(&space->contention, &contention->successors, &next)) {
-		/* My own request that this very lease has answered. */
-		if (next.member == space->config.self && !shoal_request_after(next.request, place->cold->request))
-			continue;
+		return true;
+	first = first_successor(space, place, contention);
+	if (first && !now && first->member != space->config.self && !shoal_channel_takes(space->channel, first->member))
+		return false;
+	if (first) {
+		shoal_waiters_pop(&space->contention, &contention->successors, &next);
 		pass_on(space, place, &next, contention);
-		return;
+		return true;
 	}
 	entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
 	shoal_holder_grant_to_waiting(space, place);
 	shoal_place_tidy(space, place);
+	return true;
 }
 
 void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *place)
@@ -79,7 +102,7 @@ void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *pl
 	if (!(place->entry->flags & SHOAL_ENTRY_RECALLED) || place->entry->references || shoal_space_frozen(space))
 		return; /* a view change forgets who waits; they ask again */
 	if (space->settle_count == sizeof(space->settle) / sizeof(space->settle[0])) {
-		settle(space, place);
+		settle(space, place, true);
 		return;
 	}
 	space->settle[space->settle_count].class = place->class;
@@ -88,12 +111,18 @@ void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *pl
 
 void shoal_holder_settle_all(struct shoal_space *space)
 {
+	size_t bytes = 0;
+	uint32_t kept = 0;
+
 	for (uint32_t i = 0; i < space->settle_count; i++) {
 		struct shoal_place place = shoal_place_at(space, space->settle[i].class, space->settle[i].entry);
 
-		settle(space, &place);
+		if (bytes > SETTLE_BYTES || !settle(space, &place, false))
+			space->settle[kept++] = space->settle[i];
+		else
+			bytes += place.map->class->object_bytes;
 	}
-	space->settle_count = 0;
+	space->settle_count = kept;
 }
 
 void shoal_holder_return(struct shoal_space *space, struct shoal_place *place)

@@ -44,14 +44,12 @@ static int init_channel(struct shoal_space *space)
 		.resend_ns = config->resend_ns,
 		.heartbeat_ns = config->heartbeat_ns,
 		.received = space->image->received,
-		.taken = space->image->taken };
+		.taken = space->image->taken,
+		.ahead = shoal_space_ahead_of_messages };
 
 	space->channel = shoal_channel_create(&channel);
 	return space->channel ? 0 : -errno;
 }
-
-/* Entries on their way that are remembered at once; more than all windows and sweeps have. */
-#define MAILED_ROOM (1u << 16)
 
 static int init_image(struct shoal_space *space)
 {
@@ -62,7 +60,7 @@ static int init_image(struct shoal_space *space)
 		config->classes, config->classes_count, config->objects_max);
 	if (!error && !space->image)
 		error = -errno;
-	space->mailed = calloc(MAILED_ROOM, sizeof(*space->mailed));
+	space->mailed = calloc(SHOAL_MAILED_ROOM, sizeof(*space->mailed));
 	return error ? error : space->mailed ? 0 : -ENOMEM;
 }
 
@@ -269,7 +267,8 @@ unsigned shoal_space_poll(struct shoal_space *space, uint64_t now_ns)
 	space->now_ns = now_ns;
 	space->now_ms = (uint32_t)(now_ns / SHOAL_NS_PER_MS);
 	space->context->context.now_ns = now_ns;
-	work = shoal_channel_receive_all(space->channel, RECEIVE_BUDGET, shoal_space_handle, space);
+	work = space->settle_count; /* what the last poll has left */
+	work += shoal_channel_receive_all(space->channel, RECEIVE_BUDGET, shoal_space_handle, space);
 	if (space->loopback_first)
 		shoal_space_drain(space);
 	shoal_wait_expire(space);
@@ -285,7 +284,8 @@ unsigned shoal_space_poll(struct shoal_space *space, uint64_t now_ns)
 static void release_mailed(struct shoal_space *space)
 {
 	while (space->mailed_head != space->mailed_tail) {
-		const struct shoal_mailed *mailed = &space->mailed[space->mailed_head % MAILED_ROOM];
+		shoal_space_ahead_of_mailed(space);
+		const struct shoal_mailed *mailed = &space->mailed[space->mailed_head % SHOAL_MAILED_ROOM];
 		struct shoal_place place = shoal_place_at(space, mailed->class, mailed->entry);
 
 		/* To a member that has gone nothing is under way: what was, a view change has dealt with. */
@@ -339,9 +339,9 @@ struct shoal_place shoal_place_make(struct shoal_space *space, uint8_t class, co
 
 void shoal_place_mailed(struct shoal_space *space, struct shoal_place *place, uint8_t member)
 {
-	struct shoal_mailed *mailed = &space->mailed[space->mailed_tail % MAILED_ROOM];
+	struct shoal_mailed *mailed = &space->mailed[space->mailed_tail % SHOAL_MAILED_ROOM];
 
-	if (member == space->config.self || space->mailed_tail - space->mailed_head == MAILED_ROOM)
+	if (member == space->config.self || space->mailed_tail - space->mailed_head == SHOAL_MAILED_ROOM)
 		return;
 	*mailed = (struct shoal_mailed){ .number = shoal_channel_sent(space->channel, member),
 		.entry = place->index,

@@ -83,6 +83,9 @@ struct shoal_aftermath {
 	uint32_t tasks; /* queued or running */
 };
 
+/* Entries on their way that are remembered at once; more than all windows and sweeps have. */
+#define SHOAL_MAILED_ROOM (1u << 16)
+
 struct shoal_space {
 	struct shoal_space_context *context; /* borrows */
 	struct shoal_space_config config;
@@ -292,6 +295,10 @@ void shoal_record_moved(struct shoal_space *space, uint8_t from, const struct sh
 void shoal_record_absent(struct shoal_space *space, const struct shoal_message *message);
 /* Hands the record to the new owner of its slot; record → NONE. */
 void shoal_record_hand_over(struct shoal_space *space, struct shoal_place *place, uint8_t member);
+
+/* ahead.c */
+void shoal_space_ahead_of_messages(void *space, const struct shoal_message *const *messages, unsigned count);
+void shoal_space_ahead_of_mailed(const struct shoal_space *space);
 
 /* call.c */
 struct shoal_call_table *shoal_call_table_create(uint32_t room);

@@ -142,8 +142,8 @@ static bool member_at_rest(const struct sim_member *member)
 			return false;
 	return !sim_member_asked(member) && !shoal_space_frozen(space) &&
 	       !shoal_scheduler_suspended(member->scheduler) && !space->outstanding && !space->waiting &&
-	       !space->loopback_first && !space->contention.blocks_used && shoal_channel_idle(space->channel) &&
-	       space->idle_tasks_head == space->idle_tasks_tail;
+	       !space->loopback_first && !space->settle_count && !space->contention.blocks_used &&
+	       shoal_channel_idle(space->channel) && space->idle_tasks_head == space->idle_tasks_tail;
 }
 
 bool sim_world_at_rest(const struct sim_world *world)
