@@ -37,6 +37,7 @@ enum shoal_view_step {
 struct shoal_adoption {
 	bool open, adopted;
 	bool counted; /* in an earlier try of the view */
+	uint64_t told_in; /* the view that was the present one; it is for the next one */
 	uint64_t taken[SHOAL_MEMBERS_MAX]; /* by member: messages of the dead one that it has handled */
 	uint64_t life;
 	char directory[256];

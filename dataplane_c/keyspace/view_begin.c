@@ -162,6 +162,8 @@ int shoal_view_adopt(struct shoal_space *space, uint8_t member, uint64_t life, c
 	const char *reason = "";
 	int error;
 
+	if (adoption && adoption->life == life)
+		adoption->told_in = space->view.number;
 	/* It may have become my own while others have not completed that view: then there is nothing left to adopt. */
 	if ((adoption && adoption->life == life) || space->view.adopted_life[member] == life)
 		return 0;
@@ -170,6 +172,7 @@ int shoal_view_adopt(struct shoal_space *space, uint8_t member, uint64_t life, c
 	if (!adoption)
 		return shoal_error(ENOMEM, "no memory to adopt member %u", member);
 	adoption->life = life;
+	adoption->told_in = space->view.number;
 	snprintf(adoption->directory, sizeof(adoption->directory), "%s", directory);
 	error = shoal_legacy_open(
 		&adoption->legacy, directory, life, space->config.classes, space->config.classes_count, &reason);

@@ -16,6 +16,12 @@ static bool leased(const struct shoal_place *place)
 	return place->entry->record == SHOAL_RECORD_LEASED || place->entry->record == SHOAL_RECORD_RECALLED;
 }
 
+/* Its holder is the last one known; NONE: known to have had no object yet. */
+static bool unclaimed(const struct shoal_place *place)
+{
+	return leased(place) && place->entry->flags & SHOAL_ENTRY_UNCLAIMED;
+}
+
 /* Every record of the slot was known here before the death: one that is not has been removed. */
 static bool complete(const struct shoal_space *space, uint16_t slot)
 {
@@ -41,7 +47,7 @@ static void set(struct shoal_place *place, const struct shoal_message *message, 
 {
 	place->entry->record = (uint8_t)record;
 	place->entry->holder = holder;
-	place->entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK);
+	place->entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK | SHOAL_ENTRY_UNCLAIMED);
 	place->cold->incarnation = message->incarnation;
 	place->cold->lease = message->lease;
 }
@@ -80,7 +86,7 @@ static void supersede(struct shoal_space *space, struct shoal_place *place)
 {
 	if (here(place))
 		shoal_holder_let_go(space, place);
-	else if (leased(place) && place->entry->holder != SHOAL_MEMBER_NONE)
+	else if (leased(place) && !unclaimed(place))
 		tell_to_drop(space, place, place->entry->holder, place->cold->incarnation, place->cold->lease);
 }
 
@@ -92,7 +98,7 @@ static bool beats_reports(const struct shoal_space *space, const struct shoal_pl
 	if (place->entry->record == SHOAL_RECORD_NONE)
 		return !shoal_slot_bit(space->keyspace.token, place->entry->slot) ||
 		       !complete(space, place->entry->slot);
-	if (leased(place) && place->entry->holder == SHOAL_MEMBER_NONE)
+	if (unclaimed(place))
 		return order > 0 || same_life;
 	return order > 0 || (order == 0 && (place->entry->flags & SHOAL_ENTRY_MAIL));
 }
@@ -114,7 +120,8 @@ bool shoal_view_may_adopt(struct shoal_space *space, struct shoal_place *place, 
 	if (leased(place))
 		went_back(place, order);
 	/* Its bytes, if they are here, do not count any more before others are written over them. */
-	place->entry->holder = SHOAL_MEMBER_NONE;
+	place->entry->flags |= SHOAL_ENTRY_UNCLAIMED;
+	place->entry->holder = space->config.self;
 	__atomic_store_n(&place->entry->record, SHOAL_RECORD_LEASED, __ATOMIC_RELEASE);
 	return true;
 }
@@ -128,7 +135,7 @@ void shoal_view_unclaim(struct shoal_space *space)
 			if (!leased(&place))
 				continue;
 			place.entry->record = SHOAL_RECORD_LEASED;
-			place.entry->holder = SHOAL_MEMBER_NONE;
+			place.entry->flags |= SHOAL_ENTRY_UNCLAIMED;
 		}
 	}
 }
@@ -137,12 +144,11 @@ void shoal_view_claim(struct shoal_space *space, const struct shoal_message *cla
 {
 	struct shoal_place place = place_of(space, claim);
 	uint8_t claimer = claim->holder;
-	bool mine = claimer == space->config.self, unclaimed;
+	bool mine = claimer == space->config.self;
 	int order;
 
 	if (!place.entry)
 		return; /* no room: the holder keeps what it has, and asks for room when it gives it back */
-	unclaimed = leased(&place) && place.entry->holder == SHOAL_MEMBER_NONE;
 	order = compare(claim, &place);
 	if (mine && here(&place)) {
 		/* What was adopted may be older than what the record knew. */
@@ -156,13 +162,13 @@ void shoal_view_claim(struct shoal_space *space, const struct shoal_message *cla
 			tell_to_drop(space, &place, claimer, claim->incarnation, claim->lease);
 		else
 			set(&place, claim, SHOAL_RECORD_LEASED, claimer);
-	} else if (unclaimed && !here(&place) && claim->incarnation == place.cold->incarnation) {
+	} else if (unclaimed(&place) && !here(&place) && claim->incarnation == place.cold->incarnation) {
 		set(&place, claim, SHOAL_RECORD_LEASED, claimer);
 		went_back(&place, order);
 	} else if (order > 0 || (order == 0 && (place.entry->flags & SHOAL_ENTRY_MAIL))) {
 		supersede(space, &place);
 		set(&place, claim, SHOAL_RECORD_LEASED, claimer);
-	} else if (!(order == 0 && place.entry->holder == claimer)) {
+	} else if (!(order == 0 && !unclaimed(&place) && place.entry->holder == claimer)) {
 		tell_to_drop(space, &place, claimer, claim->incarnation, claim->lease);
 	}
 	shoal_place_tidy(space, &place);
@@ -180,14 +186,18 @@ static void take_bytes(struct shoal_space *space, struct shoal_place *place, con
 /* A life of which nothing is left, or that never began: its record ends, and nothing counts as lost. */
 static void end_life(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
 {
-	if (leased(place) && place->entry->holder == SHOAL_MEMBER_NONE && !here(place) && compare(message, place) >= 0)
+	if (!unclaimed(place) || here(place))
+		return;
+	if (message->holder == SHOAL_MEMBER_NONE && compare(message, place) >= 0)
 		place->entry->record = SHOAL_RECORD_NONE;
+	/* Who was to make it was still waiting. Somebody may have had it from him, and then waited again. */
+	if (message->holder == place->entry->holder && place->cold->lease == 1)
+		place->entry->holder = SHOAL_MEMBER_NONE;
 }
 
 void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *bytes)
 {
 	struct shoal_place place = place_of(space, bytes);
-	bool unclaimed;
 	int order;
 
 	if (!place.entry) {
@@ -196,7 +206,6 @@ void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *byt
 		return;
 	}
 	order = compare(bytes, &place);
-	unclaimed = leased(&place) && place.entry->holder == SHOAL_MEMBER_NONE && !here(&place);
 	if (bytes->flags & SHOAL_MESSAGE_CONSTRUCT) {
 		end_life(space, &place, bytes);
 	} else if (place.entry->record == SHOAL_RECORD_NONE && !here(&place)) {
@@ -204,7 +213,7 @@ void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *byt
 			take_bytes(space, &place, bytes);
 	} else if (bytes->method == SHOAL_RECORD_SHARED) {
 		/* The object is here already. */
-	} else if (unclaimed && bytes->incarnation == place.cold->incarnation) {
+	} else if (unclaimed(&place) && !here(&place) && bytes->incarnation == place.cold->incarnation) {
 		take_bytes(space, &place, bytes);
 		went_back(&place, order);
 	} else if (order > 0 || (order == 0 && (place.entry->flags & SHOAL_ENTRY_MAIL))) {
@@ -234,12 +243,14 @@ static void settle_one(struct shoal_space *space, struct shoal_place *place)
 	struct shoal_entry *entry = place->entry;
 
 	space->view.rolled_back[place->class] += entry->flags & SHOAL_ENTRY_BACK ? 1 : 0;
-	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK);
-	if (leased(place) && entry->holder == SHOAL_MEMBER_NONE) {
-		space->view.lost[place->class]++;
-		shoal_view_fate(space, SHOAL_FATE_LOST, place->class, shoal_place_key(place));
+	if (unclaimed(place)) {
+		if (entry->holder != SHOAL_MEMBER_NONE) {
+			space->view.lost[place->class]++;
+			shoal_view_fate(space, SHOAL_FATE_LOST, place->class, shoal_place_key(place));
+		}
 		entry->record = SHOAL_RECORD_NONE;
 	}
+	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK | SHOAL_ENTRY_UNCLAIMED);
 	if (place->cold->contention)
 		shoal_holder_forget_waiters(space, place);
 	if (entry->record == SHOAL_RECORD_FREE)

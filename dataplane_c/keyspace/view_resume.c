@@ -71,7 +71,9 @@ void shoal_view_resume(struct shoal_space *space)
 	for (uint64_t dead = view->dead; dead; dead &= dead - 1) {
 		uint8_t member = (uint8_t)__builtin_ctzll(dead);
 
-		shoal_view_close_adoption(view, member);
+		/* One of which this worker was told meanwhile is for the next view, which may begin already. */
+		if (view->adoptions[member] && view->adoptions[member]->told_in < view->number)
+			shoal_view_close_adoption(view, member);
 		shoal_channel_detach(space->channel, member);
 	}
 	shoal_calls_after_view(space);

@@ -20,14 +20,15 @@ static bool in_doubt(const struct shoal_legacy *legacy, uint8_t class, uint32_t 
 	return false;
 }
 
-/* Tells the owner of the slot about a life that this worker can't or won't go on with. */
+/* Tells the owner of the slot about a life that this worker can't or won't go on with; `waiting`: that this dead member was
+ * waiting for one, so that the one that it was to begin never began. */
 static void report_ended(struct shoal_space *space, uint8_t class, uint16_t slot, const struct shoal_entry *entry,
-	const struct shoal_entry_cold *cold)
+	const struct shoal_entry_cold *cold, uint8_t waiting)
 {
 	struct shoal_message head = { .kind = SHOAL_VIEW_BYTES,
 		.class = class,
 		.flags = SHOAL_MESSAGE_MAIL | SHOAL_MESSAGE_CONSTRUCT,
-		.holder = SHOAL_MEMBER_NONE,
+		.holder = waiting,
 		.lease = cold->lease,
 		.incarnation = cold->incarnation };
 
@@ -106,11 +107,13 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 	uint16_t slot = shoal_map_slot(&space->maps[class], entry->bytes, hash);
 	bool counted = space->view.adoptions[legacy->image->member]->counted;
 
+	if (entry->handle == SHOAL_HANDLE_WAITING && map->class->pattern == SHOAL_SINGLE_WRITER)
+		report_ended(space, class, slot, entry, cold, (uint8_t)legacy->image->member);
 	if (!lease && !record && (!(entry->flags & SHOAL_ENTRY_MAILED) || delivered(space, legacy, cold)))
 		return;
 	/* Its maker had not got it yet: nobody has seen it, and nobody will. */
 	if (lease && entry->flags & SHOAL_ENTRY_FRESH) {
-		report_ended(space, class, slot, entry, cold);
+		report_ended(space, class, slot, entry, cold, SHOAL_MEMBER_NONE);
 		return;
 	}
 	if ((lease || record) && in_doubt(legacy, class, index, entry)) {
@@ -121,7 +124,7 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 			space->view.rejected[class] += !counted;
 			if (!counted)
 				shoal_view_fate(space, SHOAL_FATE_REJECTED, class, entry->bytes);
-			report_ended(space, class, slot, entry, cold);
+			report_ended(space, class, slot, entry, cold, SHOAL_MEMBER_NONE);
 			return;
 		}
 	}

@@ -42,6 +42,7 @@ enum shoal_entry_flag {
 	SHOAL_ENTRY_MAILED = 1 << 2, /* its bytes are on their way: they stay here until the receiver has them */
 	SHOAL_ENTRY_ADOPTED = 1 << 3, /* of a dead worker; not used before the view is complete (RECALLED is set too) */
 	SHOAL_ENTRY_BACK = 1 << 6, /* the record knew of a newer lease, which nobody has claimed yet */
+	SHOAL_ENTRY_UNCLAIMED = 1 << 7, /* the record is LEASED; nobody has said in this view that he is the holder */
 	SHOAL_ENTRY_MAIL = 1 << 4, /* the record's object was mail: at the same lease a live holder beats it */
 };
 

@@ -228,9 +228,21 @@ static void doubt_calls(struct sim_world *world, struct sim_member *dead)
 
 /* --- The end of a process --- */
 
+static void note_losses(struct sim_world *world, const struct sim_member *member)
+{
+	struct shoal_fate_row row;
+	uint64_t cursor = 0;
+
+	while (shoal_view_fates_read(&member->space->view, SHOAL_FATE_LOST, &cursor, &row, 1) > 0)
+		sim_note(world, "member %ld counted as lost in view %ld: class %ld key %ld", member->number,
+			(long)row.view, row.class_index, sim_key_number(row.key));
+}
+
 void sim_deaths_keep_counts(struct sim_world *world, const struct sim_member *member)
 {
 	const struct shoal_view *view = &member->space->view;
+
+	note_losses(world, member);
 
 	for (unsigned class = 0; class < SIM_CLASSES; class ++) {
 		world->deaths.adopted += view->adopted[class];

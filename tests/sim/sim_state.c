@@ -71,6 +71,18 @@ static void write_held_back(const struct shoal_space *space)
 				space->keyspace.call_expected[(size_t)slot * SHOAL_MEMBERS_MAX + at->message.origin]);
 }
 
+static void write_losses(const struct shoal_space *space)
+{
+	struct shoal_fate_row rows[8];
+	uint64_t cursor = 0;
+	long count;
+
+	while ((count = shoal_view_fates_read(&space->view, SHOAL_FATE_LOST, &cursor, rows, 8)) > 0)
+		for (long i = 0; i < count; i++)
+			fprintf(stderr, "  lost in view %lu: class %u key %u\n", rows[i].view, rows[i].class_index,
+				sim_key_number(rows[i].key));
+}
+
 void sim_state_write(struct sim_world *world)
 {
 	for (unsigned number = 0; number < SHOAL_MEMBERS_MAX; number++) {
@@ -88,6 +100,7 @@ void sim_state_write(struct sim_world *world)
 			progress.tokens_to_receive, progress.slots_unswept, progress.objects_held,
 			member->space->outstanding, member->space->config.window, member->space->outstanding_untethered,
 			member->space->view.number, member->space->view.stage, progress.waiting_for);
+		write_losses(member->space);
 		write_held_back(member->space);
 		write_list("to itself", member->space->loopback_first);
 		write_list("after the view", member->space->view.after_first);
