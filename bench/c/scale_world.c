@@ -13,6 +13,7 @@
 
 #define HOST_PORTS 64 /* flows of one inside host */
 #define RING_BYTES (4u << 20)
+#define CHANNEL_BYTES (4u << 20) /* between the instances */
 #define PARKED_MAX 65536
 #define SETTLE_NS (2 * SHOAL_NS_PER_S)
 
@@ -201,7 +202,7 @@ static void start_process(struct scale_world *world, int shared, int packets, in
 
 void scale_world_instance_start(struct scale_world *world)
 {
-	int packets, peer = shoal_ring_pair_create(1u << 20);
+	int packets, peer = shoal_ring_pair_create(CHANNEL_BYTES);
 	uint64_t deadline = shoal_clock_now() + SCALE_DEADLINE_NS;
 
 	if (peer < 0)

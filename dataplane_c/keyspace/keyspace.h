@@ -46,7 +46,12 @@ struct shoal_keyspace {
 	uint32_t tokens; /* held now */
 	uint32_t tokens_to_send, tokens_to_receive, slots_unswept;
 	uint32_t send_cursor; /* slots below have been looked at for sending */
-	/* The sweep: one pass over all maps, begun when the last token has been sent. */
+	/* Where packets come from a splitter: steering slots whose packets have all gone elsewhere in this plan. */
+	bool markers_come;
+	uint64_t packets_gone[SHOAL_STEERING_SLOTS / 64];
+	/* The sweep: one pass over all maps, begun when the last token has been sent, and packets have gone where they take their
+	 * objects along. */
+	uint64_t tokens_sent_ns; /* 0: not yet */
 	bool sweeping;
 	uint8_t sweep_class;
 	uint32_t sweep_index;
@@ -91,6 +96,12 @@ int shoal_keyspace_hand_over(struct shoal_space *space, uint64_t term, uint64_t 
 int shoal_keyspace_markers_back(struct shoal_space *space, uint64_t term, uint64_t epoch);
 int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epoch);
 void shoal_keyspace_progress(const struct shoal_space *space, struct shoal_progress *progress);
+
+/* The splitter's marker has been given back: no packet of that steering slot is inside, and none will come. */
+static inline void shoal_keyspace_packets_gone(struct shoal_keyspace *keyspace, uint8_t steering_slot)
+{
+	keyspace->packets_gone[steering_slot / 64] |= UINT64_C(1) << steering_slot % 64;
+}
 
 /* All calls of those members have been applied; should a number come back, in another life, its calls begin anew. */
 void shoal_keyspace_forget_callers(struct shoal_keyspace *keyspace, uint64_t gone);

@@ -9,6 +9,8 @@
 
 #define TOKENS_BUDGET 1024
 #define SWEEP_BUDGET 512
+/* For packets that have not gone elsewhere by then, the sweep does not wait: their objects follow them one by one. */
+#define PACKETS_GO_NS (100 * SHOAL_NS_PER_MS)
 
 static void transition(struct shoal_keyspace *keyspace, int to)
 {
@@ -113,6 +115,8 @@ static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 	keyspace->sweep_index = keyspace->push_index = 1;
 	keyspace->push_class = 0;
 	keyspace->sweeping = keyspace->swept = keyspace->markers_back = false;
+	keyspace->tokens_sent_ns = 0;
+	memset(keyspace->packets_gone, 0, sizeof(keyspace->packets_gone));
 	keyspace->leaving = !plan->in_next[self];
 	keyspace->flush1_from = keyspace->flush2_from = 0;
 	keyspace->flush1_sent = keyspace->flush2_sent = false;
@@ -326,6 +330,22 @@ static void advance_flushes(struct shoal_space *space)
 		transition(keyspace, SHOAL_STAGE_DONE);
 }
 
+/* An object whose packets have gone goes with its record: nobody asks for it by messages then. */
+static bool sweep_may_begin(struct shoal_space *space)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+
+	if (!keyspace->tokens_sent_ns)
+		keyspace->tokens_sent_ns = space->now_ns;
+	if (!keyspace->markers_come || keyspace->markers_back ||
+		space->now_ns - keyspace->tokens_sent_ns > PACKETS_GO_NS)
+		return true;
+	for (unsigned steering = 0; steering < SHOAL_STEERING_SLOTS; steering++)
+		if (keyspace->handed[steering] && !(keyspace->packets_gone[steering / 64] >> steering % 64 & 1))
+			return false;
+	return true;
+}
+
 unsigned shoal_keyspace_poll(struct shoal_space *space)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
@@ -335,7 +355,7 @@ unsigned shoal_keyspace_poll(struct shoal_space *space)
 		return 0;
 	if (keyspace->tokens_to_send)
 		work += shoal_keyspace_send_tokens(space, TOKENS_BUDGET);
-	else if (!keyspace->sweeping && !keyspace->swept)
+	else if (!keyspace->sweeping && !keyspace->swept && sweep_may_begin(space))
 		keyspace->sweeping = true;
 	if (keyspace->sweeping)
 		work += shoal_sweep_poll(space, SWEEP_BUDGET);

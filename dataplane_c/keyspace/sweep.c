@@ -49,13 +49,24 @@ static void say_swept(struct shoal_space *space)
 	}
 }
 
-/* A leaver that gets no packets any more gives an object back with its record: one message instead of two. Whoever waits for
- * either, or a PASSED that has not come, makes it go the long way. */
+/* No packet will ask for the object here: this worker leaves and gets none any more, or those that are steered like it go to the
+ * new owner. */
+static bool unused_from_here_on(const struct shoal_space *space, const struct shoal_place *place)
+{
+	const struct shoal_keyspace *keyspace = &space->keyspace;
+	unsigned steering = place->entry->slot / SHOAL_SLOTS_PER_STEERING;
+
+	return keyspace->markers_back ||
+	       (place->map->class->steering && keyspace->packets_gone[steering / 64] >> steering % 64 & 1);
+}
+
+/* Such an object is given back with its record: one message instead of two, and none when its next packet asks for it. Whoever
+ * waits for either, or a PASSED that has not come, makes it go the long way. */
 static void give_back_here(struct shoal_space *space, struct shoal_place *place)
 {
 	struct shoal_entry *entry = place->entry;
 
-	if (!space->keyspace.markers_back || entry->record != SHOAL_RECORD_LEASED ||
+	if (!unused_from_here_on(space, place) || entry->record != SHOAL_RECORD_LEASED ||
 		entry->holder != space->config.self || entry->handle != SHOAL_HANDLE_HELD || entry->references ||
 		entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH) || place->cold->contention)
 		return;
@@ -84,8 +95,7 @@ unsigned shoal_sweep_poll(struct shoal_space *space, unsigned budget)
 		if (place.entry->record != SHOAL_RECORD_NONE && shoal_slot_bit(keyspace->handed, place.entry->slot)) {
 			if (receiver_slow(space, keyspace->owner_next[place.entry->slot]))
 				return work;
-			if (keyspace->leaving)
-				give_back_here(space, &place);
+			give_back_here(space, &place);
 			if (place.entry->record == SHOAL_RECORD_FREE || place.entry->record == SHOAL_RECORD_SHARED)
 				work += map->class->object_bytes / BYTES_OF_A_LOOK;
 			shoal_record_hand_over(space, &place, keyspace->owner_next[place.entry->slot]);

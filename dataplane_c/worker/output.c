@@ -268,6 +268,7 @@ static void take_markers(struct shoal_worker *worker)
 
 void shoal_worker_markers(struct shoal_worker *worker)
 {
+	worker->space.keyspace.markers_come = worker->ring != NULL;
 	if (!worker->ring)
 		return;
 	take_markers(worker);
@@ -285,6 +286,7 @@ void shoal_worker_markers(struct shoal_worker *worker)
 		worker->marker[slot] = 0;
 		worker->markers_waiting--;
 		worker->markers_returned++;
+		shoal_keyspace_packets_gone(&worker->space.keyspace, (uint8_t)slot);
 	}
 	shoal_packet_ring_port(worker->ring)->operations->flush(shoal_packet_ring_port(worker->ring));
 }

@@ -83,7 +83,7 @@ class InstanceSizes:
     objects: int = 262144  # of each class
     parked: int = 16384
     microthreads: int = 4096
-    window: int = 1024
+    window: int = 4096
     packets: int = 32768
     take_deadline_ms: int = 2000
     channel_bytes: int = 4 << 20
