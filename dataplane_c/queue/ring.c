@@ -6,24 +6,30 @@
  *   producer  RESERVED  FREE      reserve   given up for another reservation
  *   producer  FREE      PUSHED    reserve   as a skip record: the rest up to the end is too short for this record
  *   producer  RESERVED  PUSHED    push      complete, seen by the producer alone
- *   producer  PUSHED    VISIBLE   flush     release of tail; pairs with the acquire in find_record
- *   consumer  VISIBLE   BORROWED  peek      acquire of tail in find_record; a skip record goes to POPPED at once
+ *   producer  PUSHED    VISIBLE   flush     release of the word of its run; pairs with the acquire in find_run
+ *   consumer  VISIBLE   BORROWED  peek      acquire of that word in find_run; a skip record goes to POPPED at once
  *   consumer  BORROWED  POPPED    pop       its bytes may still be read
  *   consumer  POPPED    FREE      consumed  release of head; pairs with the acquire in find_room
  *
  * Forbidden: any other; PUSHED → FREE (a pushed record can't be taken back); a skip record where the longest
- * record would have fitted (so never at the start of the ring); tail or head going back, beyond one another by more
- * than the capacity, or to what is no multiple of 8. An end that sees one of these marks its view broken and stays
- * there.
+ * record would have fitted (so never at the start of the ring); a record that crosses its run's end; tail or head going
+ * back, beyond one another by more than the capacity, or to what is no multiple of 8. An end that sees one of these marks
+ * its view broken and stays there.
  *
- *   either    WORKING   BROKEN    find_room, find_record, skip, reject    nothing is reserved or peeked any more
+ * The place of the next run's word:
+ *   producer  PUSHED    ENDED     flush     0, before the word of the run that it ends: a consumer that follows finds it
+ *   producer  ENDED     BEGUN     flush     the run's word, once all its records are complete
+ * A producer that dies between flush's stores leaves a run that is not there, or one that tail does not count yet: who
+ * opens an end looks behind tail (end_of).
+ *
+ *   either    WORKING   BROKEN    find_room, find_rest, skip, reject    nothing is reserved or peeked any more
  * Forbidden: BROKEN → WORKING. */
 #include "queue/ring.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define RING_MAGIC UINT64_C(0x31676e69724c4153) /* layout version 1 */
+#define RING_MAGIC UINT64_C(0x32676e69724c4153) /* layout version 2 */
 
 static bool capacity_valid(uint32_t capacity)
 {
@@ -49,6 +55,16 @@ int shoal_ring_init(void *mapping, uint32_t capacity)
 	return 0;
 }
 
+/* Where the last visible run ends: at tail, or one run further if its producer was killed just before it said so. */
+static uint64_t end_of(const struct shoal_ring *ring, uint64_t tail)
+{
+	/* Acquire: pairs with the release of the run's word in shoal_ring_flush. */
+	uint64_t word = __atomic_load_n(shoal_ring_word(ring, tail), __ATOMIC_ACQUIRE);
+	uint32_t bytes = (uint32_t)word;
+
+	return word == shoal_ring_run(ring, tail, bytes) ? tail + bytes : tail;
+}
+
 int shoal_ring_open(struct shoal_ring *ring, void *mapping, uint32_t capacity, enum shoal_ring_end end)
 {
 	struct shoal_ring_shared *shared = mapping;
@@ -60,15 +76,26 @@ int shoal_ring_open(struct shoal_ring *ring, void *mapping, uint32_t capacity, e
 	uint64_t head = __atomic_load_n(&shared->head, __ATOMIC_ACQUIRE);
 	uint64_t tail = __atomic_load_n(&shared->tail, __ATOMIC_ACQUIRE);
 
-	if (tail - head > capacity || head % 8 || tail % 8)
-		return -EPROTO;
 	memset(ring, 0, sizeof(*ring));
 	ring->shared = shared;
 	ring->bytes = shared->bytes;
 	ring->capacity = capacity;
-	ring->position = end == SHOAL_RING_PRODUCER ? tail : head;
-	ring->other = end == SHOAL_RING_PRODUCER ? head : tail;
-	ring->published = ring->position;
+	if (head % 8 || tail % 8)
+		return -EPROTO;
+	tail = end_of(ring, tail);
+	if (tail - head > capacity - SHOAL_RING_WORD_BYTES)
+		return -EPROTO;
+	if (end == SHOAL_RING_PRODUCER) {
+		/* Whoever was killed may have left anything behind its last run, but for the word of the next. */
+		if (__atomic_load_n(shoal_ring_word(ring, tail), __ATOMIC_RELAXED))
+			return -EPROTO;
+		ring->published = tail;
+		ring->position = tail + SHOAL_RING_WORD_BYTES;
+		ring->other = head;
+	} else {
+		ring->published = ring->position = ring->other = head;
+		ring->resumed_until = tail;
+	}
 	return 0;
 }
 
@@ -88,21 +115,22 @@ void shoal_ring_reject(struct shoal_ring *ring)
 	consumer_broken(ring, &length);
 }
 
-bool shoal_ring_find_record(struct shoal_ring *ring, uint32_t *length)
+/* A consumer that is opened may begin in the middle of a run, whose end is not written anywhere: record by record, then. */
+bool shoal_ring_find_rest(struct shoal_ring *ring, uint64_t word, uint32_t *length)
 {
+	uint32_t bytes = shoal_ring_record_bytes((uint32_t)word);
+
 	*length = 0;
 	if (SHOAL_UNLIKELY(ring->broken))
 		return consumer_broken(ring, length);
-
-	/* Acquire: pairs with the release in shoal_ring_flush; headers and bytes up to it can be read. */
-	uint64_t tail = __atomic_load_n(&ring->shared->tail, __ATOMIC_ACQUIRE);
-
-	/* Everything known was taken (position == other), so it may be ahead of what we published by the capacity. */
-	if (SHOAL_UNLIKELY(
-		    tail - ring->published > ring->capacity || tail - ring->position > ring->capacity || tail % 8))
+	if (!word)
+		return false;
+	if (ring->position >= ring->resumed_until)
 		return consumer_broken(ring, length);
-	ring->other = tail;
-	return tail != ring->position;
+	if (bytes > ring->capacity || (word >> 32 != SHOAL_RING_KIND_RECORD && word >> 32 != SHOAL_RING_KIND_SKIP))
+		return consumer_broken(ring, length);
+	ring->other = ring->position + bytes;
+	return true;
 }
 
 bool shoal_ring_skip(struct shoal_ring *ring, uint64_t header, uint32_t *length)
@@ -111,7 +139,7 @@ bool shoal_ring_skip(struct shoal_ring *ring, uint64_t header, uint32_t *length)
 	uint32_t to_end = ring->capacity - offset;
 
 	/* The producer skips only what the longest record would not fit into. */
-	if (header != shoal_ring_header(SHOAL_RING_KIND_SKIP, to_end - SHOAL_RING_HEADER_BYTES) ||
+	if (header != shoal_ring_header(SHOAL_RING_KIND_SKIP, to_end - SHOAL_RING_WORD_BYTES) ||
 		to_end >= shoal_ring_record_bytes(ring->capacity / 4) || to_end > ring->other - ring->position)
 		return consumer_broken(ring, length);
 	ring->position += to_end;
@@ -124,5 +152,8 @@ uint32_t shoal_ring_depth(const struct shoal_ring *ring)
 	uint64_t head = __atomic_load_n(&ring->shared->head, __ATOMIC_ACQUIRE);
 	uint64_t tail = __atomic_load_n(&ring->shared->tail, __ATOMIC_ACQUIRE);
 
+	/* tail may lag behind a run that was taken already. */
+	if ((int64_t)(tail - head) < 0)
+		return 0;
 	return tail - head < ring->capacity ? (uint32_t)(tail - head) : ring->capacity;
 }

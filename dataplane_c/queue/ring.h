@@ -22,8 +22,9 @@ struct shoal_ring {
 	uint32_t capacity; /* a power of two */
 	uint32_t reserved; /* producer: length of the open reservation; consumer: bytes of the peeked record */
 	uint64_t position; /* own position, private copy */
-	uint64_t other; /* the other end's position as last seen */
-	uint64_t published; /* own position as the other end may see it */
+	uint64_t other; /* producer: the consumer's position as last seen; consumer: where the run that it takes ends */
+	uint64_t published; /* own position as the other end may see it; the producer's next run begins there */
+	uint64_t resumed_until; /* consumer: before this, a record may come without its run's word (find_rest) */
 	bool broken; /* the mapping holds what no peer of ours writes */
 };
 
@@ -37,8 +38,8 @@ SHOAL_MUST_USE int shoal_ring_open(struct shoal_ring *ring, void *mapping, uint3
 
 /* Producer. Reserve room for one record of up to `length` bytes (8-aligned, contiguous); NULL: full, broken, or longer
  * than a quarter of the capacity. A reservation that is not pushed is forgotten by the next one. Push publishes it with
- * its true length (at most what was reserved) to the private tail; flush makes all pushed records visible (one release
- * store; pairs with the acquire in peek). A loop over many short records is twice as fast on a local copy of the view, put back
+ * its true length (at most what was reserved) to the private tail; flush makes all pushed records visible, all or, if the
+ * producer dies in it, none (one release store of a run word before them; pairs with the acquire in peek). A loop over many short records is twice as fast on a local copy of the view, put back
  * at its end. */
 static inline void *shoal_ring_reserve(struct shoal_ring *ring, uint32_t length);
 static inline void shoal_ring_push(struct shoal_ring *ring, uint32_t length);

@@ -12,20 +12,25 @@ struct shoal_ring_shared {
 	/* writer: init; readers: open */
 	uint64_t magic;
 	uint64_t capacity;
-	/* writer: producer, readers: consumer, control */
+	/* writer: producer, readers: control, and a producer that is opened; no consumer waits for it */
 	_Alignas(2 * SHOAL_CACHE_LINE) uint64_t tail;
 	/* writer: consumer, readers: producer, control */
 	_Alignas(2 * SHOAL_CACHE_LINE) uint64_t head;
 	_Alignas(2 * SHOAL_CACHE_LINE) uint8_t bytes[];
 };
 
-/* A record is a header word, then its bytes, padded to 8. The word is read once, by one load, so that what was checked
- * is what is used. */
-#define SHOAL_RING_HEADER_BYTES 8u
-#define SHOAL_RING_KIND_RECORD UINT64_C(0x5ec0)
-#define SHOAL_RING_KIND_SKIP                                                                                           \
-	UINT64_C(0x5c1b) /* the rest of the ring up to its end; the next record is at its start   \
-	                                       */
+/* What one flush makes visible is a run: a run word, then its records. It ends where the next run's word will be, which
+ * is 0 until then. So the consumer waits for the very line in which the next record begins, and knows then how much it may
+ * fetch ahead. A record is a header word, then its bytes, padded to 8. Each word is read once, by one load, so that what was
+ * checked is what is used. */
+#define SHOAL_RING_WORD_BYTES 8u
+#define SHOAL_RING_KIND_RUN                                                                                            \
+	UINT64_C(0x7a11) /* in the top 16 bits; then 16 of the lap, and the run's bytes, this word's too */
+#define SHOAL_RING_KIND_RECORD UINT64_C(0x5ec0) /* above the record's length */
+#define SHOAL_RING_KIND_SKIP UINT64_C(0x5c1b) /* the rest up to the end; the next record is at the ring's start */
+
+/* How far the consumer fetches ahead: a line takes 50 to 500 ns from core to core, many at once take no longer. */
+#define SHOAL_RING_AHEAD_BYTES (8u * SHOAL_CACHE_LINE)
 
 static inline uint64_t shoal_ring_header(uint64_t kind, uint32_t length)
 {
@@ -34,11 +39,25 @@ static inline uint64_t shoal_ring_header(uint64_t kind, uint32_t length)
 
 static inline uint32_t shoal_ring_record_bytes(uint32_t length)
 {
-	return SHOAL_RING_HEADER_BYTES + ((length + 7u) & ~7u);
+	return SHOAL_RING_WORD_BYTES + ((length + 7u) & ~7u);
 }
 
-/* Off the hot path. Looks at tail again, and checks it. */
-bool shoal_ring_find_record(struct shoal_ring *ring, uint32_t *length);
+static inline uint64_t *shoal_ring_word(const struct shoal_ring *ring, uint64_t position)
+{
+	return (uint64_t *)(void *)(ring->bytes + (position & (ring->capacity - 1)));
+}
+
+/* The word of the run that begins at `position`. The lap tells it from one that was there before. */
+static inline uint64_t shoal_ring_run(const struct shoal_ring *ring, uint64_t position, uint32_t bytes)
+{
+	uint64_t lap = position >> __builtin_ctz(ring->capacity) & UINT16_MAX;
+
+	return SHOAL_RING_KIND_RUN << 48 | lap << 32 | bytes;
+}
+
+/* Off the hot path. What is at the consumer's position is no run: nothing, a record of a run whose word an earlier consumer
+ * took, or what no peer writes. */
+bool shoal_ring_find_rest(struct shoal_ring *ring, uint64_t word, uint32_t *length);
 /* Steps over a skip record; false: it is none, the ring is broken. */
 bool shoal_ring_skip(struct shoal_ring *ring, uint64_t header, uint32_t *length);
 
@@ -68,9 +87,7 @@ SHOAL_RING_PRODUCER_INLINE bool shoal_ring_find_room(struct shoal_ring *ring, ui
 
 SHOAL_RING_PRODUCER_INLINE void shoal_ring_write_header(struct shoal_ring *ring, uint64_t kind, uint32_t length)
 {
-	uint8_t *header = ring->bytes + (ring->position & (ring->capacity - 1));
-
-	__atomic_store_n((uint64_t *)(void *)header, kind << 32 | length, __ATOMIC_RELAXED);
+	__atomic_store_n(shoal_ring_word(ring, ring->position), kind << 32 | length, __ATOMIC_RELAXED);
 }
 
 SHOAL_RING_PRODUCER_INLINE void *shoal_ring_reserve(struct shoal_ring *ring, uint32_t length)
@@ -80,18 +97,19 @@ SHOAL_RING_PRODUCER_INLINE void *shoal_ring_reserve(struct shoal_ring *ring, uin
 
 	uint32_t to_end = ring->capacity - ((uint32_t)ring->position & (ring->capacity - 1));
 	uint32_t bytes = shoal_ring_record_bytes(length);
-	uint32_t needed = SHOAL_LIKELY(bytes <= to_end) ? bytes : to_end + bytes;
+	/* The word of the next run must have its place too. */
+	uint32_t needed = SHOAL_RING_WORD_BYTES + (SHOAL_LIKELY(bytes <= to_end) ? bytes : to_end + bytes);
 
 	if (SHOAL_UNLIKELY(needed > ring->capacity - (ring->position - ring->other)) &&
 		!shoal_ring_find_room(ring, needed))
 		return NULL;
 	if (SHOAL_UNLIKELY(bytes > to_end)) {
-		shoal_ring_write_header(ring, SHOAL_RING_KIND_SKIP, to_end - SHOAL_RING_HEADER_BYTES);
+		shoal_ring_write_header(ring, SHOAL_RING_KIND_SKIP, to_end - SHOAL_RING_WORD_BYTES);
 		ring->position += to_end;
 	}
 	shoal_ring_write_header(ring, SHOAL_RING_KIND_RECORD, length);
 	ring->reserved = length;
-	return ring->bytes + (ring->position & (ring->capacity - 1)) + SHOAL_RING_HEADER_BYTES;
+	return shoal_ring_word(ring, ring->position) + 1;
 }
 
 SHOAL_RING_PRODUCER_INLINE void shoal_ring_push(struct shoal_ring *ring, uint32_t length)
@@ -103,34 +121,75 @@ SHOAL_RING_PRODUCER_INLINE void shoal_ring_push(struct shoal_ring *ring, uint32_
 	ring->reserved = 0;
 }
 
+/* A line that the consumer has read is shared, and a store to it waits until it is taken back. Done before the next run is
+ * there to be written, it keeps nobody waiting: two lines, a short record's. (A prefetch for writing leaves a shared line as it
+ * is on Zen.) */
+SHOAL_RING_PRODUCER_INLINE void shoal_ring_take_back(struct shoal_ring *ring)
+{
+	uint64_t line = (ring->position & ~(uint64_t)(SHOAL_CACHE_LINE - 1)) + SHOAL_CACHE_LINE;
+
+	if (SHOAL_UNLIKELY(line + 2 * SHOAL_CACHE_LINE - ring->other > ring->capacity))
+		return;
+	__atomic_store_n(shoal_ring_word(ring, line), 0, __ATOMIC_RELAXED);
+	__atomic_store_n(shoal_ring_word(ring, line + SHOAL_CACHE_LINE), 0, __ATOMIC_RELAXED);
+}
+
 SHOAL_RING_PRODUCER_INLINE void shoal_ring_flush(struct shoal_ring *ring)
 {
+	uint32_t bytes = (uint32_t)(ring->position - ring->published);
+
 	/* An idle poll must not take the line away from the consumer. */
-	if (ring->published == ring->position)
+	if (bytes == SHOAL_RING_WORD_BYTES)
 		return;
-	/* Release: pairs with the acquire of tail in shoal_ring_find_record; orders headers and bytes before it. */
+	__atomic_store_n(shoal_ring_word(ring, ring->position), 0, __ATOMIC_RELAXED);
+	/* Release: pairs with the acquire in shoal_ring_find_run; orders headers, bytes and the 0 before it. */
+	__atomic_store_n(
+		shoal_ring_word(ring, ring->published), shoal_ring_run(ring, ring->published, bytes), __ATOMIC_RELEASE);
+	/* Release: who opens an end reads what was published before. It may lag behind by this run. */
 	__atomic_store_n(&ring->shared->tail, ring->position, __ATOMIC_RELEASE);
 	ring->published = ring->position;
+	ring->position += SHOAL_RING_WORD_BYTES;
+	shoal_ring_take_back(ring);
+}
+
+/* At the end of a run: whether the next one is there. */
+static inline bool shoal_ring_find_run(struct shoal_ring *ring, uint32_t *length)
+{
+	/* Acquire: pairs with the release in shoal_ring_flush; headers and bytes of the run can be read. */
+	uint64_t word = __atomic_load_n(shoal_ring_word(ring, ring->position), __ATOMIC_ACQUIRE);
+	uint32_t bytes = (uint32_t)word;
+
+	if (SHOAL_UNLIKELY(word != shoal_ring_run(ring, ring->position, bytes) || bytes % 8 ||
+			   bytes <= SHOAL_RING_WORD_BYTES || bytes >= ring->capacity || ring->broken))
+		return shoal_ring_find_rest(ring, word, length);
+	ring->other = ring->position + bytes;
+	ring->position += SHOAL_RING_WORD_BYTES;
+	ring->resumed_until = 0;
+	for (uint32_t ahead = SHOAL_CACHE_LINE; ahead < SHOAL_RING_AHEAD_BYTES && ahead < bytes;
+		ahead += SHOAL_CACHE_LINE)
+		__builtin_prefetch(shoal_ring_word(ring, ring->position + ahead));
+	return true;
 }
 
 static inline const void *shoal_ring_peek(struct shoal_ring *ring, uint32_t *length)
 {
 	/* At most twice: a skip record leads to the start of the ring, where none may be. */
 	for (;;) {
-		if (ring->position == ring->other && !shoal_ring_find_record(ring, length))
+		if (ring->position == ring->other && !shoal_ring_find_run(ring, length))
 			return NULL;
 
 		uint32_t offset = (uint32_t)ring->position & (ring->capacity - 1);
-		uint64_t header =
-			__atomic_load_n((const uint64_t *)(const void *)(ring->bytes + offset), __ATOMIC_RELAXED);
+		uint64_t header = __atomic_load_n(shoal_ring_word(ring, ring->position), __ATOMIC_RELAXED);
 		uint32_t record_length = (uint32_t)header;
 		uint32_t bytes = shoal_ring_record_bytes(record_length);
 
+		if (ring->other - ring->position > SHOAL_RING_AHEAD_BYTES)
+			__builtin_prefetch(shoal_ring_word(ring, ring->position + SHOAL_RING_AHEAD_BYTES));
 		if (SHOAL_LIKELY(header >> 32 == SHOAL_RING_KIND_RECORD && record_length <= ring->capacity / 4 &&
 				 bytes <= ring->other - ring->position && bytes <= ring->capacity - offset)) {
 			ring->reserved = bytes;
 			*length = record_length;
-			return ring->bytes + offset + SHOAL_RING_HEADER_BYTES;
+			return shoal_ring_word(ring, ring->position) + 1;
 		}
 		if (!shoal_ring_skip(ring, header, length))
 			return NULL;

@@ -8,7 +8,7 @@ from pathlib import Path
 
 CORPUS = Path(__file__).with_name("corpus")
 CAPACITY = 4096
-RECORD, SKIP = 0x5EC0, 0x5C1B  # SHOAL_RING_KIND_*
+RUN, RECORD, SKIP = 0x7A11, 0x5EC0, 0x5C1B  # SHOAL_RING_KIND_*
 FRAME_BYTES_MAX = 20480
 
 
@@ -26,8 +26,13 @@ def hello(refusal: int = 0, version: int = 1) -> bytes:
 
 
 def records(*lengths: int) -> bytes:
-    """A ring's bytes."""
+    """Records of a run."""
     return b"".join(struct.pack("<II", length, RECORD) + bytes(length + -length % 8) for length in lengths)
+
+
+def run(content: bytes, lap: int = 0) -> bytes:
+    """What one flush makes visible."""
+    return struct.pack("<IHH", 8 + len(content), lap, RUN) + content
 
 
 def ring(tail: int, head: int, content: bytes) -> bytes:
@@ -35,12 +40,18 @@ def ring(tail: int, head: int, content: bytes) -> bytes:
 
 
 def wrapped() -> bytes:
-    """The first record lies before a skip, the second at the ring's start."""
+    """The first record of a run lies before a skip, the second at the ring's start."""
     content = bytearray(records(200).ljust(CAPACITY, b"\0"))
     at = CAPACITY - 64
-    content[at : at + 24] = records(16)
-    content[at + 24 : at + 32] = struct.pack("<II", CAPACITY - at - 24 - 8, SKIP)
+    content[at : at + 32] = struct.pack("<IHH", 64 + 208, 0, RUN) + records(16)
+    content[at + 32 : at + 40] = struct.pack("<II", CAPACITY - at - 32 - 8, SKIP)
     return ring(CAPACITY + 208, at, bytes(content))
+
+
+def within() -> bytes:
+    """The consumer begins after the first record of the first of two runs."""
+    content = run(records(8, 16, 24)) + run(records(0, 40))
+    return ring(len(content), 24, content)
 
 
 TCP_FRAME = {
@@ -55,15 +66,18 @@ TCP_FRAME = {
 }
 
 RING = {
-    "records": ring(len(records(0, 1, 64, 1024)), 0, records(0, 1, 64, 1024)),
+    "records": ring(len(run(records(0, 1, 64, 1024))), 0, run(records(0, 1, 64, 1024))),
     "empty": ring(0, 0, b""),
     "wrapped": wrapped(),
-    "full": ring(CAPACITY, 0, records(*[56] * 64)),
-    "beyond_tail": ring(16, 0, records(64)),
-    "too_long": ring(CAPACITY, 0, struct.pack("<II", 1025, RECORD)),
-    "skip_at_start": ring(CAPACITY, 0, struct.pack("<II", CAPACITY - 8, SKIP)),
-    "odd_tail": ring(12, 0, records(64)),
-    "high": ring(2**64 - 8, 2**64 - 4096, records(*[56] * 64)),
+    "within": within(),
+    "full": ring(CAPACITY - 56, 0, run(records(*[56] * 63))),
+    "behind_tail": ring(0, 0, run(records(64))),
+    "beyond_run": ring(24, 0, struct.pack("<IHH", 24, 0, RUN) + records(64)),
+    "too_long": ring(CAPACITY - 8, 0, run(struct.pack("<II", 1025, RECORD) + bytes(1032))),
+    "skip_at_start": ring(CAPACITY - 8, 0, run(struct.pack("<II", CAPACITY - 16, SKIP))),
+    "other_lap": ring(80, 0, run(records(64), lap=1)),
+    "odd_tail": ring(12, 0, run(records(64))),
+    "high": ring(2**64 - 8, 2**64 - 4096, run(records(*[56] * 63), lap=0xFFFF)),
 }
 
 
