@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+from shoal.errors import NoRoomError
 from shoal.model import Event
 
 KEPT: Final = 2000
+WATCHERS_MAX: Final = 64
 
 
 class EventLog:
@@ -21,6 +23,7 @@ class EventLog:
         self._sequence = 0
         self._grown = asyncio.Condition()
         self._closed = False
+        self._watchers = 0
 
     def add(self, kind: str, subject: str, text: str, /, **fields: str) -> Event:
         self._sequence += 1
@@ -47,7 +50,17 @@ class EventLog:
         return tuple(event for event in self._events if event.sequence > sequence)
 
     async def watch(self, sequence: int) -> AsyncIterator[Event]:
-        """Kept events later than `sequence`, then new ones, until the log is closed."""
+        """Kept events later than `sequence`, then new ones, until the log is closed. NoRoomError: too many watch."""
+        if self._watchers >= WATCHERS_MAX:
+            raise NoRoomError(f"at most {WATCHERS_MAX} may watch events at once")
+        self._watchers += 1
+        try:
+            async for event in self._watch(sequence):
+                yield event
+        finally:
+            self._watchers -= 1
+
+    async def _watch(self, sequence: int) -> AsyncIterator[Event]:
         while True:
             for event in self.after(sequence):
                 sequence = event.sequence

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from shoal.errors import RefusedError, UnreachableError
+from shoal.errors import InvalidRequestError, RefusedError, UnreachableError
 from shoal.rpc_status import code_of, from_rpc_error, to_status
 
 logger = logging.getLogger(__name__)
@@ -56,23 +57,45 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(
                 _unary(handler.unary_unary, method),
-                handler.request_deserializer,
+                _reader(handler.request_deserializer),
                 handler.response_serializer,
             )
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(
                 _stream(handler.unary_stream, method),
-                handler.request_deserializer,
+                _reader(handler.request_deserializer),
                 handler.response_serializer,
             )
         return handler
+
+
+class _Unreadable:
+    """Stands for bytes that are no request."""
+
+
+def _reader(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """gRPC itself would call it an internal error."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data) if deserialize is not None else data
+        except DecodeError:
+            return _Unreadable()
+
+    return read
+
+
+def _read(request: Any) -> Any:
+    if isinstance(request, _Unreadable):
+        raise InvalidRequestError("these bytes are no request of this method")
+    return request
 
 
 def _unary(behaviour: Any, method: str) -> Callable[[Any, Any], Awaitable[Any]]:
     async def answer(request: Any, context: Any) -> Any:
         try:
             async with asyncio.timeout(context.time_remaining() or DEFAULT_DEADLINE_S):
-                return await behaviour(request, context)
+                return await behaviour(_read(request), context)
         except grpc.aio.AbortError:
             raise
         except Exception as error:
@@ -84,7 +107,7 @@ def _unary(behaviour: Any, method: str) -> Callable[[Any, Any], Awaitable[Any]]:
 def _stream(behaviour: Any, method: str) -> Callable[[Any, Any], AsyncIterator[Any]]:
     async def answer(request: Any, context: Any) -> AsyncIterator[Any]:
         try:
-            async for reply in behaviour(request, context):
+            async for reply in behaviour(_read(request), context):
                 yield reply
         except grpc.aio.AbortError:
             raise

@@ -2,6 +2,7 @@
 """The one table between exceptions and gRPC statuses, in both directions. Details travel as google.rpc.Status."""
 
 import errno
+from collections.abc import Sequence
 from typing import Final
 
 import grpc
@@ -13,6 +14,11 @@ from grpc_status import rpc_status
 from shoal import errors
 from shoal.proto import common_pb2
 from shoal_dataplane import DataplaneError
+
+# gRPC gives a status 8 KiB, the sentence twice in it and both times coded.
+SENTENCE_MAX: Final = 400
+FAULT_TEXT_MAX: Final = 300
+DETAILS_BYTES: Final = 2500
 
 _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
     (errors.ConfigError, grpc.StatusCode.INVALID_ARGUMENT),
@@ -28,9 +34,16 @@ _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
 
 _DATAPLANE_CODES: Final = {
     errno.EINVAL: grpc.StatusCode.INVALID_ARGUMENT,
+    errno.E2BIG: grpc.StatusCode.INVALID_ARGUMENT,
+    errno.ERANGE: grpc.StatusCode.INVALID_ARGUMENT,
     errno.ENAMETOOLONG: grpc.StatusCode.INVALID_ARGUMENT,
     errno.ENOENT: grpc.StatusCode.NOT_FOUND,
     errno.EBUSY: grpc.StatusCode.FAILED_PRECONDITION,
+    errno.EEXIST: grpc.StatusCode.FAILED_PRECONDITION,
+    errno.EAGAIN: grpc.StatusCode.FAILED_PRECONDITION,
+    errno.EACCES: grpc.StatusCode.FAILED_PRECONDITION,
+    errno.EPERM: grpc.StatusCode.FAILED_PRECONDITION,
+    errno.ENOTCONN: grpc.StatusCode.UNAVAILABLE,
     errno.ENOSPC: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errno.ENOMEM: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errno.ESTALE: grpc.StatusCode.ABORTED,
@@ -42,6 +55,7 @@ _EXCEPTIONS: Final[dict[grpc.StatusCode, type[errors.ShoalError]]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequestError,
     grpc.StatusCode.NOT_FOUND: errors.NotFoundError,
     grpc.StatusCode.FAILED_PRECONDITION: errors.RefusedError,
+    grpc.StatusCode.UNIMPLEMENTED: errors.RefusedError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: errors.NoRoomError,
     grpc.StatusCode.UNAVAILABLE: errors.UnreachableError,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineError,
@@ -61,14 +75,30 @@ def sentence_of(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+def _cut(text: str, most: int = SENTENCE_MAX) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _faults(faults: Sequence[errors.ConfigFault]) -> list[Message]:
+    """As many as there is room for, and how many more there are."""
+    made: list[Message] = []
+    room = DETAILS_BYTES
+    for index, f in enumerate(faults):
+        file, field, reason = (_cut(text, FAULT_TEXT_MAX) for text in (f.file, f.field, f.reason))
+        fault = common_pb2.ConfigFault(file=file, line=f.line, column=f.column, field=field, reason=reason)
+        room -= fault.ByteSize()
+        if room < 0:
+            more = common_pb2.ConfigFault(file=file, reason=f"and {len(faults) - index} more faults")
+            return [*made, more]
+        made.append(fault)
+    return made
+
+
 def _details(error: Exception) -> list[Message]:
     if isinstance(error, errors.ConfigError):
-        return [
-            common_pb2.ConfigFault(file=f.file, line=f.line, column=f.column, field=f.field, reason=f.reason)
-            for f in error.faults
-        ]
+        return _faults(error.faults)
     if isinstance(error, DataplaneError):
-        return [common_pb2.DataplaneFault(code=error.name, sentence=error.sentence)]
+        return [common_pb2.DataplaneFault(code=error.name, sentence=_cut(error.sentence))]
     if isinstance(error, errors.StaleTermError):
         return [common_pb2.StaleCommand(term=error.term, term_known=error.known)]
     return []
@@ -76,7 +106,7 @@ def _details(error: Exception) -> list[Message]:
 
 def to_status(error: Exception) -> grpc.Status:
     """What a servant answers instead of a reply."""
-    status = status_pb2.Status(code=code_of(error).value[0], message=sentence_of(error))
+    status = status_pb2.Status(code=code_of(error).value[0], message=_cut(sentence_of(error)))
     for detail in _details(error):
         packed = any_pb2.Any()
         packed.Pack(detail)

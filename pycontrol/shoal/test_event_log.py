@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 import asyncio
+from typing import Any
 
-from shoal.event_log import KEPT, EventLog
+import pytest
+
+from shoal.errors import NoRoomError
+from shoal.event_log import KEPT, WATCHERS_MAX, EventLog
 from shoal.model import Event
 
 
@@ -29,3 +33,16 @@ async def test_only_the_last_events_are_kept() -> None:
     assert [event.sequence for event in log.after(0)] == list(range(11, KEPT + 11))
     assert [event.sequence for event in log.after(KEPT + 8)] == [KEPT + 9, KEPT + 10]
     assert log.last == KEPT + 10
+
+
+async def test_only_so_many_may_watch_and_one_that_leaves_makes_room() -> None:
+    log = EventLog()
+    log.add("a", "x", "one")
+    watches = [log.watch(0) for _ in range(WATCHERS_MAX)]
+    for watch in watches:
+        assert (await anext(watch)).text == "one"
+    with pytest.raises(NoRoomError, match=f"at most {WATCHERS_MAX}"):
+        await anext(log.watch(0))
+    closing: Any = watches[0]
+    await closing.aclose()
+    assert (await anext(log.watch(0))).text == "one"

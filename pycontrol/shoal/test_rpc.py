@@ -95,6 +95,32 @@ async def test_all_faults_of_a_file_travel(tmp_path: Path) -> None:
     assert caught.value.faults == faults
 
 
+async def test_what_is_longer_than_a_status_may_be_is_cut_and_arrives_as_its_like(tmp_path: Path) -> None:
+    many = tuple(errors.ConfigFault("a.yaml", line, 1, "ports", "é" * 1000) for line in range(1, 5001))
+    async with served(tmp_path) as (failing, client, _):
+        for error in (errors.NotFoundError("é" * 100_000), DataplaneError(22, "x" * 100_000)):
+            failing.error = error
+            with pytest.raises(errors.ShoalError, match="…") as caught:
+                await client.status()
+            assert type(caught.value) in (errors.NotFoundError, errors.InvalidRequestError)
+        failing.error = errors.ConfigError(many)
+        with pytest.raises(errors.ConfigError) as refused:
+            await client.status()
+    *told, last = refused.value.faults
+    assert [fault.line for fault in told] == list(range(1, len(told) + 1))
+    assert last.reason == f"and {5000 - len(told)} more faults"
+
+
+async def test_bytes_that_are_no_request_are_the_callers_fault(tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, _, address), grpc.aio.insecure_channel(address) as channel:
+        untyped: Any = channel
+        for junk in (b"\xff" * 9, b"\x0a\x02\xc3\x28"):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                async for _ in untyped.unary_stream(f"/{SERVICE}/Scale")(junk, timeout=5):
+                    pass
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_the_terms_of_a_stale_command_travel(tmp_path: Path) -> None:
     async with served(tmp_path) as (failing, client, _):
         failing.error = errors.StaleTermError(3, 5)

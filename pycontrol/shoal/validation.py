@@ -3,7 +3,7 @@
 the data plane, or what no sensible deployment comes near to."""
 
 import re
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from typing import Final
 
 from shoal.errors import InvalidRequestError
@@ -14,9 +14,22 @@ TEXT_MAX: Final = 65536
 PATH_MAX: Final = 255
 ITEMS_MAX: Final = 256
 FILE_MAX: Final = 1 << 20
+FILE_NAME_MAX: Final = 4096
 STREAMS_MAX: Final = 16 << 20
 DEADLINE_MAX_MS: Final = 600_000
-_NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+TERM_MAX: Final = (1 << 32) - 1  # grows by one with each start of a controller
+RING_BYTES: Final = (1 << 16, 1 << 30)
+PACKETS: Final = (512, 1 << 24)
+OBJECTS: Final = (1, 1 << 27)  # of a class; packets that may wait, too
+MICROTHREADS: Final = (1, 1 << 20)
+WINDOW_MAX: Final = 65535  # of messages to others
+CPU_MAX: Final = 1023
+IDLE_POLLS_MAX: Final = 1 << 30
+SLEEP_MAX_US: Final = 1_000_000
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Ends the process, or makes it part of another one.
+_EAL_FORBIDDEN: Final = ("--help", "--proc-type")
+_EAL_SHORT_FLAGS: Final = "v"
 
 
 def require_member(value: int) -> int:
@@ -28,8 +41,32 @@ def require_member(value: int) -> int:
 
 def require_name(what: str, value: str) -> str:
     """The name of an instance, a class, a task: letters, digits, dots, hyphens, underscores."""
-    if len(value) > NAME_MAX or not _NAME.match(value):
+    if len(value) > NAME_MAX or not _NAME.fullmatch(value):
         raise InvalidRequestError(f"{what}: {value[:NAME_MAX]!r} is no name")
+    return value
+
+
+def require_term(value: int) -> int:
+    return require_between("term", value, 0, TERM_MAX)
+
+
+def require_ring_bytes(what: str, value: int) -> int:
+    """Room of a ring: a power of two."""
+    require_between(what, value, *RING_BYTES)
+    if value & (value - 1):
+        raise InvalidRequestError(f"{what}: {value} is no power of two")
+    return value
+
+
+def require_eal_argument(what: str, value: str) -> str:
+    """Any argument of EAL's but those that end a process or join it to another."""
+    require_text(what, value, PATH_MAX)
+    name = value.partition("=")[0]
+    # EAL takes an abbreviation that is clear, and letters behind one another.
+    long = len(name) > len("--") and any(forbidden.startswith(name) for forbidden in _EAL_FORBIDDEN)
+    short = not value.startswith("--") and value[:1] == "-" and value[1:].lstrip(_EAL_SHORT_FLAGS)[:1] in ("h", "?")
+    if long or short:
+        raise InvalidRequestError(f"{what}: {value!r} is not for a process of Shoal")
     return value
 
 
@@ -67,3 +104,11 @@ def require_between(what: str, value: int, least: int, most: int) -> int:
     if not least <= value <= most:
         raise InvalidRequestError(f"{what} is {least} to {most}, not {value}")
     return value
+
+
+def check_options(options: Mapping[str, str]) -> None:
+    """Of a run of traffic, by name."""
+    require_at_most("options", options)
+    for name, value in options.items():
+        require_text("the name of an option", name, NAME_MAX)
+        require_text(f"option {name}", value, PATH_MAX)

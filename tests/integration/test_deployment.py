@@ -7,6 +7,7 @@ pcap file → inside [splitter] ⇄ rings ⇄ instances … [splitter] outside �
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -225,6 +226,49 @@ def test_slabs_lie_where_the_instance_says_while_it_runs(shell: Shell) -> None:
     assert shell.slabs() == [link.readlink()]
     assert link.readlink().stat().st_mode & 0o777 == 0o700
     assert any(link.readlink().glob("nat.mapping.slab"))
+
+
+def sockets_of(pid: int) -> dict[int, str]:
+    """Names of the Unix sockets that a process has, by inode; those in the abstract space begin with @."""
+    inodes = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        name = str(path.readlink()) if path.is_symlink() else ""
+        if name.startswith("socket:["):
+            inodes.add(int(name[8:-1]))
+    rows = (row.split() for row in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:])
+    return {int(row[6]): row[7] for row in rows if len(row) > 7 and int(row[6]) in inodes}
+
+
+@pytest.mark.timeout(180)
+def test_sockets_memory_and_directories_are_their_users_alone(shell: Shell) -> None:
+    shell.good("scale", "nat", "2")
+    status = shell.status()
+    pids = [status["process"], status["splitter_process"], *(each["process"] for each in status["instances"])]
+    names = [name for pid in pids for name in sockets_of(pid).values()]
+    # The abstract ones are only held, never listened at: by them a device is one port's.
+    there = [Path(name) for name in names if not name.startswith("@shoal port ")]
+    kinds = {str(path.relative_to(shell.directory)).replace("nat-1", "N").replace("nat-2", "N") for path in there}
+    assert kinds == {"grpc.socket", "splitter/grpc.socket", "splitter/peers.socket"} | {
+        f"instances/N/{kind}.socket" for kind in ("grpc", "peers")
+    }
+    for path in there:
+        assert path.stat().st_mode & 0o777 == 0o600, path
+        assert path.parent.stat().st_mode & 0o777 == 0o700, path.parent
+    for path in shell.directory.rglob("*"):
+        assert path.lstat().st_mode & 0o077 == 0 or path.is_symlink(), path
+
+    rings = 0
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            if "memfd:shoal-rings" in str(path.readlink()):
+                with path.open("rb") as ring:
+                    seals = fcntl.fcntl(ring, fcntl.F_GET_SEALS)
+                assert seals == fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+                rings += 1
+        maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        rings += sum("memfd:shoal-rings" in row for row in maps)
+        assert not [row for row in maps if "memfd:shoal-rings" in row and "x" in row.split()[1]]
+    assert rings > 0
 
 
 @pytest.mark.timeout(180)

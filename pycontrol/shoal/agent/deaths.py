@@ -2,14 +2,15 @@
 """This instance's part of a view change: the controller's words, checked and passed on to peers and worker."""
 
 from shoal import slabs, view_conversion
+from shoal.agent.checks import check_dead
 from shoal.agent.peers import Peers
 from shoal.agent.worker import Worker
 from shoal.errors import InvalidRequestError
 from shoal.model import ViewProgress
 from shoal.process_host import ControlThread
 from shoal.proto import instance_pb2
-from shoal.validation import require_length, require_member
-from shoal_dataplane import SLOTS, Death
+from shoal.validation import require_at_most, require_length, require_member, require_path
+from shoal_dataplane import MEMBERS_MAX, SLOTS, Death
 
 FATES_PAGE = 1024
 
@@ -29,10 +30,12 @@ class Deaths:
     async def adopt(self, request: instance_pb2.AdoptRequest) -> None:
         """DataplaneError, InvalidRequestError: the slabs can't be used, with the reason."""
         member = require_member(request.member)
-        directory = slabs.check_ours(request.slab_directory)
+        directory = slabs.check_ours(require_path("slab_directory", request.slab_directory))
         await self._thread.run(self._worker.instance.adopt, member, request.life, str(directory))
 
     async def begin(self, request: instance_pb2.DeathRequest) -> ViewProgress:
+        check_dead(request.dead)
+        require_at_most("survivors", request.survivors, MEMBERS_MAX)
         death = self._checked(view_conversion.death_from_proto(request))
         await self._peers.end(death.dead)
         await self._thread.run(self._worker.instance.death, death)
@@ -52,6 +55,7 @@ class Deaths:
         return death
 
     async def end(self, request: instance_pb2.EndViewRequest) -> ViewProgress:
+        check_dead(request.dead)
         progress = await self.progress()
         if progress.resumed >= request.view:
             await self._peers.release_dead(_dead(request))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import Final
 
+from shoal.agent.checks import check_dead
 from shoal.agent.peers import FENCED, Peers
 from shoal.agent.worker import Worker
 from shoal.errors import RefusedError
@@ -13,8 +14,6 @@ from shoal.event_log import EventLog
 from shoal.model import FenceProgress
 from shoal.process_host import ControlThread, cancelled
 from shoal.proto import instance_pb2
-from shoal.validation import require_at_most, require_member
-from shoal_dataplane import MEMBERS_MAX
 
 KNOCK_DEADLINE_S: Final = 1.0
 KNOCK_PERIOD_S: Final = 0.5
@@ -38,8 +37,8 @@ class Fencing:
 
     async def leave_out(self, request: instance_pb2.FenceRequest) -> None:
         """Nothing is sent to these members any more, answers neither: soon none of them may work."""
-        require_at_most("dead", request.dead, MEMBERS_MAX)
-        dead = {require_member(each.member): each.life for each in request.dead}
+        check_dead(request.dead)
+        dead = {each.member: each.life for each in request.dead}
         if self._worker.config.member in dead:
             raise RefusedError(f"member {self._worker.config.member} can't leave itself out")
         await self._peers.end(dead, FENCED)

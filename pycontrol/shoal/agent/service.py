@@ -26,11 +26,13 @@ from shoal.validation import (
     DEADLINE_MAX_MS,
     require_at_most,
     require_between,
+    require_member,
     require_name,
     require_path,
+    require_term,
     require_text,
 )
-from shoal_dataplane import KEY_BYTES_MAX, DataplaneError, Plan
+from shoal_dataplane import KEY_BYTES_MAX, MEMBERS_MAX, DataplaneError, Plan
 
 CONNECT_POLL_S = 0.02
 PAGE = 256
@@ -80,7 +82,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
     # --- life
 
     def _check_term(self, term: int) -> None:
-        if term < self._term:
+        if require_term(term) < self._term:
             raise StaleTermError(term, self._term)
         self._term = term
 
@@ -234,6 +236,9 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         return await self._stage(request, "markers_back")
 
     async def Forget(self, request: Any, context: Context) -> Any:
+        require_at_most("left", request.left, MEMBERS_MAX)
+        for member in request.left:
+            require_member(member)
         reply = await self._stage(request, "forget")
         _, peers = self._started
         await peers.release(request.left)
@@ -315,13 +320,14 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
     async def GetState(self, request: Any, context: Context) -> Any:
         worker, _ = self._started
         require_at_most("key", request.key, KEY_BYTES_MAX)
-        row = await self._thread.run(worker.state_get, require_name("class", request.class_name), request.key)
+        row = await self._thread.run(worker.state_get, require_name("class_name", request.class_name), request.key)
         return instance_pb2.GetInstanceStateReply(row=conversion.state_row_to_proto(row) if row else None)
 
     async def ListState(self, request: Any, context: Context) -> Any:
         worker, _ = self._started
         limit = min(request.limit or PAGE, PAGE_MAX)
-        rows, cursor, end = await self._thread.run(worker.state_list, request.class_name, request.cursor, limit)
+        class_name = require_name("class_name", request.class_name)
+        rows, cursor, end = await self._thread.run(worker.state_list, class_name, request.cursor, limit)
         return instance_pb2.ListInstanceStateReply(
             rows=[conversion.state_row_to_proto(row) for row in rows], cursor=cursor, end=end
         )

@@ -141,7 +141,7 @@ def _spawn(where: Target) -> "subprocess.Popen[bytes]":
     directory = where.run_directory.controller
     listen = [] if where.address.startswith("unix:") else ["--listen", where.address]
     command = [sys.executable, "-m", "shoal.controller", str(directory.path), *listen]
-    with directory.log.open("ab") as log:
+    with directory.open_log() as log:
         return subprocess.Popen(
             command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )

@@ -16,6 +16,18 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from shoal.errors import ConfigError, ConfigFault, InvalidRequestError
 from shoal.metrics import split_address
 from shoal.model import InstanceSizes, RunnerSettings
+from shoal.validation import (
+    CPU_MAX,
+    DEADLINE_MAX_MS,
+    IDLE_POLLS_MAX,
+    MICROTHREADS,
+    OBJECTS,
+    PACKETS,
+    RING_BYTES,
+    SLEEP_MAX_US,
+    WINDOW_MAX,
+    require_eal_argument,
+)
 from shoal_dataplane import MEMBERS_MAX, NF_PORTS_MAX
 
 NAME: Final = r"^[a-z][a-z0-9_-]{0,15}$"
@@ -36,13 +48,22 @@ def _address(value: str) -> str:
     return value
 
 
+def _eal_argument(value: str) -> str:
+    try:
+        return require_eal_argument("an argument of EAL", value)
+    except InvalidRequestError as error:
+        raise ValueError(str(error)) from None
+
+
 def _numeric(value: str) -> str:
     return str(ipaddress.ip_address(value))
 
 
 Name = Annotated[str, Field(pattern=NAME)]
-RingBytes = Annotated[int, Field(ge=1 << 16, le=1 << 30), AfterValidator(_power_of_two)]
-Count = Annotated[int, Field(ge=1, le=1 << 27)]
+RingBytes = Annotated[int, Field(ge=RING_BYTES[0], le=RING_BYTES[1]), AfterValidator(_power_of_two)]
+Count = Annotated[int, Field(ge=OBJECTS[0], le=OBJECTS[1])]
+Packets = Annotated[int, Field(ge=PACKETS[0], le=PACKETS[1])]
+EalArgument = Annotated[str, AfterValidator(_eal_argument)]
 
 
 class Section(BaseModel):
@@ -68,10 +89,10 @@ class PortConfig(Section):
 
 
 class Runner(Section):
-    cpus: tuple[Annotated[int, Field(ge=0, le=1023)], ...] = Field(default=(), strict=False)  # in turn; none: any
+    cpus: tuple[Annotated[int, Field(ge=0, le=CPU_MAX)], ...] = Field(default=(), strict=False)  # in turn; none: any
     idle: Literal["spin", "yield", "sleep"] = "sleep"
-    idle_polls: Annotated[int, Field(ge=1, le=1 << 30)] = 256
-    sleep_us: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    idle_polls: Annotated[int, Field(ge=1, le=IDLE_POLLS_MAX)] = 256
+    sleep_us: Annotated[int, Field(ge=1, le=SLEEP_MAX_US)] = 50
 
     def settings(self, index: int) -> RunnerSettings:
         cpu = self.cpus[index % len(self.cpus)] if self.cpus else -1
@@ -82,13 +103,13 @@ class Instances(Section):
     count: Annotated[int, Field(ge=1, le=MEMBERS_MAX)] = 1
     objects: Count = _SIZES.objects
     parked: Count = _SIZES.parked
-    microthreads: Annotated[int, Field(ge=1, le=1 << 20)] = _SIZES.microthreads
-    window: Annotated[int, Field(ge=1, le=1 << 20)] = _SIZES.window
-    packets: Annotated[int, Field(ge=512, le=1 << 24)] = _SIZES.packets
-    take_deadline_ms: Annotated[int, Field(ge=1, le=600_000)] = _SIZES.take_deadline_ms
+    microthreads: Annotated[int, Field(ge=MICROTHREADS[0], le=MICROTHREADS[1])] = _SIZES.microthreads
+    window: Annotated[int, Field(ge=1, le=WINDOW_MAX)] = _SIZES.window
+    packets: Packets = _SIZES.packets
+    take_deadline_ms: Annotated[int, Field(ge=1, le=DEADLINE_MAX_MS)] = _SIZES.take_deadline_ms
     channel_bytes: RingBytes = _SIZES.channel_bytes
     runner: Runner = Runner()
-    eal: tuple[str, ...] = Field(default=(), strict=False)
+    eal: tuple[EalArgument, ...] = Field(default=(), strict=False)
 
     @property
     def sizes(self) -> InstanceSizes:
@@ -104,12 +125,12 @@ class Instances(Section):
 
 
 class Splitter(Section):
-    packets: Annotated[int, Field(ge=512, le=1 << 24)] = 65536
+    packets: Packets = 65536
     parked: Count = 32768
     fragments: Count = 4096
     ring_bytes: RingBytes = 4 << 20
     runner: Runner = Runner()
-    eal: tuple[str, ...] = Field(default=(), strict=False)
+    eal: tuple[EalArgument, ...] = Field(default=(), strict=False)
 
 
 class Host(Section):
@@ -234,7 +255,9 @@ def _load(text: str, file: str) -> Any:
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         reason = re.sub(r"\s+", " ", error.problem or "is not YAML").strip()
         raise ConfigError([ConfigFault(file, line, column, "", reason)]) from None
-    except YAMLError as error:
+    except RecursionError:
+        raise ConfigError([ConfigFault(file, 0, 0, "", "is nested too deeply")]) from None
+    except (YAMLError, ValueError) as error:  # ValueError: a number or a date that is none
         raise ConfigError([ConfigFault(file, 0, 0, "", f"is not YAML: {error}")]) from None
 
 

@@ -132,7 +132,7 @@ class LocalLauncher:
 
 
 def _spawn(command: list[str], directory: ProcessDirectory) -> "subprocess.Popen[bytes]":
-    with directory.log.open("ab") as log:
+    with directory.open_log() as log:
         return subprocess.Popen(
             command,
             cwd=directory.path,

@@ -19,8 +19,11 @@ from shoal.proto import common_pb2, controller_pb2, controller_pb2_grpc
 from shoal.validation import (
     DEADLINE_MAX_MS,
     FILE_MAX,
+    FILE_NAME_MAX,
     NAME_MAX,
+    PATH_MAX,
     STREAMS_MAX,
+    check_options,
     require_at_most,
     require_between,
     require_name,
@@ -46,26 +49,27 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
     # --- operations
 
     async def Deploy(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        require_at_most("the file", request.text, FILE_MAX)
+        require_at_most("text", request.text, FILE_MAX)
         by = require_text("by", request.by, NAME_MAX)
-        checked = await asyncio.to_thread(check, require_text("its name", request.file), request.text)
+        checked = await asyncio.to_thread(check, require_text("file", request.file, FILE_NAME_MAX), request.text)
         async for update in _updates(self._cluster.deploy(checked, by)):
             yield update
 
     async def Scale(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        async for update in _updates(self._cluster.scale(request.network_function, request.instances)):
+        name = require_name("network_function", request.network_function)
+        async for update in _updates(self._cluster.scale(name, request.instances)):
             yield update
 
     async def Remove(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        async for update in _updates(self._cluster.remove(request.instance)):
+        async for update in _updates(self._cluster.remove(require_name("instance", request.instance))):
             yield update
 
     async def Drain(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        async for update in _updates(self._cluster.drain(request.instance)):
+        async for update in _updates(self._cluster.drain(require_name("instance", request.instance))):
             yield update
 
     async def Down(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        async for update in _updates(self._cluster.down(request.deployed_by)):
+        async for update in _updates(self._cluster.down(require_text("deployed_by", request.deployed_by, NAME_MAX))):
             yield update
 
     # --- looking in
@@ -107,27 +111,33 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
 
     async def GetState(self, request: Any, context: Context) -> Any:
         require_at_most("key", request.key)
-        key = {setting.name: require_text("key", setting.value) for setting in request.key}
+        for field in request.key:
+            require_text("the name of a field of the key", field.name, NAME_MAX)
+            require_text("key", field.value, PATH_MAX)
+        key = {field.name: field.value for field in request.key}
         if len(key) != len(request.key):
             raise InvalidRequestError("a field of the key is given twice")
-        objects = await self._reader().get(request.class_name, key)
+        objects = await self._reader().get(require_name("class_name", request.class_name), key)
         return controller_pb2.GetStateReply(objects=[convert.object_to_proto(each) for each in objects])
 
     async def ListState(self, request: Any, context: Context) -> AsyncIterator[Any]:
         if request.instance:
-            self._cluster.fleet.get(request.instance)
-        async for each in self._reader().list(request.class_name, request.limit, request.instance):
+            self._cluster.fleet.get(require_name("instance", request.instance))
+        class_name = require_name("class_name", request.class_name)
+        async for each in self._reader().list(class_name, request.limit, request.instance):
             yield convert.object_to_proto(each)
 
     async def RunTask(self, request: Any, context: Context) -> Any:
+        deadline_ms = require_between("deadline_ms", request.deadline_ms or 5000, 1, DEADLINE_MAX_MS)
+        require_name("task", request.task)
+        require_text("arguments", request.arguments)
+        if request.instance:
+            require_name("instance", request.instance)
         fleet = self._cluster.fleet
         chosen = (fleet.get(request.instance),) if request.instance else fleet.instances
         alive = [running for running in chosen if not running.ended and (request.instance or not running.stalled)]
         if not alive:
             raise RefusedError("no instance runs")
-        deadline_ms = require_between("deadline_ms", request.deadline_ms or 5000, 1, DEADLINE_MAX_MS)
-        require_name("task", request.task)
-        require_text("arguments", request.arguments)
         replies = await asyncio.gather(
             *(running.client.run_task(request.task, request.arguments, deadline_ms) for running in alive)
         )
@@ -147,7 +157,9 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         return client
 
     async def StartTraffic(self, request: Any, context: Context) -> Any:
+        require_text("name", request.name, PATH_MAX)
         require_at_most("streams", request.streams, STREAMS_MAX)
+        check_options(request.options)
         report = await self._generator().start_traffic(request.name, request.streams, dict(request.options))
         self._events.add("traffic.started", request.name, "the built-in generator sends")
         return conversion.traffic_to_proto(report)
@@ -161,7 +173,7 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         return conversion.traffic_to_proto(await self._generator().traffic())
 
     async def WatchTraffic(self, request: Any, context: Context) -> AsyncIterator[Any]:
-        period_s = max(request.period_ms, 50) / 1000
+        period_s = max(require_between("period_ms", request.period_ms, 0, DEADLINE_MAX_MS), 50) / 1000
         running = True
         while running:
             report = await self._generator().traffic()

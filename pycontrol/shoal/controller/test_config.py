@@ -63,6 +63,25 @@ def test_what_is_not_yaml_points_to_its_line(text: str, line: int) -> None:
     assert faults(text)[0][0] == line
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 20_000, "is nested too deeply"),
+        ("{a: " * 20_000, "is nested too deeply"),
+        ("ports: " + "9" * 10_000, "is not YAML"),
+        ("ports: 2026-99-99\n", "is not YAML"),
+    ],
+)
+def test_what_no_reader_can_take_is_refused_as_the_files_fault(text: str, reason: str) -> None:
+    assert faults(text)[0][2].startswith(reason)
+
+
+@pytest.mark.parametrize("argument", ["--help", "--hel", "-h", "-vh", "--proc-type=secondary", "--proc-type", "a\0b"])
+def test_an_eal_argument_that_would_end_the_process_is_refused(argument: str) -> None:
+    text = GOOD.replace("  count: 2", f"  count: 2\n  eal: [{json.dumps(argument)}]")
+    assert faults(text)[0][1] == "instances.eal[0]"
+
+
 @pytest.mark.parametrize("text", ["", "- 1", "42", "null"])
 def test_what_is_no_mapping_is_refused(text: str) -> None:
     assert faults(text)[0][2] == "is no mapping of fields"

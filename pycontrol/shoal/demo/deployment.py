@@ -51,7 +51,7 @@ async def deployed(config: str, directory: Path | None) -> AsyncIterator[Client]
 
 async def _start(run_directory: RunDirectory) -> asyncio.subprocess.Process:
     # In a session of its own: Ctrl-C is for the demo, which then takes the deployment down in order.
-    with run_directory.controller.log.open("ab") as log:
+    with run_directory.controller.open_log() as log:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "shoal.controller", str(run_directory.path)),
             stdin=asyncio.subprocess.DEVNULL,

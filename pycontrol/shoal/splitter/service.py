@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from shoal import conversion
+from shoal.agent.checks import check_ports, check_process, check_settings
 from shoal.errors import InvalidRequestError, RefusedError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.metrics import Exporter, Sample
@@ -20,18 +21,22 @@ from shoal.traffic.fields import StreamsError
 from shoal.traffic.options import OptionError
 from shoal.traffic.session import SETTLE_S, NotStartedError, Reading
 from shoal.validation import (
-    NAME_MAX,
+    OBJECTS,
+    PACKETS,
     PATH_MAX,
     STREAMS_MAX,
+    check_options,
     require_at_most,
     require_between,
     require_length,
     require_member,
     require_name,
     require_path,
+    require_ring_bytes,
+    require_term,
     require_text,
 )
-from shoal_dataplane import NF_PORTS_MAX, STEERING_SLOTS
+from shoal_dataplane import STEERING_SLOTS
 from shoal_dataplane.plan import bits_of
 
 SETTLE_POLL_S: Final = 0.05
@@ -59,18 +64,13 @@ def check_configuration(request: splitter_pb2.ConfigureSplitterRequest) -> None:
     """What the data plane does not check itself."""
     require_name("name", request.name)
     require_path("nf_path", request.nf_path)
-    require_at_most("settings", request.settings)
-    for setting in request.settings:
-        require_text("the name of a setting", setting.name, NAME_MAX)
-        require_text(f"setting {setting.name}", setting.value)
-    require_at_most("eal", request.eal)
-    for argument in request.eal:
-        require_text("an argument of EAL", argument, PATH_MAX)
-    require_at_most("ports", request.ports, NF_PORTS_MAX)
-    for port in request.ports:
-        require_between("the number of a port", port.number, 0, NF_PORTS_MAX - 1)
-        require_text("device", port.device, PATH_MAX)
-    require_text("metrics_address", request.metrics_address, PATH_MAX)
+    check_settings(request.settings)
+    check_ports(request.ports)
+    require_between("packets", request.packets, *PACKETS)
+    require_between("parked", request.parked, *OBJECTS)
+    require_between("fragments", request.fragments, *OBJECTS)
+    require_ring_bytes("ring_bytes", request.ring_bytes)
+    check_process(request.runner, request.eal, request.metrics_address)
 
 
 class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
@@ -89,7 +89,7 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
         self._configuring = asyncio.Lock()
 
     def _check_term(self, term: int) -> None:
-        if term < self._term:
+        if require_term(term) < self._term:
             raise StaleTermError(term, self._term)
         self._term = term
 
@@ -207,7 +207,7 @@ class SplitterService(splitter_pb2_grpc.SplitterServiceServicer):
         traffic = self._started.traffic
         require_text("name", request.name, PATH_MAX)
         require_at_most("streams", request.streams, STREAMS_MAX)
-        require_at_most("options", request.options)
+        check_options(request.options)
         try:
             await self._thread.run(traffic.start, request.name, request.streams, dict(request.options))
         except (StreamsError, OptionError) as error:
