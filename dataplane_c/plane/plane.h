@@ -4,7 +4,8 @@
  * the fast path, which finds declared objects in the local maps, is the same code on all of them: a plane on which nothing is
  * local leaves the maps empty.
  *     shared.c    the distributed object space: objects live where they are used; the default
- *     local.c     tables of this worker alone: what speed is compared with; wrong for state that instances share */
+ *     local.c     tables of this worker alone: what speed is compared with; wrong for state that instances share
+ *     remote.c    a Redis or Valkey server: every access of the packet path reads and writes there */
 #ifndef SHOAL_PLANE_PLANE_H
 #define SHOAL_PLANE_PLANE_H
 
@@ -20,6 +21,7 @@ struct shoal_remote_config {
 
 struct shoal_plane {
 	const char *name;
+	uint32_t objects_here; /* of each class, in the local maps; 0: as many as are asked for */
 	/* After the space's init, in the control thread; may block for as long as its deadlines say, and gives a sentence
 	 * (worker/error.h) where it fails. 0 or -errno. NULL: nothing to do. */
 	int (*open)(struct shoal_space *space, const struct shoal_remote_config *remote);
@@ -40,7 +42,7 @@ struct shoal_plane {
 		const struct shoal_space *space, struct shoal_statistics *statistics); /* beside the space's; or NULL */
 };
 
-extern const struct shoal_plane shoal_plane_shared, shoal_plane_local;
+extern const struct shoal_plane shoal_plane_shared, shoal_plane_local, shoal_plane_remote;
 
 /* By its kind (enum shoal_plane_kind); NULL: there is no such. */
 const struct shoal_plane *shoal_plane_of_kind(int kind);

@@ -21,6 +21,8 @@ const struct shoal_plane *shoal_plane_of_kind(int kind)
 		return &shoal_plane_shared;
 	case SHOAL_PLANE_LOCAL:
 		return &shoal_plane_local;
+	case SHOAL_PLANE_REMOTE:
+		return &shoal_plane_remote;
 	default:
 		return NULL;
 	}

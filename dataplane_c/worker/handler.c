@@ -84,6 +84,14 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 	shoal_worker_emit_late(worker, packet);
 }
 
+/* A packet leaves when what it has changed is where it outlives this worker; else it ends here. */
+static uint16_t settle(struct shoal_worker *worker, uint16_t verdict)
+{
+	if (!worker->plane->settle(&worker->context.context) || verdict >> 8 == SHOAL_VERDICT_DROP)
+		return verdict;
+	return SHOAL_VERDICT(SHOAL_VERDICT_NOT_WRITTEN, 0);
+}
+
 /* One packet handler from its beginning to its end; may suspend in between. */
 static bool handle_next(void *argument)
 {
@@ -101,6 +109,8 @@ static bool handle_next(void *argument)
 	worker->handled = packet;
 	uint16_t verdict = worker->nf->packet(&worker->context.context, packet, packet->traffic ? packet->key : NULL);
 
+	if (worker->plane->settle)
+		verdict = settle(worker, verdict);
 	worker->handled = NULL;
 	packet->verdict = verdict ? verdict : SHOAL_VERDICT(SHOAL_VERDICT_INVALID, 0);
 	if (packet->entry == SHOAL_PACKET_SUSPENDED) {
@@ -155,9 +165,8 @@ static bool run_timer(struct shoal_worker *worker)
 	return false;
 }
 
-static bool run_task(void *argument)
+static bool run_one_task(struct shoal_worker *worker)
 {
-	struct shoal_worker *worker = argument;
 	struct shoal_idle_task task;
 
 	if (run_control_task(worker) || run_timer(worker))
@@ -167,6 +176,17 @@ static bool run_task(void *argument)
 		return false;
 	worker->plane->run_idle_task(&worker->space, &task);
 	return true;
+}
+
+static bool run_task(void *argument)
+{
+	struct shoal_worker *worker = argument;
+	bool run = run_one_task(worker);
+
+	if (run && worker->plane->settle)
+		(void)worker->plane->settle(
+			&worker->context.context); /* nothing leaves by it; what was lost is counted */
+	return run;
 }
 
 static bool timer_due(const struct shoal_worker *worker)

@@ -131,6 +131,9 @@ static void emit_rare(struct shoal_worker *worker, struct shoal_packet *packet)
 			break;
 		hold(worker, packet);
 		return;
+	case SHOAL_VERDICT_NOT_WRITTEN:
+		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_NOT_WRITTEN);
+		return;
 	default:
 		break;
 	}

@@ -16,6 +16,7 @@ static const char *const drop_names[SHOAL_WORKER_DROPS] = {
 	[SHOAL_WORKER_DROP_TRANSMIT_FULL] = "transmit_full",
 	[SHOAL_WORKER_DROP_NO_PORT] = "no_port",
 	[SHOAL_WORKER_DROP_VERDICT] = "no_verdict",
+	[SHOAL_WORKER_DROP_NOT_WRITTEN] = "state_not_written",
 	[SHOAL_WORKER_DROP_STOPPED] = "stopped",
 };
 
@@ -26,7 +27,11 @@ const char *shoal_worker_drop_name(unsigned drop)
 
 static int open_space(struct shoal_worker *worker)
 {
-	int error = shoal_space_init(&worker->space, &worker->context, &worker->config.space, worker->scheduler);
+	int error;
+
+	if (worker->plane->objects_here)
+		worker->config.space.objects_max = worker->plane->objects_here;
+	error = shoal_space_init(&worker->space, &worker->context, &worker->config.space, worker->scheduler);
 
 	if (error || !worker->plane->open)
 		return error;
@@ -190,10 +195,21 @@ static void run_received(struct shoal_worker *worker, struct pipeline *pipeline,
 	split_by_port(worker, pipeline, packets, burst->count);
 }
 
+/* Where every packet waits for its state, no more come in than may wait: the others do so in their port. */
+static unsigned room(const struct shoal_worker *worker)
+{
+	unsigned packets = worker->plane->room(&worker->space);
+
+	if (worker->parked >= worker->config.parked_max / 2)
+		return 0;
+	return packets < SHOAL_BURST_MAX ? packets : SHOAL_BURST_MAX;
+}
+
 static unsigned receive(struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_port *port)
 {
 	struct shoal_burst *burst = fresh_burst(pipeline);
-	unsigned n = port->operations->receive(port, burst->packets, SHOAL_BURST_MAX, worker->space.now_ns);
+	unsigned most = worker->plane->room ? room(worker) : SHOAL_BURST_MAX;
+	unsigned n = most ? port->operations->receive(port, burst->packets, most, worker->space.now_ns) : 0;
 
 	burst->count = n;
 	if (n)

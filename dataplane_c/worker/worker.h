@@ -19,6 +19,7 @@ enum shoal_worker_drop {
 					  * as transmitted too: by the NF's verdict they were */
 	SHOAL_WORKER_DROP_NO_PORT, /* the NF chose a port that is not attached */
 	SHOAL_WORKER_DROP_VERDICT, /* the NF gave no verdict that the packet could have */
+	SHOAL_WORKER_DROP_NOT_WRITTEN, /* what it changed is not known to be in the store */
 	SHOAL_WORKER_DROP_STOPPED, /* inside when the worker was stopped */
 	SHOAL_WORKER_DROPS,
 };

@@ -3,15 +3,19 @@
  * drops and counters. Sequences are random, from seeds. */
 #include "world_flow.h"
 
+#include "plane/made_server.h"
 #include "plane/plane.h"
 
 #define SEEDS 40
+#define REMOTE_SEEDS 2
 #define STEPS 400
 #define PUBLIC_MAX 256
 #define BURST 8
 
 static const char *const few_ports[] = { "public_addresses", "198.51.100.1-198.51.100.2", "port_range", "49152-51199",
 	NULL };
+static const char *const short_lives[] = { "public_addresses", "198.51.100.1", "port_range", "50176-50431",
+	"tcp_established_idle", "10min", NULL };
 static const char *const one_port_each[] = { "public_addresses", "198.51.100.1", "port_range", "50176-50431", NULL };
 
 struct random_source {
@@ -33,6 +37,7 @@ struct pair {
 	uint8_t protocol[PUBLIC_MAX];
 	unsigned publics;
 	struct random_source random;
+	bool looked_for; /* one world finds idle objects in rounds, at other times: they all go when nothing is under way */
 };
 
 static uint8_t draw_flags(struct random_source *random, uint8_t protocol, bool outbound)
@@ -121,7 +126,7 @@ static void compare_books(const struct pair *pair)
 static void step(struct pair *pair, unsigned burst)
 {
 	unsigned packets = 1 + draw(&pair->random, burst);
-	uint32_t passes = draw(&pair->random, 8) ? 0 : draw(&pair->random, 90000);
+	uint32_t passes = draw(&pair->random, 8) ? 0 : draw(&pair->random, pair->looked_for ? 500 : 90000);
 
 	for (unsigned i = 0; i < packets; i++) {
 		struct made_frame frame;
@@ -135,23 +140,34 @@ static void step(struct pair *pair, unsigned burst)
 	compare_outputs(pair);
 }
 
+/* Twice the longest idle time. */
+static void end_all(struct pair *pair)
+{
+	for (unsigned world = 0; world < 2; world++) {
+		world_run(pair->worlds[world], pair->looked_for ? 25 * 60 * 1000u : 5 * 3600 * 1000u);
+		assert_empty(pair->worlds[world]);
+		assert_int_equal(world_count(pair->worlds[world], NAT_COUNT_EXPIRED),
+			world_count(pair->worlds[world], NAT_COUNT_CREATED));
+	}
+}
+
 static void run_pair(
 	uint64_t seed, const struct world_setup *left, const struct world_setup *right, unsigned steps, unsigned burst)
 {
-	struct pair pair = { .random.state = seed * UINT64_C(0x9e3779b97f4a7c15) };
+	struct pair pair = { .random.state = seed * UINT64_C(0x9e3779b97f4a7c15), .looked_for = right->server != NULL };
 
 	pair.worlds[0] = world_create_on(left);
 	pair.worlds[1] = world_create_on(right);
-	for (unsigned i = 0; i < steps; i++)
+	for (unsigned i = 0; i < steps; i++) {
 		step(&pair, burst);
+		if (pair.looked_for && i % 100 == 99)
+			end_all(&pair);
+	}
 	compare_books(&pair);
 	assert_true(world_count(pair.worlds[0], NAT_COUNT_CREATED) > 0);
-	for (unsigned world = 2; world--;) {
-		world_run(pair.worlds[world], 5 * 3600 * 1000u); /* twice the longest idle time */
-		assert_empty(pair.worlds[world]);
-		world_destroy(
-			pair.worlds[world]); /* the first one made is the last to go: it knows of no buffers before */
-	}
+	end_all(&pair);
+	for (unsigned world = 2; world--;)
+		world_destroy(pair.worlds[world]); /* the first one is the last to go: it knows of no buffers before */
 }
 
 static void local_is_as_shared(void **state)
@@ -168,10 +184,30 @@ static void local_is_as_shared(void **state)
 	assert_true(full && exhausted && hairpins && expired);
 }
 
+/* Expired objects go a little later where they are looked for, so the times between are short here. */
+static void remote_is_as_shared(void **state)
+{
+	for (uint64_t seed = 1; seed <= REMOTE_SEEDS; seed++) {
+		struct made_server server;
+		struct world_setup setup = { .members = 1, .objects = 1000, .settings = short_lives };
+		struct world_setup remote = setup;
+
+		assert_int_equal(made_server_start(&server, false, -1), 0);
+		remote.plane = &shoal_plane_remote;
+		remote.server = server.address;
+		run_pair(seed, &setup, &remote, STEPS, 1);
+		assert_int_equal(made_server_keys(&server, "nat/nat.mapping/*"), 0);
+		assert_int_equal(made_server_keys(&server, "nat/nat.reverse/*"), 0);
+		assert_true(made_server_keys(&server, "nat/nat.pool/*") > 0);
+		made_server_end(&server);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(local_is_as_shared),
+		cmocka_unit_test(remote_is_as_shared),
 	};
 
 	return cmocka_run_group_tests_name("planes", tests, world_start, world_stop);

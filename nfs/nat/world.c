@@ -9,11 +9,13 @@
 
 #include <rte_mempool.h>
 #include <shoal/dataplane.h>
+#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "channel/ring_transport.h"
 #include "forward.h"
+#include "plane/remote.h"
 #include "worker/runner.h"
 
 #define POOL_PACKETS 4095u
@@ -170,6 +172,25 @@ struct world *world_create_on(const struct world_setup *asked)
 	return world;
 }
 
+static void end_member(struct world_member *member)
+{
+	shoal_worker_fini(&member->worker);
+	member->splitter->operations->destroy(member->splitter);
+	shoal_packet_ring_port(member->ring)->operations->destroy(shoal_packet_ring_port(member->ring));
+	shoal_nf.destroy(member->nat);
+}
+
+void world_kill(struct world *world)
+{
+	for (unsigned number = 0; number < world->members_count; number++) {
+		/* All that the server learns of it. */
+		shoal_remote_connection_close(shoal_remote_of(&world->members[number].worker.space));
+		end_member(&world->members[number]);
+	}
+	worlds--;
+	free(world);
+}
+
 void world_destroy(struct world *world)
 {
 	uint64_t dropped = 0;
@@ -182,10 +203,7 @@ void world_destroy(struct world *world)
 		for (unsigned drop = 0; drop < SHOAL_WORKER_DROPS; drop++)
 			assert_int_equal(member->worker.drops[drop], 0);
 		assert_int_equal(shoal_worker_inside(&member->worker), 0);
-		shoal_worker_fini(&member->worker);
-		member->splitter->operations->destroy(member->splitter);
-		shoal_packet_ring_port(member->ring)->operations->destroy(shoal_packet_ring_port(member->ring));
-		shoal_nf.destroy(member->nat);
+		end_member(member);
 	}
 	assert_int_equal(world->sent, world->received + dropped);
 	if (!--worlds)
@@ -221,6 +239,8 @@ static void settle(struct world *world)
 			return;
 		world->now_ns += world->real ? 10 : 1000;
 		world_poll(world);
+		if (world->real)
+			sched_yield(); /* the server may be on this core */
 	}
 }
 
@@ -229,10 +249,13 @@ void world_run(struct world *world, uint64_t milliseconds)
 	uint64_t end = world->now_ns + milliseconds * SHOAL_NS_PER_MS;
 
 	while (world->now_ns < end) {
-		uint64_t left = end - world->now_ns, step = WORLD_STEP_MS * SHOAL_NS_PER_MS;
+		uint64_t left = end - world->now_ns,
+			 step = (world->real ? WORLD_REAL_STEP_MS : WORLD_STEP_MS) * SHOAL_NS_PER_MS;
 
 		world->now_ns += left < step ? left : step;
 		world_poll(world);
+		if (world->real)
+			settle(world); /* a server's answers come in real time */
 	}
 	settle(world);
 	assert_false(under_way(world));

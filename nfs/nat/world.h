@@ -11,6 +11,7 @@
 
 #define WORLD_MEMBERS_MAX 2
 #define WORLD_STEP_MS 10
+#define WORLD_REAL_STEP_MS 1000
 
 struct world_member {
 	struct shoal_worker worker;
@@ -46,6 +47,9 @@ struct world *world_create_on(const struct world_setup *setup);
 struct world *world_create(unsigned members, uint32_t objects, const char *const settings[]);
 /* Asserts that every packet sent was received or dropped, and that none is left. */
 void world_destroy(struct world *world);
+
+/* On the plane `remote`: its members end as if killed, in the midst of whatever they are doing. */
+void world_kill(struct world *world);
 
 /* Polls all members once. */
 void world_poll(struct world *world);

@@ -37,6 +37,8 @@ enum shoal_verdict_kind {
 	SHOAL_VERDICT_HOLD = 4, /* the NF owns the packet until it calls shoal_packet_release */
 	SHOAL_VERDICT_PACKET_HANDLER = 5, /* burst handler only, before it has written anything */
 	SHOAL_VERDICT_INVALID = 6, /* what a handler that gave none is taken to have said: a counted drop */
+	SHOAL_VERDICT_NOT_WRITTEN =
+		7, /* the runtime's: what the packet changed is not known to be kept; a counted drop */
 };
 
 #define SHOAL_VERDICT(kind, argument) ((uint16_t)((kind) << 8 | (argument)))
