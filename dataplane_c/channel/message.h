@@ -54,6 +54,7 @@ enum shoal_message_flag {
 	SHOAL_MESSAGE_FIRST = 1 << 6, /* CALL: none of this caller's before it is under way, after a death */
 	SHOAL_MESSAGE_COUNTED = 1 << 7, /* CALL that is kept here: its number has been expected and has come */
 	SHOAL_MESSAGE_MAIL = 1 << 5, /* VIEW_BYTES: was on its way to a dead member, or from one */
+	SHOAL_MESSAGE_SETTLED = 1 << 6, /* SWEPT to a leaver: all records of the sender's slots have come to it */
 	SHOAL_MESSAGE_LOSSY = 1 << 6, /* VIEW_STEP settled: the deaths have cost objects */
 };
 

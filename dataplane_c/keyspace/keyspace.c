@@ -187,10 +187,15 @@ static void take_tokens(struct shoal_space *space, const struct shoal_message *m
 }
 
 /* The previous owner has sent the last record of all slots that it handed to me. */
-static void take_swept(struct shoal_space *space, uint8_t from)
+static void take_swept(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
 
+	if (message->flags & SHOAL_MESSAGE_SETTLED) {
+		if (keyspace->epoch_next && message->incarnation == keyspace->epoch_next)
+			keyspace->settled_from |= UINT64_C(1) << from;
+		return;
+	}
 	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++) {
 		if (keyspace->owner[slot] != from || !shoal_slot_bit(keyspace->unswept, (uint16_t)slot))
 			continue;
@@ -247,7 +252,7 @@ void shoal_keyspace_handle(struct shoal_space *space, uint8_t from, const struct
 		shoal_record_absent(space, message);
 		break;
 	case SHOAL_SWEPT:
-		take_swept(space, from);
+		take_swept(space, from, message);
 		break;
 	default:
 		take_flush(space, from, message);

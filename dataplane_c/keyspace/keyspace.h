@@ -56,7 +56,10 @@ struct shoal_keyspace {
 	uint8_t sweep_class;
 	uint32_t sweep_index;
 	bool swept; /* SWEPT has been sent, or there was nothing to sweep */
+	bool settled; /* the leavers know that all records of my slots have come */
 	/* A leaver's push of the objects that it holds. */
+	uint64_t
+		settled_from; /* who has all records of its slots: objects may be given back to it before others' sweeps */
 	bool leaving, markers_back;
 	uint8_t push_class;
 	uint32_t push_index;

@@ -114,9 +114,10 @@ static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 	keyspace->sweep_class = 0;
 	keyspace->sweep_index = keyspace->push_index = 1;
 	keyspace->push_class = 0;
-	keyspace->sweeping = keyspace->swept = keyspace->markers_back = false;
+	keyspace->sweeping = keyspace->swept = keyspace->markers_back = keyspace->settled = false;
 	keyspace->tokens_sent_ns = 0;
 	memset(keyspace->packets_gone, 0, sizeof(keyspace->packets_gone));
+	keyspace->settled_from = 0;
 	keyspace->leaving = !plan->in_next[self];
 	keyspace->flush1_from = keyspace->flush2_from = 0;
 	keyspace->flush1_sent = keyspace->flush2_sent = false;
@@ -359,6 +360,8 @@ unsigned shoal_keyspace_poll(struct shoal_space *space)
 		keyspace->sweeping = true;
 	if (keyspace->sweeping)
 		work += shoal_sweep_poll(space, SWEEP_BUDGET);
+	if (!keyspace->settled && !keyspace->tokens_to_receive && !keyspace->slots_unswept && !keyspace->pulling)
+		shoal_sweep_say_settled(space);
 	/* After the sweep: an object that comes before its record has to be kept there until that has been pulled. */
 	if (keyspace->leaving && keyspace->markers_back && keyspace->swept && space->held)
 		work += shoal_sweep_push_held(space, SWEEP_BUDGET);

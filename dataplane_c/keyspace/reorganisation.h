@@ -8,6 +8,8 @@
 
 /* keyspace.c: sends up to `budget` tokens to their next owners. */
 unsigned shoal_keyspace_send_tokens(struct shoal_space *space, unsigned budget);
+/* sweep.c: tells the leavers that all records of my slots have come. */
+void shoal_sweep_say_settled(struct shoal_space *space);
 /* sweep.c: hands over records of slots whose tokens have been sent, then says SWEPT; a leaver's objects go to their key
  * owners. Return work done. */
 unsigned shoal_sweep_poll(struct shoal_space *space, unsigned budget);

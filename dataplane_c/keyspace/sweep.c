@@ -107,6 +107,34 @@ unsigned shoal_sweep_poll(struct shoal_space *space, unsigned budget)
 	return work;
 }
 
+void shoal_sweep_say_settled(struct shoal_space *space)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+	uint64_t leavers = keyspace->in_now & ~keyspace->in_next & ~(UINT64_C(1) << space->config.self);
+
+	keyspace->settled = true;
+	for (; leavers; leavers &= leavers - 1) {
+		struct shoal_message head = { .kind = SHOAL_SWEPT,
+			.flags = SHOAL_MESSAGE_SETTLED,
+			.origin = space->config.self,
+			.holder = SHOAL_MEMBER_NONE,
+			.incarnation = keyspace->epoch_next };
+
+		shoal_space_send(space, (uint8_t)__builtin_ctzll(leavers), &head, NULL, NULL, 0, NULL, 0);
+	}
+}
+
+/* Whether the slot's next owner is certain to have the record when the object comes. If not it would have to keep the object
+ * until that has been pulled, and no window bounds how many a leaver holds. My own records go before, in the same channel. */
+static bool record_comes_first(const struct shoal_space *space, uint16_t slot)
+{
+	const struct shoal_keyspace *keyspace = &space->keyspace;
+	uint8_t next = keyspace->owner_next[slot];
+
+	return keyspace->owner[slot] == space->config.self || keyspace->owner[slot] == next ||
+	       keyspace->settled_from >> next & 1;
+}
+
 unsigned shoal_sweep_push_held(struct shoal_space *space, unsigned budget)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
@@ -125,7 +153,7 @@ unsigned shoal_sweep_push_held(struct shoal_space *space, unsigned budget)
 		place = shoal_place_at(space, keyspace->push_class, keyspace->push_index);
 		/* One that is in use, or promised to somebody, goes later or by itself. */
 		if (place.entry->handle == SHOAL_HANDLE_HELD && !place.entry->references &&
-			!(place.entry->flags & SHOAL_ENTRY_RECALLED)) {
+			!(place.entry->flags & SHOAL_ENTRY_RECALLED) && record_comes_first(space, place.entry->slot)) {
 			if (receiver_slow(space, shoal_keyspace_route(space, place.entry->slot)))
 				return work;
 			shoal_holder_return(space, &place);

@@ -90,7 +90,74 @@ static void case_09(struct sim_world *world)
 	sim_direct_end(world);
 }
 
+/* --- A leaver gives back more objects than the windows allow messages to be kept --- */
+
+#define HELD 4000u
+
+static struct {
+	struct sim_member *member;
+	bool made;
+} holder;
+
+/* In a microthread of the member: takes objects whose key member 0 owns, and keeps their leases. */
+static bool take_held(void *argument)
+{
+	struct sim_member *member = argument;
+	struct shoal_map *map = &member->space->maps[SIM_ACCOUNT];
+	uint8_t key[SHOAL_KEY_BYTES_MAX];
+
+	for (unsigned number = FIRST, taken = 0; taken < HELD; number++) {
+		struct shoal_request request = { .class = sim_classes[SIM_ACCOUNT], .key = key, .create = true };
+
+		sim_key_write(SIM_ACCOUNT, number, key);
+		if (member->world->controller.owner[shoal_map_slot(map, key, shoal_map_hash(map, key))] != 0)
+			continue;
+		if (shoal_take(&member->context->context, &request, 1)) {
+			sim_fail(member->world, 4, "object %u was not made", number);
+			break;
+		}
+		shoal_release(&member->context->context, &request, 1);
+		taken++;
+	}
+	holder.made = true;
+	return false;
+}
+
+static void returns_wait_for_records(struct sim_world *world)
+{
+	struct sim_settings settings = sim_direct_settings(3);
+
+	settings.objects_max = 2 * HELD;
+	settings.sparse_checks = true;
+	sim_direct_begin_with(world, &settings);
+	holder.member = world->members[2];
+	holder.made = false;
+	shoal_scheduler_run(holder.member->scheduler, take_held, holder.member);
+	while (!world->failed && !holder.made)
+		sim_world_step(world);
+	sim_plan_by_hand(world, 0x2); /* 0, the owner, and 2, the holder, leave */
+	for (uint8_t member = 0; member < 3; member++)
+		sim_expect(world, !sim_learn(world, member), "learn");
+	for (uint8_t member = 0; member < 3; member++)
+		sim_expect(world, !sim_hand_over(world, member), "hand over");
+	while (!world->failed && world->members[1]->space->keyspace.tokens_to_receive)
+		sim_world_step(world);
+	sim_hold(world, 0, 1); /* no record comes */
+	sim_plan_let(world);
+	sim_run_ms(world, 1000);
+	sim_expect(world, world->members[2]->space->keyspace.markers_back && world->members[2]->space->keyspace.swept,
+		"2 could give back what it holds");
+	sim_expect(world, world->members[1]->space->contention.parked < settings.window,
+		"1 keeps no more than the windows allow");
+	sim_let(world, 0, 1);
+	while (!world->failed && !sim_controller_at_rest(world))
+		sim_world_step(world);
+	sim_expect(world, world->members[1]->space->maps[SIM_ACCOUNT].count == HELD, "all have come");
+	sim_direct_end(world);
+}
+
 const struct sim_case sim_million_cases[] = {
+	{ "returns_wait_for_records", returns_wait_for_records },
 	{ "09_million_idle", case_09 },
 	{ 0 },
 };
