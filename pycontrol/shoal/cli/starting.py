@@ -20,6 +20,7 @@ from shoal.run_directory import ProcessIdentity, read_pid_file
 REACHABLE_S: Final = 20.0
 CONTROLLER_S: Final = 30.0  # until there is one that answers: another may have to end first
 GONE_S: Final = 5.0
+CONTROLLER_GONE_S: Final = 30.0  # it ends others first, and the machine may be busy
 GONE_POLL_S: Final = 0.02
 TRIES_MAX: Final = 3
 # Of a controller that found another one in its directory (shoal.controller).
@@ -150,7 +151,7 @@ def _spawn(where: Target) -> "subprocess.Popen[bytes]":
 async def until_gone(controller: ProcessIdentity | None) -> None:
     """Waits for a controller that was told to end."""
     try:
-        async with asyncio.timeout(GONE_S):
+        async with asyncio.timeout(CONTROLLER_GONE_S):
             while controller is not None and controller.lives:
                 await asyncio.sleep(GONE_POLL_S)
     except TimeoutError:
