@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`python -m tests.chaos.figures [CONNECTIONS]`: what the death of one of five instances, of the splitter and of the
-controller costs TCP connections of the kernel through the NAT. Prints one JSON document.
+controller costs TCP connections of the kernel through the NAT, and how long a view change takes by the number of
+leases. Prints one JSON document. Takes two to four minutes.
 
 A connection exchanges a line every half second, so a gap is seen by those whose turn falls into it; TCP repeats what
 was lost after 20 ms and more, which is part of the gap."""
@@ -18,6 +19,7 @@ from typing import Any
 
 from shoal.model import ClusterStatus
 from tests.chaos.scene import CONFIG, PORT, RETRANSMIT_MS
+from tests.chaos.view_times import measured
 from tests.smoke.mortal import Mortal
 from tests.smoke.network import network, permitted
 from tests.smoke.program import Program, program
@@ -26,6 +28,7 @@ from tests.smoke.steering import slot_of
 INSTANCES = 5
 PAUSE_MS = 500
 ROUNDS = 3
+LEASES = (1_000, 64_000, 1_000_000)
 ANSWERED_S = 90.0
 
 
@@ -131,8 +134,12 @@ def main() -> int:
     if not permitted():
         print("needs root, for network namespaces", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
-        found = asyncio.run(measure(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
+    with tempfile.TemporaryDirectory(prefix="shoal-") as name:
+        folder = Path(name)
+        found = asyncio.run(measure(folder, int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
+        found["view_change"] = [
+            each for leases in LEASES for each in asyncio.run(measured(folder / str(leases), leases, ROUNDS))
+        ]
     print(json.dumps(found, indent=2))
     return 1 if found["connections_lost"] else 0
 

@@ -208,9 +208,9 @@ class Mortal:
             return figures
 
     @contextlib.asynccontextmanager
-    async def sending(self) -> AsyncIterator[None]:
+    async def sending(self, tunables: Sequence[str] = TUNABLES) -> AsyncIterator[None]:
         """Traffic that answers, until left."""
-        words = (str(PROFILE), "--respond-every", "5", "--json", "--", *TUNABLES)
+        words = (str(PROFILE), "--respond-every", "5", "--json", "--", *tunables)
         process = await asyncio.create_subprocess_exec(
             *(SHOAL, "traffic", "run", *words),
             env=os.environ | {"SHOAL_RUN_DIRECTORY": str(self.directory.path)},
