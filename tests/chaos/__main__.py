@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`python -m tests.chaos --seconds N [--seed S]`: kills, stops, cuts and scaling at random, under TCP connections and
-frames; then everything is judged. Tells of each act on standard error, and prints one line of JSON.
+"""`python -m tests.chaos --seconds N [--seed S] [--hosts H]`: kills, stops, cuts and scaling at random, under TCP
+connections and frames; then everything is judged. Tells of each act on standard error, and prints one line of JSON.
+With several hosts (network namespaces) also the links between them are cut, reset, and heal.
 
 Exit status: 0 all is well, 1 something is wrong, 2 it can't run here."""
 
@@ -20,28 +21,33 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from shoal.verify.allocation import Loss
 from shoal.verify.report import Fault
 from shoal.verify.run import load
 from shoal.verify.translation import Rules, Translation
 from tests.chaos import books as bookkeeping
 from tests.chaos.scene import Scene, scene
 from tests.chaos.violence import Violence
+from tests.chaos.violence_between_hosts import ViolenceBetweenHosts
 from tests.smoke.deployment import left_over
+from tests.smoke.mortal import Mortal
 from tests.smoke.network import permitted
 
 CONNECTIONS = 120
-FIRST_COUNT = 3
+FIRST_COUNT = {1: 3, 2: 4, 3: 6}  # by hosts: more than one on each of several
 STILL_S = 0.5
 STILL_TRIES = 40
 FAULTS_SHOWN = 20
+CUT_OFF = "its host was cut off from the others"  # the reason of such a death
 
 
 class Run:
     """One chaos run, and its verdict."""
 
-    def __init__(self, seconds: float, seed: int) -> None:
+    def __init__(self, seconds: float, seed: int, hosts: int) -> None:
         self._seconds = seconds
         self._seed = seed
+        self._hosts = hosts
         self._choose = random.Random(seed)
         self._began = time.monotonic()
         self.faults: list[str] = []
@@ -51,11 +57,12 @@ class Run:
         print(f"{time.monotonic() - self._began:7.2f} {text}", file=sys.stderr, flush=True)
 
     async def run(self, folder: Path) -> None:
-        async with scene(folder, FIRST_COUNT, CONNECTIONS, self._seconds, self._seed) as made:
+        count = FIRST_COUNT[self._hosts]
+        async with scene(folder, count, CONNECTIONS, self._seconds, self._seed, self._hosts) as made:
             accounts = bookkeeping.Books(made.network)
             await made.talker.until("ready", 60)
             made.frames.tell("go")
-            violence = Violence(made, accounts, self._choose, self._say)
+            violence = self._violence(made, accounts)
             self._began = time.monotonic()
             try:
                 while time.monotonic() - self._began < self._seconds:
@@ -66,6 +73,11 @@ class Run:
             slabs = violence.slabs
         self._nothing_left(folder, slabs)
 
+    def _violence(self, made: Scene, accounts: bookkeeping.Books) -> Violence:
+        if made.hosts is None:
+            return Violence(made, accounts, self._choose, self._say)
+        return ViolenceBetweenHosts(made, made.hosts, accounts, self._choose, self._say)
+
     async def _judge(self, made: Scene, accounts: bookkeeping.Books, violence: Violence) -> None:
         self._say("judge")
         deployment, tally = made.deployment, violence.tally
@@ -75,28 +87,30 @@ class Run:
         for side in (made.frames, made.frames_server):
             side.no_more()
             await side.until("written", 60)
-        await self._until_still(accounts)
-        await accounts.read(deployment.directory.splitter, (await deployment.status()).instances)
+        await self._until_still(accounts, deployment)
         account = accounts.account()
+        async with deployment.client() as client:
+            deaths = await client.deaths()
+        self.faults += violence.faults
+        lost = {number: each for number, each in enumerate(connections) if each["fault"]}
+        self.faults += [f"a connection was lost: {each}" for number, each in lost.items() if number not in tally.lost]
+        dead = [each for told in deaths for each in told.instances]
+        cut_off = [each for each in dead if each.reason == CUT_OFF]
+        if len(dead) - len(cut_off) != tally.instances_killed or (cut_off and not tally.hosts_cut):
+            self.faults.append(f"{tally.instances_killed} instances were killed, and these deaths told: {deaths}")
         wrong = bookkeeping.faults(
             account,
             splitters_killed=tally.splitters_killed,
             splitters_stopped=tally.splitters_stopped,
-            instances_killed=tally.instances_killed,
-            cuts=tally.cuts,
+            instances_dead=len(dead),
+            links_cut=tally.links_cut,
         )
         self.faults += wrong
-        lost = [each for each in connections if each["fault"]]
-        self.faults += [f"a connection was lost: {each}" for each in lost]
-        async with deployment.client() as client:
-            deaths = await client.deaths()
         objects = {
             what: sum(getattr(each, what) for told in deaths for each in told.classes)
             for what in ("adopted", "rejected", "lost")
         }
-        if sum(len(told.instances) for told in deaths) != tally.instances_killed:
-            self.faults.append(f"{tally.instances_killed} instances were killed, and these deaths told: {deaths}")
-        self.faults += self._verified(made.captures, account.lost)
+        self.faults += self._verified(made.captures, account.lost, tuple(tally.losses))
         [(plans,)] = deployment.read_store("SELECT value FROM counters WHERE name = 'plan'")
         self.result = {
             "kills": tally.kills,
@@ -115,22 +129,31 @@ class Run:
             "packets": asdict(account) | {"lost": account.lost},
             "seconds": self._seconds,
             "seed": self._seed,
+            "hosts": self._hosts,
+            "cut_off": len(cut_off),
         }
 
-    async def _until_still(self, accounts: bookkeeping.Books) -> None:
+    async def _until_still(self, accounts: bookkeeping.Books, deployment: Mortal) -> None:
+        """Reads all books, with no packet under way before, meanwhile or after: an end of a connection that was lost
+        repeats what it had sent, at longer and longer intervals."""
+        instances = (await deployment.status()).instances
         before = accounts.still()
         for _ in range(STILL_TRIES):
             await asyncio.sleep(STILL_S)
+            if accounts.still() == before:
+                await accounts.read(deployment.directory.splitter, instances)
             now = accounts.still()
             if now == before:
                 return
             before = now
         self.faults.append("packets are under way after all have stopped sending")
 
-    def _verified(self, captures: Path, most_lost: int) -> list[str]:
-        """What the checker finds in the frames' captures. No more may be missing than the books say."""
+    def _verified(self, captures: Path, most_lost: int, losses: tuple[Loss, ...]) -> list[str]:
+        """What the checker finds in the frames' captures. No more may be missing than the books say, and no mapping be
+        another but those that were lost with their hosts."""
         public = frozenset(int(IPv4Address("203.0.113.0")) + offset for offset in range(8))
-        report = Translation(load(captures, public), Rules(public=public, loss_allowed=most_lost)).check().report
+        rules = Rules(public=public, loss_allowed=most_lost, losses=losses)
+        report = Translation(load(captures, public), rules).check().report
         if not report.checked.get("packets_to_inside"):
             return ["the checker saw no packets that came back"]
         if report.good:
@@ -149,6 +172,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None, help="default: another one each time")
+    parser.add_argument("--hosts", type=int, choices=FIRST_COUNT, default=1)
     return parser.parse_args()
 
 
@@ -166,8 +190,8 @@ def main() -> int:
     if not permitted():
         print("needs root, for network namespaces", file=sys.stderr)
         return 2
-    print(f"SEED={seed} SECONDS={options.seconds:g}", file=sys.stderr, flush=True)
-    run = Run(options.seconds, seed)
+    print(f"SEED={seed} SECONDS={options.seconds:g} HOSTS={options.hosts}", file=sys.stderr, flush=True)
+    run = Run(options.seconds, seed, options.hosts)
     with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
         asyncio.run(_run(run, Path(folder)))
     for fault in run.faults:

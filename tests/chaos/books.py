@@ -10,8 +10,9 @@ instances.
        + on wires   that were cut                                sent by one end of a link and not there at the other
        + unsent     left a splitter and not by a link            a link that was down, or a splitter that was killed
 
-A killed process's own counters are those that were read last, just before the kill; what it had in the moment between
-counts with what was unread, in hands or unsent. Without kills, stops and cuts those must be 0.
+A killed process's own counters are those that were read last, just before the kill, and one by one while they grew;
+what it had in the moment between counts with what was unread, in hands, inside or unsent. Without kills, stops and cuts
+those must be 0.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class Account:
     inside: int
     unsent: int
     on_wires: int
-    missing: int  # that a splitter could not account for
+    missing: int  # that the splitter that lives has no account of
 
     @property
     def lost(self) -> int:
@@ -130,7 +131,8 @@ class Books:
 
     def account(self) -> Account:
         (sent, got), (came, left) = self._ends(), self._nat()
-        splitters, instances = self._splitters.values(), self._instances.values()
+        splitters, instances = list(self._splitters.values()), self._instances.values()
+        *killed, last = splitters
         dropped: Counter[str] = Counter()
         for book in (*splitters, *instances):
             dropped.update(book.dropped)
@@ -141,15 +143,15 @@ class Books:
             unread=came - sum(book.received for book in splitters),
             dropped=dict(dropped),
             in_hands=sum(book.at_members for book in splitters) - named_inside,
-            inside=sum(book.inside for book in splitters),
+            inside=sum(book.inside for book in splitters) + sum(book.missing for book in killed),
             unsent=sum(book.transmitted for book in splitters) - (left),
             on_wires=sent - came + left - got,
-            missing=sum(book.missing for book in splitters),
+            missing=last.missing,
         )
 
 
 def faults(
-    account: Account, *, splitters_killed: int, splitters_stopped: int, instances_killed: int, cuts: int
+    account: Account, *, splitters_killed: int, splitters_stopped: int, instances_dead: int, links_cut: int
 ) -> list[str]:
     """What is wrong with the books, as sentences."""
     found = []
@@ -157,7 +159,7 @@ def faults(
     total += account.on_wires
     if account.lost != total:
         found.append(f"{account.lost} packets were lost, {total} are accounted for")
-    if account.on_wires < 0 or (account.on_wires and not cuts):
+    if account.on_wires < 0 or (account.on_wires and not links_cut):
         found.append(f"{account.on_wires} packets were lost on the links")
     if account.missing:
         found.append(f"the splitter has no account of {account.missing} packets")
@@ -166,9 +168,9 @@ def faults(
             found.append(f"{account.inside} packets are inside the splitter for ever")
         if account.unread < 0 or (account.unread and not splitters_stopped):
             found.append(f"{account.unread} packets came, and the splitter did not read them")
-        if account.unsent < 0 or (account.unsent and not cuts):
+        if account.unsent < 0 or (account.unsent and not links_cut):
             found.append(f"{account.unsent} packets were transmitted and left by no link")
-        most = instances_killed * HELD_MAX
+        most = instances_dead * HELD_MAX
         if not 0 <= account.in_hands <= most:
-            found.append(f"{account.in_hands} packets were in the hands of {instances_killed} that were killed")
+            found.append(f"{account.in_hands} packets were in the hands of {instances_dead} that died")
     return found

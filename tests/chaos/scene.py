@@ -7,6 +7,8 @@ time, and frames of which both ends keep captures. Everything is gone at the end
     │ frames   16.1.0.1 … │      │       outside             nat-n ── s0  │ 48.0.0.1 (talker) │
     └─────────────────────┘      └─────────────────────────────────┘      │ 48.0.0.9 (frames) │
                                   203.0.113.1 … .4                        └───────────────────┘
+
+The instances may be on several hosts (tests/smoke/hosts.py has that picture), with links between them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tests.smoke.hosts import Hosts, hosts
 from tests.smoke.mortal import Mortal
 from tests.smoke.network import Network, network
 from tests.smoke.program import Program, program
@@ -26,6 +30,8 @@ RETRANSMIT_MS = 20
 FIRST_CLIENT, SERVER = "16.1.0.1", "48.0.0.9"
 FRAMES_RATE = 300
 FRAMES_MAX = 60_000  # that a capture holds in memory
+LEASE_MS = 1500
+DEAD_AFTER_MS = 8000  # a host that is cut off
 CONFIG = """\
 network_function:
   name: nat
@@ -49,6 +55,7 @@ class Scene:
     captures: Path
     frames: Program
     frames_server: Program
+    hosts: Hosts | None  # None: there is one
 
     async def all_answered(self, deadline_s: float) -> None:
         """Every connection has had another answer, or has failed, which its end tells."""
@@ -60,15 +67,27 @@ class Scene:
         self.talker.tell("gaps")
         return {public: float(gap) for public, gap in await self.talker.until("gaps", 30)}
 
+    async def renew(self) -> list[dict[str, Any]]:
+        """Connections that have failed since the last call. Others take their places."""
+        self.talker.tell("renew")
+        failed: list[dict[str, Any]] = await self.talker.until("renewed", 30)
+        return failed
+
 
 @contextlib.asynccontextmanager
-async def scene(folder: Path, count: int, connections: int, seconds: float, seed: int) -> AsyncIterator[Scene]:
+async def scene(
+    folder: Path, count: int, connections: int, seconds: float, seed: int, hosts_count: int
+) -> AsyncIterator[Scene]:
     """`seconds`: how long frames are sent."""
     captures = folder / "captures"
     captures.mkdir()
-    with network(retransmit_ms=RETRANSMIT_MS) as net:
+    with (
+        network(retransmit_ms=RETRANSMIT_MS) as net,
+        hosts(hosts_count) if hosts_count > 1 else contextlib.nullcontext() as several,
+    ):
         public = ", ".join(net.public_addresses)
         config = CONFIG.format(public=public, inside=net.inside, outside=net.outside, count=count)
+        config += several.config(LEASE_MS, DEAD_AFTER_MS) if several else ""
         deployment = Mortal(folder, config, net.nat.command())
         rate = min(FRAMES_RATE, FRAMES_MAX / seconds)
         frames = ("c0", captures, int(rate * seconds), seed, rate, FIRST_CLIENT, SERVER)
@@ -83,6 +102,6 @@ async def scene(folder: Path, count: int, connections: int, seconds: float, seed
             ):
                 await frames_server.until("ready", 20)
                 await frames_client.until("ready", 20)
-                yield Scene(net, deployment, talking, connections, captures, frames_client, frames_server)
+                yield Scene(net, deployment, talking, connections, captures, frames_client, frames_server, several)
         finally:
             await deployment.good("down")

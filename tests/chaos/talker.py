@@ -7,6 +7,8 @@ waits for the answer, pauses, and so on. Prints {"ready": N} once all had an ans
   gaps   {"gaps": [[public, milliseconds], …]}: of each connection that lives, the longest time between two answers
          (or since the last one) since the last `gaps`
   mark   {"mark": N}: when all had another answer, or failed: how many live
+  renew  {"renewed": [{"number", "source", "public", "answers", "fault"}]}: those that failed since the last `renew`;
+         another is opened for each
 
 The end of standard input ends it with {"connections": [{"source", "public", "answers", "fault"}]}.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 
 from tests.smoke.traffic_client import ANSWER_DEADLINE_S, CONNECT_DEADLINE_S, Conversation, Conversations, commands, say
@@ -31,8 +34,23 @@ class Talker(Conversations):
         self._pause_s = pause_s
         self._last: dict[int, float] = {}
         self._longest: dict[int, float] = {}
+        self._renewed: set[int] = set()
+        self._begin: Callable[[int], object] = lambda _: None
 
-    async def talk(self, number: int, server: str, port: int) -> None:
+    def begin(self, group: asyncio.TaskGroup, server: str, port: int) -> None:
+        self._begin = lambda number: group.create_task(self._talk(number, server, port))
+        for number in range(len(self.all)):
+            self._begin(number)
+
+    def renew(self) -> list[dict[str, object]]:
+        failed = [number for number, each in enumerate(self.all) if each.fault and number not in self._renewed]
+        for number in failed:
+            self._renewed.add(number)
+            self.all.append(Conversation(self.all[number].source))
+            self._begin(len(self.all) - 1)
+        return [{"number": number, **asdict(self.all[number])} for number in failed]
+
+    async def _talk(self, number: int, server: str, port: int) -> None:
         conversation = self.all[number]
         try:
             async with asyncio.timeout(CONNECT_DEADLINE_S):
@@ -69,6 +87,8 @@ class Talker(Conversations):
 async def answer(talker: Talker, line: bytes) -> None:
     if line == b"gaps\n":
         say(gaps=talker.gaps())
+    elif line == b"renew\n":
+        say(renewed=talker.renew())
     else:
         async with asyncio.timeout(ANSWER_DEADLINE_S):
             say(mark=await talker.another_answer())
@@ -76,8 +96,7 @@ async def answer(talker: Talker, line: bytes) -> None:
 
 async def main(server: str, port: int, talker: Talker) -> None:
     async with asyncio.TaskGroup() as group:
-        for number in range(len(talker.all)):
-            group.create_task(talker.talk(number, server, port))
+        talker.begin(group, server, port)
         say(ready=await talker.another_answer())
         reader = await commands()
         while line := await reader.readline():

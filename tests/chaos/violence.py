@@ -9,19 +9,22 @@ import contextlib
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shoal import slabs
 from shoal.model import ClusterStatus, InstanceStatus
+from shoal.verify.allocation import Loss
 from tests.chaos.books import Books
 from tests.chaos.scene import Scene
 from tests.smoke.steering import slot_of
 
-INSTANCES_MAX = 5
+COUNTS = range(1, 6)  # of instances
 ANSWERED_S = 60.0
-BACK_S = 30.0
+ALL_SLOTS = frozenset(range(256))
+Act = Callable[[], Awaitable[None]]
 
 
 @dataclass
@@ -30,17 +33,26 @@ class Tally:
 
     kills: int = 0
     stops: int = 0
-    cuts: int = 0
+    links_cut: int = 0  # of the NAT
+    hosts_cut: int = 0  # from one another, in one direction or both, or all their connections reset
     instances_killed: int = 0
     splitters_killed: int = 0
     splitters_stopped: int = 0
     survivors_max_gap_ms: float = 0.0
     adopted_max_gap_ms: float = 0.0
     splitter_max_gap_ms: float = 0.0
+    losses: list[Loss] = field(default_factory=list)  # of objects, with whoever had them
+    lost: set[int] = field(default_factory=set)  # connections that went with them
+
+    @property
+    def cuts(self) -> int:
+        return self.links_cut + self.hosts_cut
 
 
 class Violence:
     """Acts on a scene. `say` is told of each."""
+
+    counts = COUNTS
 
     def __init__(self, scene: Scene, books: Books, choose: random.Random, say: Callable[[str], None]) -> None:
         self._scene = scene
@@ -49,8 +61,11 @@ class Violence:
         self._choose = choose
         self._say = say
         self.tally = Tally()
+        self.faults: list[str] = []
         self.slabs: set[Path] = set()  # of all instances that were seen
-        self._acts: tuple[tuple[int, Callable[[], Awaitable[None]]], ...] = (
+        self._view = 0  # the latest whose deaths were looked at
+        self._scaled = False  # in this act
+        self._acts: tuple[tuple[int, Act], ...] = (
             (3, self.kill_instance),
             (1, self.kill_two),
             (2, self.kill_splitter),
@@ -72,8 +87,28 @@ class Violence:
         [(_, chosen)] = self._choose.choices(self._acts, weights)
         await self._at_rest()
         await self._scene.gaps()
+        began_ns, slots, self._scaled = time.monotonic_ns(), self._slots(), False
         await chosen()
         await self._at_rest()
+        await self._mourn(began_ns, slots)
+
+    async def _mourn(self, began_ns: int, slots: bytes) -> None:
+        """With an instance whose objects nobody could adopt, the connections of its steering slots may be lost, and no
+        others. Where slots moved meanwhile, nobody knows which were its."""
+        async with self._deployment.client() as client:
+            told = [each for each in await client.deaths() if each.view > self._view]
+        self._view = max([self._view, *(each.view for each in told)])
+        members = {dead.member for each in told for dead in each.instances if not dead.adopter}
+        lost = (
+            frozenset(slot for slot in ALL_SLOTS if self._scaled or slots[slot] in members) if members else frozenset()
+        )
+        if members:
+            self.tally.losses.append(Loss(began_ns, time.monotonic_ns(), lost))
+            self._say(f"lost with their host: what members {members} had")
+        for each in await self._scene.renew():
+            self.tally.lost.add(each["number"])
+            if not each["public"] or slot_of(each["public"]) not in lost:
+                self.faults.append(f"a connection was lost: {each}")
 
     async def _at_rest(self) -> None:
         await self._deployment.until_whole(0)
@@ -118,7 +153,7 @@ class Violence:
 
     async def _other_count(self) -> int:
         now = (await self._deployment.status()).instances_wanted
-        return self._choose.choice([count for count in range(1, INSTANCES_MAX + 1) if count != now])
+        return self._choose.choice([count for count in self.counts if count != now])
 
     # --- kills
 
@@ -163,6 +198,7 @@ class Violence:
         await self._up()
 
     async def _while_scaling(self, violence: Callable[[ClusterStatus], Awaitable[None]]) -> None:
+        self._scaled = True
         count, status = await self._other_count(), await self._status()
         scaling = asyncio.create_task(self._deployment.command("scale", "nat", str(count)))
         await asyncio.sleep(self._choose.uniform(0.2, 1.2))
@@ -231,7 +267,7 @@ class Violence:
         net = self._scene.network
         link = self._choose.choice((net.inside, net.outside))
         self._say(f"cut the link {link}")
-        self.tally.cuts += 1
+        self.tally.links_cut += 1
         net.nat.ip(f"link set {link} down")
         try:
             await asyncio.sleep(self._seconds(1.5))
@@ -239,6 +275,7 @@ class Violence:
             net.nat.ip(f"link set {link} up")
 
     async def scale(self) -> None:
+        self._scaled = True
         count = await self._other_count()
         self._say(f"scale to {count}")
         await self._deployment.good("scale", "nat", str(count))

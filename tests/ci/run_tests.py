@@ -89,14 +89,17 @@ def simulated_clusters(run: Run) -> int:
 
 
 def chaos(run: Run) -> int:
-    """A seed of its own each time, which it prints: each run looks somewhere else. SEED repeats one. What it came to is
-    one line of JSON."""
+    """On one host, then between two. A seed of its own each time, which it prints: each run looks somewhere else. SEED
+    repeats one. What it came to is one line of JSON."""
     if not permitted():
         print("chaos: needs root, for network namespaces: skipped", flush=True)
         return 1 if skips.strict() else 0
     seed = ["--seed", os.environ["SEED"]] if os.environ.get("SEED") else []
-    command = [".venv/bin/python", "-m", "tests.chaos", "--seconds", CHAOS_SECONDS, *seed]
-    return run.step(Step("chaos", command, 900))
+    for hosts in ("1", "2"):
+        command = [".venv/bin/python", "-m", "tests.chaos", "--seconds", CHAOS_SECONDS, "--hosts", hosts, *seed]
+        if status := run.step(Step(f"chaos on {hosts}", command, 900)):
+            return status
+    return 0
 
 
 PARTS = {

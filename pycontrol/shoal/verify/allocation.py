@@ -22,6 +22,20 @@ class Idle:
     """By then it has ended for sure; None: that is not known."""
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A time in which mappings may have ended that were in use: of public ports whose remainder is one of these."""
+
+    first_ns: int
+    last_ns: int
+    remainders: frozenset[int]
+    divisor: int = 256
+
+    def may_have_ended(self, mapping: Mapping, time_ns: int) -> bool:
+        concerned = mapping.public.port == PORT_NONE or mapping.public.port % self.divisor in self.remainders
+        return concerned and self.first_ns <= time_ns and mapping.last_ns <= self.last_ns
+
+
 @dataclass
 class Mapping:
     """One inside endpoint's use of one public endpoint, in nanoseconds from its first packet to its last."""
@@ -41,13 +55,17 @@ class Mapping:
 class Allocations:
     """Built packet by packet, in the order of the output; reports what breaks the rules as it sees it.
 
-    `idle`: by protocol, how long a mapping may see no packet from inside; without an entry it never ends.
+    `idle`: by protocol, how long a mapping may see no packet from inside; without an entry it never ends. Nor does it
+    without one of the `losses`.
     """
 
-    def __init__(self, report: Report, public: frozenset[int], idle: MappingOf[int, Idle]) -> None:
+    def __init__(
+        self, report: Report, public: frozenset[int], idle: MappingOf[int, Idle], losses: Sequence[Loss] = ()
+    ) -> None:
         self._report = report
         self._allowed = public
         self._idle_of = idle
+        self._losses = losses
         self._host_idle_ns = min((times.may_end_ns for times in idle.values()), default=None)
         self._of_inside: dict[tuple[int, Endpoint], list[Mapping]] = defaultdict(list)
         self._of_public: dict[tuple[int, Endpoint], list[Mapping]] = defaultdict(list)
@@ -124,4 +142,5 @@ class Allocations:
 
     def _idle(self, mapping: Mapping, time_ns: int) -> bool:
         times = self._idle_of.get(mapping.protocol)
-        return times is not None and time_ns - mapping.last_ns > times.may_end_ns
+        silent = times is not None and time_ns - mapping.last_ns > times.may_end_ns
+        return silent or any(loss.may_have_ended(mapping, time_ns) for loss in self._losses)

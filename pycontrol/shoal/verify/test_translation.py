@@ -12,7 +12,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from shoal.verify.allocation import Idle
+from shoal.verify.allocation import Idle, Loss
 from shoal.verify.conftest import PUBLIC, SERVER, Scenario, echo, ether, tcp, udp, words
 from shoal.verify.main import main
 from shoal.verify.report import Fault, Report
@@ -192,6 +192,27 @@ def test_public_port_may_be_given_again_after_its_idle_time(tmp_path: Path) -> N
     made.outbound(udp(4, 1))
     assert judge(made, tmp_path, Rules(idle={17: Idle(5 * 10**9)})).good
     assert judge(made, tmp_path, Rules(idle={17: Idle(60 * 10**9)})).counts == {Fault.ENDPOINT_SHARED: 1}
+
+
+def test_mappings_may_end_where_the_nat_has_lost_some(tmp_path: Path) -> None:
+    made = Scenario()
+    made.outbound(udp(2, 1))
+    before = made.mapped["udp", "16.0.0.2", 5000]
+    lost_ms = made.now + 1
+    made.now += 10
+    made.mapped["udp", "16.0.0.2", 5000] = before[0], before[1] + 1
+    made.outbound(udp(2, 2))
+    made.mapped["udp", "16.0.0.4", 5000] = before
+    made.outbound(udp(4, 1))
+
+    def faults(since_ms: int, remainder: int) -> dict[Fault, int]:
+        loss = Loss(since_ms * 10**6, (lost_ms + 5) * 10**6, frozenset({remainder}))
+        return dict(judge(made, tmp_path, Rules(losses=(loss,))).counts)
+
+    assert faults(lost_ms, before[1] % 256) == {}
+    both = {Fault.MAPPING_CHANGED: 1, Fault.ENDPOINT_SHARED: 1}
+    assert faults(lost_ms, (before[1] + 1) % 256) == both, "what was lost was somebody else's"
+    assert faults(lost_ms + 10**6, before[1] % 256) == both, "nothing was lost yet"
 
 
 @pytest.mark.parametrize("name", ["outside-out", "inside-out"])

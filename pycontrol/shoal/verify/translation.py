@@ -10,7 +10,7 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from shoal.verify.allocation import Allocations, Idle, Mapping
+from shoal.verify.allocation import Allocations, Idle, Loss, Mapping
 from shoal.verify.frame import PORT_NONE, PROTOCOL_NAMES, Endpoint, Kind, Packet
 from shoal.verify.matching import Matching, Outbound, match_to_known
 from shoal.verify.report import Fault, Report
@@ -31,6 +31,8 @@ class Rules:
     idle: MappingOf[int, Idle] = field(default_factory=dict)
     """By protocol, silence from inside after which a mapping may end; a missing one: none may end during the run."""
     loss_allowed: int = 0
+    losses: tuple[Loss, ...] = ()
+    """When the NAT may have lost mappings."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Translation:
         self.report = Report(loss_allowed=rules.loss_allowed)
         self.translated = Translated()
         self.run = run
-        self._allocations = Allocations(self.report, rules.public, rules.idle)
+        self._allocations = Allocations(self.report, rules.public, rules.idle, rules.losses)
         self._hops: set[int] = set()
 
     def check(self) -> Translation:
