@@ -34,6 +34,7 @@ class Tally:
     kills: int = 0
     stops: int = 0
     links_cut: int = 0  # of the NAT
+    links_cut_s: float = 0.0
     hosts_cut: int = 0  # from one another, in one direction or both, or all their connections reset
     instances_killed: int = 0
     splitters_killed: int = 0
@@ -268,11 +269,13 @@ class Violence:
         link = self._choose.choice((net.inside, net.outside))
         self._say(f"cut the link {link}")
         self.tally.links_cut += 1
+        began = time.monotonic()
         net.nat.ip(f"link set {link} down")
         try:
             await asyncio.sleep(self._seconds(1.5))
         finally:
             net.nat.ip(f"link set {link} up")
+            self.tally.links_cut_s += time.monotonic() - began
 
     async def scale(self) -> None:
         self._scaled = True

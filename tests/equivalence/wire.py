@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import time
@@ -33,8 +34,15 @@ class Wire:
         self.received: list[capture.Record] = []
 
     def send(self, frame: bytes) -> None:
-        self.sent.append(capture.Record(time.monotonic_ns(), frame))
-        self.socket.send(frame)
+        """Where the link takes none, as while its other end is down, it is as if it had not been sent."""
+        record = capture.Record(time.monotonic_ns(), frame)
+        try:
+            self.socket.send(frame)
+        except OSError as error:
+            if error.errno not in (errno.ENOBUFS, errno.ENETDOWN):
+                raise
+        else:
+            self.sent.append(record)
 
     def receive(self, timeout_s: float) -> bytes | None:
         """The next frame; None: none came in time."""
