@@ -87,6 +87,33 @@ async def test_of_two_hosts_one_dies_where_packets_are_lost_in_one_direction(two
 
 
 @pytest.mark.timeout(240)
+async def test_of_three_hosts_two_that_hear_the_third_go_on_without_each_other(three: Hosts, directory: Path) -> None:
+    """What one sends to the other is lost: both hear a majority, and nobody stops."""
+    async with deployed(directory, three, LATE_MS) as deployment:
+        three.lose("b", "c")
+        suspect = await deployment.until_event("host.suspect")
+        assert {suspect.subject, suspect.fields["other"]} == {"b", "c"}
+        await deployment.packets_come_back()
+        assert "instance.holding" not in {event.kind for event in await deployment.events()}
+        three.heal()
+        await deployment.until_event("host.heard", suspect.sequence)
+        await scales_and_goes_on(deployment, 3)
+        await nobody_has_died(deployment)
+
+
+@pytest.mark.timeout(240)
+async def test_of_three_hosts_one_dies_where_two_do_not_hear_each_other(three: Hosts, directory: Path) -> None:
+    """It heard a majority: the third, until that was told to answer it no more."""
+    async with deployed(directory, three, SOON_MS) as deployment:
+        before = await deployment.status()
+        three.lose("a", "b")
+        name = await dies(deployment, {"nat-1", "nat-2"})
+        three.heal()
+        await deployment.until_event("fence.healed")
+        await comes_back(deployment, name, before)
+
+
+@pytest.mark.timeout(240)
 async def test_a_process_that_stands_still_longer_than_a_cut_off_host_may(three: Hosts, directory: Path) -> None:
     """From another host a process that stands still can't be told from one that is cut off: it is taken for dead, and
     when it goes on, it touches nothing, and begins anew."""
