@@ -71,11 +71,15 @@ class Violence:
             (1, self.kill_two),
             (2, self.kill_splitter),
             (1, self.kill_controller),
+            (1, self.kill_splitter_again),
+            (1, self.kill_splitter_in_plan),
+            (1, self.kill_splitter_and_instance),
             (2, self.kill_instance_in_plan),
             (2, self.kill_controller_in_plan),
             (1, self.kill_beside_stopped),
             (1, self.kill_while_controller_is_away),
             (2, self.stop_instance),
+            (1, self.stutter_instance),
             (1, self.stop_splitter),
             (1, self.stop_controller),
             (2, self.cut_link),
@@ -145,7 +149,6 @@ class Violence:
 
     @contextlib.asynccontextmanager
     async def _stopped(self, process: int) -> AsyncIterator[None]:
-        self.tally.stops += 1
         os.kill(process, signal.SIGSTOP)
         try:
             yield
@@ -179,17 +182,46 @@ class Violence:
     async def kill_two(self) -> None:
         await self._kill_some(2)
 
+    def _kill_the_splitter(self, process: int) -> None:
+        self._kill(process)
+        self.tally.splitters_killed += 1
+
+    async def _until_another_splitter(self, process: int) -> int:
+        status = await self._deployment.until(
+            lambda status: bool(status.splitter_process) and status.splitter_process != process, "another splitter"
+        )
+        return status.splitter_process
+
     async def kill_splitter(self) -> None:
         self._say("kill the splitter")
         process = (await self._status()).splitter_process
-        self._kill(process)
-        self.tally.splitters_killed += 1
-        await self._deployment.until(
-            lambda status: bool(status.splitter_process) and status.splitter_process != process, "another splitter"
-        )
+        self._kill_the_splitter(process)
+        await self._until_another_splitter(process)
         await self._at_rest()
         gaps = await self._scene.gaps()
         self.tally.splitter_max_gap_ms = max(self.tally.splitter_max_gap_ms, *gaps.values())
+
+    async def kill_splitter_again(self) -> None:
+        """The next one as soon as it runs."""
+        self._say("kill the splitter, and the next one")
+        process = (await self._status()).splitter_process
+        self._kill_the_splitter(process)
+        self._kill_the_splitter(await self._until_another_splitter(process))
+        await self._at_rest()
+
+    async def kill_splitter_in_plan(self) -> None:
+        async def violence(status: ClusterStatus) -> None:
+            self._say("kill the splitter while scaling")
+            self._kill_the_splitter(status.splitter_process)
+
+        await self._while_scaling(violence)
+
+    async def kill_splitter_and_instance(self) -> None:
+        status = await self._status()
+        dead = self._choose.choice(status.instances)
+        self._say(f"kill the splitter and {dead.name}")
+        self._kill_the_splitter(status.splitter_process)
+        self._kill_instance(dead)
 
     async def kill_controller(self) -> None:
         self._say("kill the controller")
@@ -230,6 +262,7 @@ class Violence:
             return
         dead, stopped = self._choose.sample(status.instances, 2)
         self._say(f"kill {dead.name} while {stopped.name} stands still")
+        self.tally.stops += 1
         async with self._stopped(stopped.process):
             self._kill_instance(dead)
             await asyncio.sleep(self._seconds(2))
@@ -248,17 +281,31 @@ class Violence:
     async def stop_instance(self) -> None:
         stopped = self._choose.choice((await self._status()).instances)
         self._say(f"stop {stopped.name}")
+        self.tally.stops += 1
         async with self._stopped(stopped.process):
             await asyncio.sleep(self._seconds(3))
+
+    async def stutter_instance(self) -> None:
+        """It stands still most of the time, as one whose host swaps."""
+        slow = self._choose.choice((await self._status()).instances)
+        self._say(f"{slow.name} stutters")
+        until = time.monotonic() + self._seconds(3)
+        self.tally.stops += 1
+        while time.monotonic() < until:
+            async with self._stopped(slow.process):
+                await asyncio.sleep(self._choose.uniform(0.02, 0.3))
+            await asyncio.sleep(0.01)
 
     async def stop_splitter(self) -> None:
         self._say("stop the splitter")
         self.tally.splitters_stopped += 1
+        self.tally.stops += 1
         async with self._stopped((await self._status()).splitter_process):
             await asyncio.sleep(self._seconds(1.5))
 
     async def stop_controller(self) -> None:
         self._say("stop the controller")
+        self.tally.stops += 1
         async with self._stopped((await self._status()).process):
             await asyncio.sleep(self._seconds(2))
 
