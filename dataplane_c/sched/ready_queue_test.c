@@ -49,13 +49,13 @@ static void leaves_in_order_whatever_the_order_of_entry(void **state)
 	}
 }
 
-static void mixed_pushes_and_pops(void **state)
+/* Orders that grow, as those of microthreads that wait equally long, but for one in `disorder`. */
+static void push_and_pop(uint64_t disorder)
 {
 	struct shoal_ready_queue queue;
 	uint64_t random = 5, waiting[64] = { 0 };
 	unsigned count = 0;
 
-	(void)state;
 	assert_int_equal(shoal_ready_queue_init(&queue, 64), 0);
 	for (unsigned i = 0; i < 20000; i++) {
 		if (count < 64 && (count == 0 || random_next(&random) % 2)) {
@@ -63,7 +63,8 @@ static void mixed_pushes_and_pops(void **state)
 
 			while (waiting[free_place])
 				free_place++;
-			waiting[free_place] = 1 + random_next(&random);
+			waiting[free_place] =
+				1 + (random_next(&random) % disorder ? i / 3 : random_next(&random) % 10000);
 			count++;
 			shoal_ready_queue_push(
 				&queue, (struct shoal_ready_entry){
@@ -79,6 +80,15 @@ static void mixed_pushes_and_pops(void **state)
 		assert_int_equal(queue.count, count);
 	}
 	shoal_ready_queue_fini(&queue);
+}
+
+static void mixed_pushes_and_pops(void **state)
+{
+	static const uint64_t disorders[] = { 1, 2, 8, 100, UINT64_MAX };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(disorders) / sizeof(disorders[0]); i++)
+		push_and_pop(disorders[i]);
 }
 
 static void sequence_numbers_may_wrap(void **state)

@@ -206,14 +206,17 @@ static void queue_for_handlers(
 	struct shoal_worker *worker, struct shoal_burst *burst, unsigned from, const struct shoal_map *map)
 {
 	uint16_t key_bytes = map->class->key_bytes;
+	uint32_t queued = mask_of(burst->count) & ~burst->local;
 
-	for (unsigned i = from; i < burst->count; i++) {
+	for (unsigned i = from; i < burst->count; i++)
+		queued |= (uint32_t)(burst->packets[i]->verdict == SHOAL_TO_PACKET_HANDLER) << i;
+	for (; queued; queued &= queued - 1) {
+		unsigned i = (unsigned)__builtin_ctz(queued);
 		struct shoal_packet *packet = burst->packets[i];
 
-		packet->hash = burst->hashes[i];
-		if ((burst->local >> i & 1) && packet->verdict != SHOAL_TO_PACKET_HANDLER)
-			continue;
 		packet->verdict = 0;
+		packet->hash = burst->hashes[i];
+		packet->candidate = burst->candidates[i];
 		if (burst->keyed >> i & 1)
 			memcpy(packet->key, burst->keys + i * key_bytes, key_bytes);
 		packet->traffic = burst->keyed >> i & 1;
@@ -226,10 +229,12 @@ static void queue_for_handlers(
 
 /* The flow in which the packet has to wait although its verdict is known: an earlier packet is suspended. (One that came
  * behind it in this burst may be suspended too: it does not wait for that.) */
-static struct shoal_flow *flow_before(struct shoal_worker *worker, struct shoal_packet *packet, uint64_t arrival)
+static struct shoal_flow *flow_before(
+	struct shoal_worker *worker, struct shoal_packet *packet, uint64_t hash, uint64_t arrival)
 {
-	struct shoal_flow *flow = shoal_flow_find(&worker->flows, packet);
+	struct shoal_flow *flow = shoal_flow_find_at(&worker->flows, hash, packet->port);
 
+	packet->hash = hash;
 	packet->arrival = arrival;
 	return flow && flow->arrival < arrival ? flow : NULL;
 }
@@ -249,6 +254,8 @@ static uint64_t sieve_of(const struct shoal_burst *burst, uint32_t withdrawn)
 static void emit_in_order(struct shoal_worker *worker, struct shoal_burst *burst, unsigned from)
 {
 	uint64_t sieve = sieve_of(burst, worker->withdrawn);
+	struct shoal_packet *leaving[SHOAL_BURST_MAX];
+	unsigned count = 0;
 
 	for (unsigned i = from; i < burst->count; i++) {
 		struct shoal_packet *packet = burst->packets[i];
@@ -257,11 +264,13 @@ static void emit_in_order(struct shoal_worker *worker, struct shoal_burst *burst
 		if (worker->withdrawn >> i & 1)
 			continue;
 		if (SHOAL_UNLIKELY(sieve >> burst->hashes[i] % 64 & 1) && !SHOAL_PLANT(5) &&
-			(flow = flow_before(worker, packet, worker->arrivals + i)) != NULL)
+			(flow = flow_before(worker, packet, burst->hashes[i], worker->arrivals + i)) != NULL)
 			shoal_worker_park(worker, flow, packet);
 		else
-			shoal_worker_emit(worker, packet);
+			leaving[count++] = packet;
 	}
+	for (unsigned i = 0; i < count;)
+		i += shoal_worker_emit_run(worker, leaving + i, count - i);
 }
 
 /* The usual burst: every object at rest, no flow waiting. Packets leave as long as the burst handler was done with them;

@@ -78,12 +78,15 @@ void shoal_flow_insert(struct shoal_flow *flow, struct shoal_packet *packet)
 		flow->last = packet;
 }
 
-void shoal_flow_end(struct shoal_flow_table *table, const struct shoal_packet *packet)
+uint32_t *shoal_flow_link(struct shoal_flow_table *table, const struct shoal_packet *packet)
 {
-	uint32_t *link = link_of(table, shoal_flow_identity(packet->hash, packet->port)), index = *link;
+	return link_of(table, shoal_flow_identity(packet->hash, packet->port));
+}
 
-	if (!index)
-		return;
+void shoal_flow_end(struct shoal_flow_table *table, uint32_t *link)
+{
+	uint32_t index = *link;
+
 	*link = table->flows[index].next;
 	table->flows[index].next = table->free;
 	table->free = index;

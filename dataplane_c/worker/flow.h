@@ -41,6 +41,9 @@ struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct
 /* Adds a waiting packet in order of arrival. (In a burst those whose handler is still to begin are parked first, then those
  * that the burst handler was done with.) */
 void shoal_flow_insert(struct shoal_flow *flow, struct shoal_packet *packet);
-void shoal_flow_end(struct shoal_flow_table *table, const struct shoal_packet *packet);
+/* The flow has no suspended packet any more. `link`: where it hangs. */
+void shoal_flow_end(struct shoal_flow_table *table, uint32_t *link);
+/* Where the packet's flow hangs; 0 there: it has none. Good until a flow begins or ends. */
+uint32_t *shoal_flow_link(struct shoal_flow_table *table, const struct shoal_packet *packet);
 
 #endif

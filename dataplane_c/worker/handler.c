@@ -35,8 +35,15 @@ void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, str
 static void mark_flow(struct shoal_worker *worker, const struct shoal_packet *packet)
 {
 	struct shoal_map *map = worker->declared[packet->port];
-	uint32_t index = packet->traffic ? shoal_map_find(map, packet->key, packet->hash) : 0;
+	uint32_t index;
 
+	if (!packet->traffic)
+		return;
+	/* What its burst found may have been removed since, but then it is not held. */
+	index = packet->candidate;
+	if (shoal_map_entry(map, index)->handle != SHOAL_HANDLE_HELD ||
+		!shoal_map_key_equal(map, shoal_map_entry(map, index), packet->key))
+		index = shoal_map_find(map, packet->key, packet->hash);
 	if (index)
 		shoal_map_entry(map, index)->flags |= SHOAL_ENTRY_FLOWS;
 }
@@ -61,7 +68,8 @@ void shoal_worker_suspending(struct shoal_space_context *context)
 /* A packet that was suspended has its verdict: it leaves, and the next one of its flow goes on. */
 static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 {
-	struct shoal_flow *flow = shoal_flow_find(&worker->flows, packet);
+	uint32_t *link = shoal_flow_link(&worker->flows, packet);
+	struct shoal_flow *flow = &worker->flows.flows[*link];
 	struct shoal_packet *next;
 
 	while ((next = flow->first) != NULL) {
@@ -79,7 +87,7 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 			return;
 		}
 	}
-	shoal_flow_end(&worker->flows, packet);
+	shoal_flow_end(&worker->flows, link);
 	worker->inside[packet->steering_slot]--;
 	shoal_worker_emit_late(worker, packet);
 }
