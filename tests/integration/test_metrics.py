@@ -18,7 +18,7 @@ from tests.integration.test_deployment import CONFIG, FLOWS, Shell, shell, until
 __all__ = ["config", "shell"]
 
 LISTED = Path(__file__).parents[2] / "docs" / "metrics.md"
-# What only another deployment has: several hosts, ports of an instance's own, a store, or objects that somebody has lost.
+# What only another deployment has: several hosts, ports of an instance's own, a store, objects that somebody has lost.
 ELSEWHERE = re.compile(r"shoal_(fence|port|store|objects_(adopted|checked|rejected|lost|rolled_back))_")
 
 

@@ -27,6 +27,7 @@ def _program(name: str, question: str, deadline_s: float = 120.0, runs: int = 7)
 BENCHMARKS: tuple[Benchmark, ...] = (
     _program("limit", "what a packet costs at least: generator, parser, hash, table, ideal NAT"),
     _program("fastpath", "the NAT on one worker, against the ideal; traffic varied one factor at a time"),
+    _program("planes", "the NAT on local, shared and remote; beside them a bare Redis client and an ideal store"),
     _program("microthread", "a packet that suspends, and one that does not; beside Boost.Context's fibers"),
     _program("channel", "messages between two cores: round trip and rate of each transport"),
     _program("migration", "objects moved by access, by sweep and by leave, beside memcpy"),

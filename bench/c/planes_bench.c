@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The same NAT on its planes: `local`, `shared`, and `remote` on a redis-server of its own on the other core, by the most packets
+ * under way; what a client costs that does nothing but one GET and one SET for each packet; and an ideal store behind a ring, on
+ * the other core. 64 k flows, 64 bytes, everything known before. Planes that need one core alternate chunk by chunk with the ideal. */
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plane/made_server.h"
+#include "plane/remote_buffer.h"
+#include "plane/remote_reply.h"
+#include "ring_store.h"
+#include "worker/runner.h"
+
+#define FLOWS 65536u
+#define QUICK_FLOWS 4096u
+#define CHUNKS 600
+#define RING_CHUNKS 300
+#define REMOTE_PACKETS 60000u
+#define ONE_PACKETS 6000u /* where one packet is under way */
+
+struct planes {
+	struct bench bench;
+	struct rte_mempool *pool;
+	uint32_t flows;
+	struct nat_world shared, local;
+	struct made_server server;
+	double shared_ns[2], ideal_ns[2]; /* by distribution: zipf, uniform */
+	double best_remote_ns;
+};
+
+static struct source_traffic traffic_of(const struct planes *planes, bool zipf)
+{
+	return (struct source_traffic){ .flows = planes->flows, .zipf = zipf };
+}
+
+/* "batch" is the most packets under way; cores: that it keeps busy. */
+static void print(struct planes *planes, const char *plane, bool zipf, const char *batch, unsigned cores, double ns,
+	const char *limited_by)
+{
+	const struct bench_figure figure = { 1000 / ns, "Mpps", planes->ideal_ns[!zipf] / ns, limited_by };
+
+	bench_row(&planes->bench, &figure,
+		"\"nf\": \"nat\", \"plane\": \"%s\", \"flows\": %u, \"distribution\": \"%s\", \"packet_bytes\": 64, "
+		"\"batch\": %s, \"cores\": %u",
+		plane, planes->flows, zipf ? "zipf" : "uniform", batch, cores);
+}
+
+static void print_ratio(struct planes *planes, const char *metric, double ratio)
+{
+	const struct bench_figure figure = { ratio, "times", 0, "both rows" };
+
+	bench_row(&planes->bench, &figure,
+		"\"nf\": \"nat\", \"metric\": \"%s\", \"flows\": %u, \"distribution\": \"uniform\", \"packet_bytes\": "
+		"64",
+		metric, planes->flows);
+}
+
+/* --- One core --- */
+
+/* The ideal works on the plane's own table: so each finds in the cache what the other has left there. ns a packet. */
+static double measure_here(struct planes *planes, struct nat_world *world, const char *plane, bool zipf)
+{
+	static struct bench_samples ideal, worker;
+	const struct source_traffic traffic = traffic_of(planes, zipf);
+
+	source_draw(&world->source, &traffic, planes->flows);
+	ideal.count = worker.count = 0;
+	for (unsigned i = 0; i < (planes->bench.quick ? 4 : CHUNKS); i++) {
+		bench_sample(&ideal, nat_world_ideal_chunk(world));
+		bench_sample(&worker, nat_world_worker_chunk(world));
+	}
+	nat_world_check(world);
+	planes->ideal_ns[!zipf] = bench_median(&ideal);
+	print(planes, plane, zipf, "32", 1, bench_median(&worker), "instructions of one core");
+	return bench_median(&worker);
+}
+
+static void measure_planes_here(struct planes *planes)
+{
+	for (unsigned zipf = 0; zipf < 2; zipf++) {
+		measure_here(planes, &planes->local, "local", zipf);
+		planes->shared_ns[!zipf] = measure_here(planes, &planes->shared, "shared", zipf);
+		print(planes, "ideal", zipf, "32", 1, planes->ideal_ns[!zipf], "instructions of one core");
+	}
+}
+
+/* --- A store behind a ring --- */
+
+static void measure_ring(struct planes *planes)
+{
+	static const unsigned depths[] = { 1, 4, RING_STORE_DEPTH };
+	const struct source_traffic traffic = traffic_of(planes, false);
+	struct ring_store *store = ring_store_create(&planes->bench, &planes->shared);
+	static struct bench_samples samples;
+	double best = 0;
+
+	source_draw(&planes->shared.source, &traffic, planes->flows);
+	for (unsigned i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+		char batch[16];
+
+		samples.count = 0;
+		for (unsigned chunk = 0; chunk < (planes->bench.quick ? 4 : RING_CHUNKS); chunk++)
+			bench_sample(&samples, ring_store_chunk(store, &planes->shared, depths[i]));
+		snprintf(batch, sizeof(batch), "%u", depths[i] * SHOAL_BURST_MAX);
+		print(planes, "ring_store", false, batch, 2, bench_median(&samples),
+			"messages between two cores; both are busy");
+		if (!best || bench_median(&samples) < best)
+			best = bench_median(&samples);
+	}
+	ring_store_destroy(store);
+	print_ratio(planes, "shared_against_ring_store_per_core", 2 * best / planes->shared_ns[1]);
+}
+
+/* --- The bare client --- */
+
+static void exchange(struct planes *planes, int descriptor, struct shoal_remote_buffer *out, unsigned replies)
+{
+	static uint8_t in[1 << 20];
+	struct shoal_reply nodes[4];
+	size_t have = 0, at = 0;
+
+	while (out->head != out->tail) {
+		ssize_t sent = write(descriptor, out->bytes + out->head, out->tail - out->head);
+
+		if (sent <= 0)
+			bench_fail(&planes->bench, "the server does not take commands");
+		shoal_remote_buffer_consumed(out, (uint32_t)sent);
+	}
+	while (replies) {
+		long bytes = shoal_reply_parse(in + at, have - at, nodes, 4);
+		ssize_t got = 0;
+
+		if (bytes < 0 || (bytes && nodes[0].kind == SHOAL_REPLY_ERROR))
+			bench_fail(&planes->bench, "the server answers with an error");
+		at += (size_t)bytes;
+		replies -= bytes > 0;
+		if (!bytes && (got = read(descriptor, in + have, sizeof(in) - have)) <= 0)
+			bench_fail(&planes->bench, "the server does not answer");
+		have += (size_t)got;
+	}
+}
+
+/* GETs of as many packets as a batch has, then their SETs. */
+static double bare_client_ns(struct planes *planes, unsigned batch, unsigned packets)
+{
+	redisContext *context = redisConnectUnix(planes->server.address + strlen("unix:"));
+	static uint8_t memory[1 << 20], value[56];
+	struct shoal_remote_buffer out = { .bytes = memory, .room = sizeof(memory) };
+	static struct bench_samples samples;
+	uint64_t random = 7;
+
+	if (!context || context->err)
+		bench_fail(&planes->bench, "the server does not answer");
+	samples.count = 0;
+	for (unsigned done = 0; done < packets; done += batch) {
+		uint64_t first = random, begin = shoal_clock_now();
+
+		for (unsigned half = 0; half < 2; half++) {
+			random = first; /* the same keys */
+			for (unsigned i = 0; i < batch; i++) {
+				char key[32];
+				int length = snprintf(key, sizeof(key), "bare/nat.mapping/%08x",
+					(unsigned)(bench_random(&random) % planes->flows));
+
+				shoal_remote_write_command(&out, half ? 3 : 2);
+				shoal_remote_write_text(&out, half ? "SET" : "GET");
+				shoal_remote_write_word(&out, key, (uint32_t)length);
+				if (half)
+					shoal_remote_write_word(&out, value, sizeof(value));
+			}
+			exchange(planes, context->fd, &out, batch);
+		}
+		bench_sample(&samples, (double)(shoal_clock_now() - begin) / batch);
+	}
+	redisFree(context);
+	return bench_median(&samples);
+}
+
+/* --- remote --- */
+
+/* The median of what as many packets as are in a part take; with those that are under way already. */
+static double remote_ns(struct nat_world *world, unsigned packets, unsigned part)
+{
+	static struct bench_samples samples;
+	uint64_t begin = shoal_clock_now(), now = begin, since = begin, out = world->sink.out;
+
+	samples.count = 0;
+	world->source.room = packets;
+	while (world->source.room || shoal_worker_inside(world->worker)) {
+		shoal_worker_poll(world->worker, now);
+		now = shoal_clock_now();
+		if (now - begin > 60 * SHOAL_NS_PER_S)
+			bench_fail(world->bench, "packets do not come back");
+		if (world->sink.out - out < part)
+			continue;
+		bench_sample(&samples, (double)(now - since) / (double)(world->sink.out - out));
+		since = now;
+		out = world->sink.out;
+	}
+	return bench_median(&samples);
+}
+
+static void measure_remote(struct planes *planes, unsigned batch, bool zipf, bool first)
+{
+	struct shoal_remote_config remote = { .name = "nat", .owner = 1 + batch + zipf, .batch_max = batch };
+	const struct source_traffic traffic = traffic_of(planes, zipf);
+	unsigned packets = batch == 1 ? ONE_PACKETS : REMOTE_PACKETS;
+	struct nat_world world;
+	char text[16];
+	double ns;
+
+	snprintf(remote.address, sizeof(remote.address), "%s", planes->server.address);
+	nat_world_init_on(&world, &planes->bench, planes->pool, planes->flows, &shoal_plane_remote, &remote);
+	if (first)
+		nat_world_fill(&world);
+	source_draw(&world.source, &traffic, planes->flows);
+	remote_ns(&world, 64, 32); /* connected, and its code at hand */
+	ns = remote_ns(&world, planes->bench.quick ? 64 : packets,
+		planes->bench.quick || batch == 1 ? 32
+		: batch                           ? 512
+						  : 8192);
+	nat_world_check(&world);
+	nat_world_fini(&world);
+	snprintf(text, sizeof(text), batch ? "%u" : "\"adaptive\"", batch);
+	print(planes, "remote", zipf, text, 2, ns,
+		zipf ? "round trips: packets of one flow follow each other" : "the server: two commands a packet");
+	if (!zipf && (!planes->best_remote_ns || ns < planes->best_remote_ns))
+		planes->best_remote_ns = ns;
+}
+
+static void measure_server(struct planes *planes)
+{
+	static const unsigned batches[] = { 0, 1, 8, 32, 100 };
+
+	if (made_server_start(&planes->server, false, planes->bench.other_cpu))
+		bench_fail(&planes->bench, "there is no redis-server, or it does not start (Debian: redis-server)");
+	for (unsigned i = 0; i < 5; i++)
+		measure_remote(planes, batches[i], false, i == 0);
+	measure_remote(planes, 0, true, false);
+	for (unsigned i = 1; i < 5; i++) {
+		unsigned packets = planes->bench.quick ? 100 : batches[i] == 1 ? ONE_PACKETS : REMOTE_PACKETS;
+		char batch[16];
+
+		snprintf(batch, sizeof(batch), "%u", batches[i]);
+		print(planes, "get_set", false, batch, 2,
+			bare_client_ns(planes, batches[i], packets / batches[i] * batches[i]),
+			"the server: a GET and a SET a packet, and nothing else");
+	}
+	made_server_end(&planes->server);
+	print_ratio(planes, "shared_against_remote", planes->best_remote_ns / planes->shared_ns[1]);
+}
+
+int main(int argc, char **argv)
+{
+	static struct planes planes;
+
+	bench_start(&planes.bench, "planes", argc, argv);
+	if (planes.bench.other_cpu < 0)
+		bench_fail(&planes.bench, "a store needs a core of its own: --other-cpu N");
+	bench_eal_start(&planes.bench, 256);
+	planes.flows = planes.bench.quick ? QUICK_FLOWS : FLOWS;
+	planes.pool = shoal_packet_pool_create("bench", 32767, 2048);
+	if (!planes.pool)
+		bench_fail(&planes.bench, "no packet pool");
+	nat_world_init(&planes.shared, &planes.bench, planes.pool, planes.flows, 0);
+	nat_world_init_on(&planes.local, &planes.bench, planes.pool, planes.flows, &shoal_plane_local, NULL);
+	nat_world_fill(&planes.shared);
+	nat_world_fill(&planes.local);
+	planes.shared.worker->nf = &shoal_nf;
+	measure_planes_here(&planes);
+	measure_ring(&planes);
+	measure_server(&planes);
+	nat_world_fini(&planes.local);
+	nat_world_fini(&planes.shared);
+	bench_finish(&planes.bench);
+	return 0;
+}
