@@ -7,8 +7,12 @@
 #include "keyspace/reorganisation.h"
 #include "worker/error.h"
 
+/* Of one poll. Where packets come they wait a few microseconds for it, not fifty: more polls share the work instead. */
 #define TOKENS_BUDGET 1024
+#define TOKENS_BUDGET_BUSY 128
 #define SWEEP_BUDGET 512
+#define SWEEP_BUDGET_BUSY 64
+#define BUSY_NS (SHOAL_NS_PER_MS / 10)
 /* For packets that have not gone elsewhere by then, the sweep does not wait: their objects follow them one by one. */
 #define PACKETS_GO_NS (100 * SHOAL_NS_PER_MS)
 
@@ -350,21 +354,22 @@ static bool sweep_may_begin(struct shoal_space *space)
 unsigned shoal_keyspace_poll(struct shoal_space *space)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
-	unsigned work = 0;
+	bool busy = space->now_ns - space->packets_ns < BUSY_NS;
+	unsigned sweep = busy ? SWEEP_BUDGET_BUSY : SWEEP_BUDGET, work = 0;
 
 	if (SHOAL_LIKELY(keyspace->stage != SHOAL_STAGE_HANDING_OVER))
 		return 0;
 	if (keyspace->tokens_to_send)
-		work += shoal_keyspace_send_tokens(space, TOKENS_BUDGET);
+		work += shoal_keyspace_send_tokens(space, busy ? TOKENS_BUDGET_BUSY : TOKENS_BUDGET);
 	else if (!keyspace->sweeping && !keyspace->swept && sweep_may_begin(space))
 		keyspace->sweeping = true;
 	if (keyspace->sweeping)
-		work += shoal_sweep_poll(space, SWEEP_BUDGET);
+		work += shoal_sweep_poll(space, sweep);
 	if (!keyspace->settled && !keyspace->tokens_to_receive && !keyspace->slots_unswept && !keyspace->pulling)
 		shoal_sweep_say_settled(space);
 	/* After the sweep: an object that comes before its record has to be kept there until that has been pulled. */
 	if (keyspace->leaving && keyspace->markers_back && keyspace->swept && space->held)
-		work += shoal_sweep_push_held(space, SWEEP_BUDGET);
+		work += shoal_sweep_push_held(space, sweep);
 	advance_flushes(space);
 	return work;
 }

@@ -95,6 +95,7 @@ struct shoal_space {
 	struct shoal_channel *channel; /* owns */
 	uint64_t now_ns;
 	uint32_t now_ms;
+	uint64_t packets_ns; /* when packets came last; set by the worker */
 	uint32_t request_last; /* request numbers are compared as serial numbers: they may wrap */
 	struct shoal_map maps[SHOAL_CLASSES_MAX];
 	struct shoal_idle_wheel wheels[SHOAL_CLASSES_MAX];

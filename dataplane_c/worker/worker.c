@@ -323,7 +323,7 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 {
 	struct shoal_worker *worker = component;
 	bool fenced = worker->fence.state == SHOAL_FENCE_FENCED;
-	unsigned work;
+	unsigned work, taken;
 
 	note_left(worker, now_ns);
 	work = SHOAL_UNLIKELY(fenced) ? 0 : worker->plane->poll(&worker->space, now_ns);
@@ -333,7 +333,10 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 		work += shoal_scheduler_run_ready(worker->scheduler, READY_BUDGET);
 	if (worker->handling.first)
 		shoal_worker_run_handlers(worker);
-	work += take_in(worker);
+	taken = take_in(worker);
+	if (taken)
+		worker->space.packets_ns = now_ns;
+	work += taken;
 	work += shoal_worker_run_tasks(worker);
 	work += shoal_worker_transmit(worker);
 	shoal_worker_markers(worker);
