@@ -29,6 +29,9 @@ struct bench {
 void bench_start(struct bench *bench, const char *name, int argc, char **argv);
 /* EAL with `megabytes` of memory: hugepages if there are enough, else ordinary pages (slower, and said in the document). */
 void bench_eal_start(struct bench *bench, unsigned megabytes);
+/* How far the two cores are from each other now: a cache line there and back, ns, the median of some milliseconds; it changes
+ * within a minute on a virtual machine. Printed as a row with these parameters (JSON members), in front of a figure of both. */
+double bench_distance(struct bench *bench, const char *parameters);
 /* Ends the document. */
 void bench_finish(struct bench *bench);
 void bench_pin(const struct bench *bench, int cpu); /* the calling thread */

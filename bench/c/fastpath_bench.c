@@ -127,7 +127,7 @@ static void print_memory(struct nat_world *world)
 	bench_row(world->bench, &figure,
 		"\"nf\": \"nat\", \"plane\": \"shared\", \"metric\": \"bytes_beyond_key_and_object\", \"class\": "
 		"\"%s\", \"flows\": "
-		"%u",
+		"%u, \"distribution\": \"zipf\", \"packet_bytes\": 64, \"blocked\": 0, \"new_flows\": 0",
 		map->class->name, world->flows);
 }
 

@@ -4,6 +4,7 @@
  * ideal NAT would be that pays this for every packet, against one that does not. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "boost_fiber.h"
@@ -21,6 +22,7 @@ struct microthreads {
 	struct bench *bench;
 	struct shoal_scheduler *scheduler;
 	double ideal_ns;
+	double step_ns[2]; /* that does not suspend: shoal's, Boost's */
 	unsigned steps; /* left in this run */
 	bool suspends;
 	uint64_t order;
@@ -161,8 +163,17 @@ static void measure(struct microthreads *of, void *other, const char *metric, un
 		for (unsigned i = 0; i < count; i++)
 			bench_sample(&samples[i], variants[i].chunk(of, other, suspended));
 	} while (shoal_clock_now() < end);
-	for (unsigned i = 0; i < count; i++)
-		print(of, variants[i].implementation, metric, suspended, bench_median(&samples[i]));
+	for (unsigned i = 0; i < count; i++) {
+		double ns = bench_median(&samples[i]);
+		double *step_ns = &of->step_ns[!strcmp(variants[i].implementation, "boost_fiber")];
+
+		print(of, variants[i].implementation, metric, suspended, ns);
+		/* Beyond a step that runs through: one switch away, one back, and what is kept meanwhile. */
+		if (suspended)
+			print(of, variants[i].implementation, "suspension", suspended, ns - *step_ns);
+		else if (variants[i].chunk != call_chunk && variants[i].chunk != single_chunk)
+			*step_ns = ns;
+	}
 }
 
 static void measure_ideal(struct microthreads *of)

@@ -3,6 +3,7 @@
  * slots change owners (sweep), because their holder leaves (leave). Nothing else happens meanwhile. GB/s beside a memcpy of the
  * same bytes, object by object, on one core, just before and after. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -254,6 +255,7 @@ static void measure(struct bench *bench, uint16_t object_bytes, uint32_t objects
 	static struct bench_samples copies;
 	const struct shoal_class class = { .name = "bench.object", .key_bytes = 8, .object_bytes = object_bytes };
 	struct migration migration = { .bench = bench, .class = &class, .objects = objects };
+	char parameters[96];
 	const char *const names[4] = { "record_sweep", "access", "leave", "sweep" };
 
 	memset(ways, 0, sizeof(ways));
@@ -264,6 +266,9 @@ static void measure(struct bench *bench, uint16_t object_bytes, uint32_t objects
 	if (!migration.copy_from || !migration.copy_to || !migration.members[0])
 		bench_fail(bench, "no memory");
 	memset(migration.copy_from, 1, (size_t)objects * object_bytes);
+	snprintf(parameters, sizeof(parameters), "\"moved_by\": \"none\", \"object_bytes\": %u, \"objects\": %u",
+		object_bytes, objects);
+	bench_distance(bench, parameters);
 	member_init(migration.members[0], bench, 0, ++migration.life, &class, objects + 1024);
 	plan(&migration, 0, false, NULL);
 	take_all(&migration, 0, NULL);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* S6 figure 8: what n instances carry. One and two on cores of their own: measured, in turn. 4, 8 and 16: what a packet costs where
- * so many instances share one core chunk by chunk, and its caches with each other. More: modelled, as
- *     n / (c + p * (c_request + c_serve))
- * with c a packet's cost, p the share of packets with a remote access, and both sides' cost of such an access as measured here; no
- * wall-clock figure is claimed for more than two. The model is also given for two, beside what was measured.
+ * so many instances share one core chunk by chunk, and its caches with each other. More: modelled and simulated from these costs
+ * (scaling_model.h); no wall-clock figure is claimed for more than two.
  * Every instance has its own flows: the work of one does not change with their number. */
 #include <fcntl.h>
 #include <rte_cycles.h>
@@ -15,9 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "channel/ring_transport.h"
-#include "migration_member.h"
 #include "nat_world.h"
+#include "scaling_model.h"
 #include "worker/clock.h"
 #include "worker/runner.h"
 
@@ -26,8 +23,6 @@
 #define DEADLINE_NS (30 * SHOAL_NS_PER_S)
 #define SHARED_MOST 16
 #define SHARED_FLOWS 65536
-#define REMOTE_OBJECTS 16384
-#define REMOTE_SHARE 0.01 /* at most, by design (NAT: 0 in the steady state) */
 
 enum order { ORDER_REST, ORDER_RUN, ORDER_END };
 
@@ -46,7 +41,7 @@ static void print(struct bench *bench, const char *how, unsigned instances, uint
 	bench_row(bench, figure,
 		"\"nf\": \"nat\", \"plane\": \"shared\", \"how\": \"%s\", \"instances\": %u, \"metric\": \"%s\", "
 		"\"flows\": %u, "
-		"\"distribution\": \"zipf\", \"packet_bytes\": 64",
+		"\"distribution\": \"zipf\", \"packet_bytes\": 64, \"blocked\": 0, \"new_flows\": 0",
 		how, instances, metric, flows);
 }
 
@@ -156,6 +151,7 @@ static double measure_two(struct bench *bench, struct rte_mempool *pool, uint32_
 	int descriptor = memfd_create("bench", MFD_CLOEXEC);
 	unsigned chunks = bench->quick ? 4 : CHUNKS;
 	struct nat_world world;
+	char parameters[192];
 	struct pair *pair;
 	pid_t child;
 
@@ -163,6 +159,11 @@ static double measure_two(struct bench *bench, struct rte_mempool *pool, uint32_
 		bench_fail(bench, "no shared memory");
 	pair = map_pair(bench, descriptor);
 	*pair = (struct pair){ .flows = flows, .cpu = bench->other_cpu, .doing = ORDER_END };
+	snprintf(parameters, sizeof(parameters),
+		"\"nf\": \"nat\", \"plane\": \"shared\", \"how\": \"measured\", \"instances\": 2, \"flows\": %u, "
+		"\"distribution\": \"zipf\", \"packet_bytes\": 64, \"blocked\": 0, \"new_flows\": 0",
+		flows);
+	bench_distance(bench, parameters);
 	child = start_second(bench, descriptor);
 	make_world(&world, bench, pool, flows);
 	wait_until(bench, pair, ORDER_REST);
@@ -225,97 +226,6 @@ static double measure_shared(struct bench *bench, struct rte_mempool *pool, unsi
 	return ns;
 }
 
-/* --- A remote access: what it costs both sides --- */
-
-static void first_plan(struct member *member)
-{
-	struct shoal_plan *plan = calloc(1, sizeof(*plan));
-
-	plan->term = plan->epoch_next = 1;
-	plan->in_next[0] = plan->in_next[1] = 1;
-	plan->life[0] = 1;
-	plan->life[1] = 2;
-	if (shoal_keyspace_learn(&member[0].space, plan) || shoal_keyspace_learn(&member[1].space, plan) ||
-		shoal_keyspace_hand_over(&member[0].space, 1, 1) || shoal_keyspace_hand_over(&member[1].space, 1, 1))
-		bench_fail(member->bench, "the first plan was refused");
-	for (unsigned i = 0; i < 1000; i++)
-		member_poll(&member[i % 2]);
-	if (shoal_keyspace_forget(&member[0].space, 1, 1) || shoal_keyspace_forget(&member[1].space, 1, 1))
-		bench_fail(member->bench, "the first plan did not end");
-	free(plan);
-}
-
-/* Objects that member 0 owns and holds go to member 1; one thread polls both, so that all their work is in the time taken. */
-static double remote_ns(struct bench *bench)
-{
-	static const struct shoal_class class = { .name = "bench.object", .key_bytes = 8, .object_bytes = 32 };
-	struct member *members = aligned_alloc(128, 2 * sizeof(*members));
-	uint32_t objects = bench->quick ? 512 : REMOTE_OBJECTS;
-	int descriptor = shoal_ring_pair_create(SHOAL_RING_TRANSPORT_CAPACITY);
-	double ns = 0;
-
-	if (!members)
-		bench_fail(bench, "no memory");
-	for (uint8_t i = 0; i < 2; i++)
-		member_init(&members[i], bench, i, 1u + i, &class, objects + 1024);
-	for (unsigned i = 0; i < 2; i++) {
-		struct shoal_link *link = shoal_ring_transport_create(descriptor, i);
-
-		if (!link || shoal_channel_attach(members[i].space.channel, (uint8_t)!i, 2u - i, link))
-			bench_fail(bench, "no channel between the members");
-	}
-	close(descriptor);
-	first_plan(members);
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t began = shoal_clock_now();
-
-		member_take(&members[i], &objects);
-		while (members[i].taken != objects) {
-			member_poll(&members[0]);
-			member_poll(&members[1]);
-			if (shoal_clock_now() > began + DEADLINE_NS)
-				bench_fail(bench, "objects were not taken in time");
-		}
-		ns = (double)(shoal_clock_now() - began) / objects;
-	}
-	for (unsigned i = 0; i < 2; i++)
-		member_fini(&members[i]);
-	free(members);
-	return ns;
-}
-
-/* --- The model --- */
-
-static void model(struct bench *bench, unsigned instances, double ns, double remote, double share)
-{
-	double aggregate = instances * 1000 / (ns + share * remote);
-	const struct bench_figure figure = { aggregate, "Mpps", 0,
-		instances > SHOAL_MEMBERS_MAX ? "modelled; a cluster has at most 64 members today" : "modelled" };
-
-	bench_row(bench, &figure,
-		"\"nf\": \"nat\", \"plane\": \"shared\", \"how\": \"modelled\", \"instances\": %u, \"metric\": "
-		"\"aggregate\", "
-		"\"flows\": %u, \"distribution\": \"zipf\", \"packet_bytes\": 64, \"remote\": %g",
-		instances, SHARED_FLOWS, share);
-}
-
-static void model_all(struct bench *bench, double alone, double of_shared[3], double ratio)
-{
-	static const unsigned more[] = { 2, 4, 8, 16, 64, 256, 1000 };
-	double remote = remote_ns(bench);
-	const struct bench_figure access = { remote, "ns", 0, "both sides' instructions" };
-	const struct bench_figure check = { ratio, "times", 0, "the model leaves out the cache that two cores share" };
-
-	print(bench, "measured, time-shared on one core", 2, REMOTE_OBJECTS, "remote_access", &access);
-	print(bench, "measured", 2, SHARED_FLOWS, "measured_over_modelled", &check);
-	for (unsigned i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
-		double ns = more[i] == 2 ? alone : of_shared[more[i] == 4 ? 0 : more[i] == 8 ? 1 : 2];
-
-		model(bench, more[i], ns, remote, 0);
-		model(bench, more[i], ns, remote, REMOTE_SHARE);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	static const uint32_t flows[] = { 1024, 1048576, SHARED_FLOWS };
@@ -334,7 +244,8 @@ int main(int argc, char **argv)
 		alone = measure_two(&bench, pool, flows[i], &ratio);
 	for (unsigned i = 0; i < 3; i++)
 		of_shared[i] = measure_shared(&bench, pool, 4u << i);
-	model_all(&bench, alone, of_shared, ratio);
+	scaling_model(&bench, SHARED_FLOWS,
+		&(struct scaling_costs){ alone, { of_shared[0], of_shared[1], of_shared[2] }, ratio });
 	bench_finish(&bench);
 	return 0;
 }
