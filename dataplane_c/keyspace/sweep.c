@@ -56,7 +56,7 @@ static bool unused_from_here_on(const struct shoal_space *space, const struct sh
 	const struct shoal_keyspace *keyspace = &space->keyspace;
 	unsigned steering = place->entry->slot / SHOAL_SLOTS_PER_STEERING;
 
-	return keyspace->markers_back ||
+	return (keyspace->leaving && keyspace->markers_back) ||
 	       (place->map->class->steering && keyspace->packets_gone[steering / 64] >> steering % 64 & 1);
 }
 
