@@ -3,6 +3,7 @@
 
 import errno
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final
 
 from shoal_dataplane.constants import CLASSES_MAX
@@ -17,6 +18,14 @@ from shoal_dataplane.statistics import Statistic, read_rows
 
 CURSOR_END: Final = 2**64 - 1
 REPLY_BYTES: Final = 65536
+
+
+class Plane(IntEnum):
+    """Where the NF's objects live."""
+
+    SHARED = lib.SHOAL_PLANE_SHARED
+    LOCAL = lib.SHOAL_PLANE_LOCAL
+    REMOTE = lib.SHOAL_PLANE_REMOTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +46,13 @@ class InstanceConfig:
     packets: int
     take_deadline_ms: int
     lease_ms: int = 0  # works only while a majority has heard it for so long; 0: all on one host
+    plane: int = Plane.SHARED
+    remote_address: str = ""  # plane remote: unix:/path, or a numeric host:port
+    remote_name: str = ""  # plane remote: keys in the server begin with it
 
     def to_native(self) -> Any:
         structure = ffi.new("struct shoal_instance_config *")
-        for field in ("name", "slab_directory", "nf_path"):
+        for field in ("name", "slab_directory", "nf_path", "remote_address", "remote_name"):
             put_text(structure, field, getattr(self, field))
         for field in (
             "member",
@@ -54,6 +66,7 @@ class InstanceConfig:
             "packets",
             "take_deadline_ms",
             "lease_ms",
+            "plane",
         ):
             setattr(structure, field, getattr(self, field))
         return structure

@@ -19,6 +19,9 @@ def test_an_instances_configuration_crosses_field_by_field() -> None:
         packets=9,
         take_deadline_ms=10,
         lease_ms=11,
+        plane=2,
+        remote_address="unix:/x",
+        remote_name="y",
     )
     native = config.to_native()
     for field in InstanceConfig.__dataclass_fields__:

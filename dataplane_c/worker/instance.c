@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <rte_mempool.h>
+#include <xxhash.h>
 #include "worker/error.h"
 #include "worker/instance.h"
 #include "worker/runner.h"
@@ -27,6 +28,10 @@ static int config_check(const struct shoal_instance_config *config)
 		return shoal_error(EINVAL, "life is 0: every start needs a number of its own");
 	if (!config->objects_max)
 		return shoal_error(EINVAL, "objects_max is 0: there would be no room for any state");
+	if (!shoal_plane_of_kind(config->plane))
+		return shoal_error(EINVAL, "plane %d: there is no such", config->plane);
+	if (config->plane == SHOAL_PLANE_REMOTE && (!config->remote_address[0] || !config->remote_name[0]))
+		return shoal_error(EINVAL, "plane remote needs the server's address, and a name for its keys");
 	if (!config->window || config->window > 65535)
 		return shoal_error(EINVAL, "window is %u: 1 to 65535 messages may be under way", config->window);
 	if (config->microthreads_max < 2)
@@ -64,6 +69,17 @@ static int open_pool(struct shoal_instance *instance)
 	return 0;
 }
 
+/* The name of its locks is never another life's. */
+static struct shoal_remote_config remote_config(const struct shoal_instance_config *config)
+{
+	const uint64_t life[2] = { config->cluster, config->life };
+	struct shoal_remote_config remote = { .owner = XXH3_64bits(life, sizeof(life)) | 1 };
+
+	memcpy(remote.address, config->remote_address, sizeof(remote.address));
+	memcpy(remote.name, config->remote_name, sizeof(remote.name));
+	return remote;
+}
+
 static int open_worker(struct shoal_instance *instance)
 {
 	const struct shoal_instance_config *config = &instance->config;
@@ -90,9 +106,13 @@ static int open_worker(struct shoal_instance *instance)
 		.backlog_max = SPARE_PACKETS / 2,
 		.stack_bytes = STACK_BYTES,
 		.lease_ns = config->lease_ms * SHOAL_NS_PER_MS,
+		.plane = shoal_plane_of_kind(config->plane),
+		.remote = remote_config(config),
 	};
 	int error = shoal_worker_init(&instance->worker, &worker);
 
+	if (error == -ECONNREFUSED || error == -EPROTO || error == -EIO || (error == -EINVAL && worker.plane->open))
+		return error; /* the plane's own sentence */
 	if (error)
 		return shoal_error(-error, "instance %s: no room for %u objects of each class and %u microthreads: %s",
 			config->name, config->objects_max, config->microthreads_max, strerror(-error));

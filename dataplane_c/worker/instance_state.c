@@ -111,6 +111,10 @@ static int get_row(void *component, void *argument, uint64_t now_ns)
 
 static int check_class(const struct shoal_instance *instance, unsigned class_index)
 {
+	if (instance->worker.plane->objects_here)
+		return shoal_error(EOPNOTSUPP,
+			"on plane %s objects lie in the server at %s, under keys that begin with %s/",
+			instance->worker.plane->name, instance->config.remote_address, instance->config.remote_name);
 	if (class_index >= instance->worker.space.config.classes_count)
 		return shoal_error(ENOENT, "NF %s has %u classes", instance->worker.nf->name,
 			instance->worker.space.config.classes_count);
@@ -162,6 +166,8 @@ long shoal_instance_state_list(
 	struct lookup lookup = { .class = (uint8_t)class_index, .rows = rows, .room = n, .cursor = *cursor };
 	int error = check_class(instance, class_index);
 
+	if (error)
+		return error;
 	while (!error && lookup.count < n && lookup.cursor != UINT64_MAX)
 		error = shoal_instance_command(instance, list_rows, &lookup);
 	if (error)

@@ -15,6 +15,7 @@ from shoal.model import (
     SplitterReport,
     Stage,
     StatePlace,
+    StatePlane,
     StateRow,
     Statistic,
     TrafficReport,
@@ -75,6 +76,14 @@ def port_to_proto(value: Port) -> common_pb2.Port:
 
 def port_from_proto(message: common_pb2.Port) -> Port:
     return Port(message.number, message.device)
+
+
+def plane_to_proto(value: StatePlane) -> instance_pb2.StatePlane:
+    return instance_pb2.StatePlane(kind=value.kind, address=value.address, name=value.name)
+
+
+def plane_from_proto(message: instance_pb2.StatePlane) -> StatePlane:
+    return StatePlane(message.kind or "shared", message.address, message.name)
 
 
 def sizes_to_proto(value: InstanceSizes) -> instance_pb2.InstanceSizes:

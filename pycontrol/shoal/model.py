@@ -52,6 +52,7 @@ __all__ = [
     "Stage",
     "StateObject",
     "StatePlace",
+    "StatePlane",
     "StateRow",
     "Statistic",
     "TaskAnswer",
@@ -76,6 +77,15 @@ class RunnerSettings:
 class Port:
     number: int
     device: str  # EAL and devargs syntax
+
+
+@dataclass(frozen=True, slots=True)
+class StatePlane:
+    """Where the NF's objects live."""
+
+    kind: str = "shared"  # or "local", "remote"
+    address: str = ""  # remote: of the server, unix:/path or a numeric host:port
+    name: str = ""  # remote: its keys begin with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ struct shoal_statistic {
 
 /* --- Instance ------------------------------------------------------------------------------------------------------ */
 
-/* Where the NF's objects live (docs/glossary.md, "state plane"). */
+/* Where the NF's objects live (docs/planes.md). */
 enum shoal_plane_kind {
 	SHOAL_PLANE_SHARED, /* the distributed object space */
 	SHOAL_PLANE_LOCAL, /* this instance's own tables: for one instance alone */
@@ -76,6 +76,10 @@ struct shoal_instance_config {
 	uint32_t take_deadline_ms; /* of a reference or an exact call */
 	uint32_t
 		lease_ms; /* works only while a majority has heard it for so long (shoal_fence_progress); 0: all on one host */
+	int plane; /* enum shoal_plane_kind */
+	char remote_address
+		[128]; /* plane remote: of the server, unix:/path or a numeric host:port; SHOAL_REMOTE_ADDRESS_BYTES */
+	char remote_name[64]; /* plane remote: keys in the server begin with it; SHOAL_NAME_BYTES */
 };
 
 struct shoal_instance;

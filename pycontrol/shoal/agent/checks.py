@@ -27,7 +27,7 @@ from shoal.validation import (
     require_ring_bytes,
     require_text,
 )
-from shoal_dataplane import CLASSES_MAX, MEMBERS_MAX, NF_PORTS_MAX, SLOTS, STEERING_SLOTS
+from shoal_dataplane import CLASSES_MAX, MEMBERS_MAX, NF_PORTS_MAX, REMOTE_ADDRESS_BYTES, SLOTS, STEERING_SLOTS
 
 
 def check_settings(settings: Sequence[common_pb2.Setting]) -> None:
@@ -68,6 +68,15 @@ def _check_sizes(sizes: instance_pb2.InstanceSizes) -> None:
     require_ring_bytes("sizes.channel_bytes", sizes.channel_bytes)
 
 
+def _check_plane(plane: instance_pb2.StatePlane) -> None:
+    if plane.kind not in ("", "shared", "local", "remote"):
+        raise InvalidRequestError(f"plane.kind is shared, local or remote, not {plane.kind!r}")
+    require_text("plane.address", plane.address, REMOTE_ADDRESS_BYTES - 1)
+    require_text("plane.name", plane.name, NAME_MAX)
+    if plane.kind == "remote" and not (plane.address and plane.name):
+        raise InvalidRequestError("plane remote needs the server's address, and a name for its keys")
+
+
 def check_configuration(request: instance_pb2.ConfigureInstanceRequest) -> None:
     require_name("name", request.name)
     require_member(request.member)
@@ -81,6 +90,7 @@ def check_configuration(request: instance_pb2.ConfigureInstanceRequest) -> None:
     require_text("listen_address", request.listen_address, NAME_MAX)
     require_between("listen_port", request.listen_port, 0, 65535)
     require_between("lease_ms", request.lease_ms, 0, DEADLINE_MAX_MS)
+    _check_plane(request.plane)
 
 
 def check_dead(dead: Sequence[instance_pb2.DeadMember]) -> None:

@@ -57,6 +57,7 @@ def worker_config(request: instance_pb2.ConfigureInstanceRequest, directory: Pro
         listen_address=request.listen_address,
         listen_port=request.listen_port,
         lease_ms=request.lease_ms,
+        plane=conversion.plane_from_proto(request.plane),
         slab_directories=slabs.candidates(directory.path, request.life),
     )
 

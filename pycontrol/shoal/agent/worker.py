@@ -18,6 +18,7 @@ from shoal.model import (
     Port,
     Progress,
     RunnerSettings,
+    StatePlane,
     StateRow,
     Statistic,
 )
@@ -36,7 +37,7 @@ from shoal_dataplane import (
     Plan,
     Runner,
 )
-from shoal_dataplane.instance import CURSOR_END
+from shoal_dataplane.instance import CURSOR_END, Plane
 from shoal_dataplane.plan import no_owner
 
 # What a file system says that has no room for slabs, or no right for us: another may do.
@@ -61,6 +62,7 @@ class WorkerConfig:
     listen_address: str
     listen_port: int
     lease_ms: int  # of the fence; 0: all instances are on this host
+    plane: StatePlane
     slab_directories: tuple[Path, ...]  # where the slabs of this life may lie, the best first
 
 
@@ -116,6 +118,9 @@ def _instance_config(config: WorkerConfig, slab_directory: Path) -> InstanceConf
         packets=sizes.packets,
         take_deadline_ms=sizes.take_deadline_ms,
         lease_ms=config.lease_ms,
+        plane=Plane[config.plane.kind.upper()],
+        remote_address=config.plane.address,
+        remote_name=config.plane.name,
     )
 
 

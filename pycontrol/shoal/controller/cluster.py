@@ -203,6 +203,8 @@ class Cluster:
             raise NoRoomError(f"at most {MEMBERS_MAX} instances: {count} asked for, {counted(there)} there")
         if count < 1:
             raise InvalidRequestError("at least one instance: `shoal down` ends all")
+        if count > 1 and config.plane == "local":
+            raise InvalidRequestError("plane local: nothing is shared, so there can be one instance only")
 
         async def work(report: Report) -> OperationUpdate:
             _queued(self.reorganisation, report)

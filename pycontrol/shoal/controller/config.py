@@ -15,7 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from shoal.errors import ConfigError, ConfigFault, InvalidRequestError
 from shoal.metrics import split_address
-from shoal.model import InstanceSizes, RunnerSettings
+from shoal.model import InstanceSizes, RunnerSettings, StatePlane
 from shoal.validation import (
     CPU_MAX,
     DEADLINE_MAX_MS,
@@ -31,6 +31,7 @@ from shoal.validation import (
 from shoal_dataplane import MEMBERS_MAX, NF_PORTS_MAX
 
 NAME: Final = r"^[a-z][a-z0-9_-]{0,15}$"
+SOCKET_PATH_MAX: Final = 107  # of a Unix socket
 _SIZES: Final = InstanceSizes()
 
 
@@ -53,6 +54,22 @@ def _eal_argument(value: str) -> str:
         return require_eal_argument("an argument of EAL", value)
     except InvalidRequestError as error:
         raise ValueError(str(error)) from None
+
+
+def _server(value: str) -> str:
+    """unix:/path of a socket, or a numeric host:port."""
+    if value.startswith("unix:"):
+        if not value.startswith("unix:/") or len(value) > SOCKET_PATH_MAX + len("unix:"):
+            raise ValueError(f"a socket is named by its whole path, of at most {SOCKET_PATH_MAX} bytes")
+        return value
+    host, colon, port = value.rpartition(":")
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        if colon and 1 <= int(port) <= 65535:
+            return value
+    except ValueError:
+        pass
+    raise ValueError("is unix:/path/of/socket, or a numeric host:port as 192.0.2.1:6379")
 
 
 def _numeric(value: str) -> str:
@@ -150,6 +167,13 @@ class BetweenHosts(Section):
     dead_after_ms: Annotated[int, Field(ge=400, le=3_600_000)] = 10_000
 
 
+class Remote(Section):
+    """The server in which the objects of the plane `remote` lie."""
+
+    address: Annotated[str, AfterValidator(_server)]
+    name: Name | None = None  # its keys begin with it; default: the deployment's name
+
+
 class Metrics(Section):
     """The controller serves its metrics at `address`, the splitter at the next port, and instance m at the port m + 2
     after it."""
@@ -169,6 +193,8 @@ class Config(Section):
     splitter: Splitter | Literal[False] = Splitter()  # false: each instance has ports of its own
     hosts: tuple[Host, ...] = Field(default=(), strict=False)
     between_hosts: BetweenHosts = BetweenHosts()
+    plane: Literal["shared", "local", "remote"] = "shared"
+    remote: Remote | None = None
     metrics: Metrics | None = None
     on_death: Literal["replace", "shrink"] = "replace"  # of an instance: whether a fresh one takes its place
 
@@ -179,6 +205,12 @@ class Config(Section):
             raise ValueError("two hosts have the same name")
         if self.between_hosts.dead_after_ms < 2 * self.between_hosts.lease_ms:
             raise ValueError("between_hosts: dead_after_ms is below two leases: a cut of that length is nothing yet")
+        if self.plane == "remote" and self.remote is None:
+            raise ValueError("plane remote: needs the section `remote` with the address of a Redis or Valkey server")
+        if self.plane != "remote" and self.remote is not None:
+            raise ValueError(f"remote: counts with `plane: remote` alone, and the plane is {self.plane}")
+        if self.plane == "local" and self.instances.count > 1:
+            raise ValueError("plane local: nothing is shared, so there can be one instance only")
         if self.splitter is False:
             for name, port in self.ports.items():
                 if "{member}" not in port.device:
@@ -191,6 +223,12 @@ class Config(Section):
     @property
     def deployment(self) -> str:
         return self.name or self.network_function.name
+
+    @property
+    def state_plane(self) -> StatePlane:
+        if self.remote is None:
+            return StatePlane(self.plane)
+        return StatePlane(self.plane, self.remote.address, self.remote.name or self.deployment)
 
     @property
     def lease_ms(self) -> int:

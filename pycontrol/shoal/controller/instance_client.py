@@ -83,6 +83,7 @@ class InstanceClient:
             listen_port=config.listen_port,
             metrics_address=metrics_address,
             lease_ms=config.lease_ms,
+            plane=conversion.plane_to_proto(config.plane),
         )
         return conversion.instance_report_from_proto(
             await self._call(self._stub.Configure, request, CONFIGURE_DEADLINE_S)

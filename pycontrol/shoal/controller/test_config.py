@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shoal.controller.config import Config, Host, Instances, Metrics, NetworkFunction, Runner, Splitter, parse
 from shoal.errors import ConfigError
+from shoal.model import StatePlane
 
 GOOD = """\
 network_function:
@@ -144,3 +145,30 @@ def test_every_field_is_documented_with_its_default() -> None:
 def test_the_examples_are_good() -> None:
     examples = sorted((SOURCE / "deploy" / "examples").glob("*.yaml"))
     assert [parse(path.read_text(), path.name).deployment for path in examples] == ["nat", "nat"]
+
+
+def test_planes_fit_their_sections() -> None:
+    remote = GOOD + 'plane: remote\nremote: {address: "unix:/run/redis/socket"}\n'
+    config = parse(remote, "nat.yaml")
+    assert config.state_plane == StatePlane("remote", "unix:/run/redis/socket", "nat")
+    assert parse(remote.replace('socket"}', 'socket", name: mine}'), "nat.yaml").state_plane.name == "mine"
+    assert parse(GOOD, "nat.yaml").state_plane == StatePlane("shared")
+    alone = GOOD.replace("count: 2", "count: 1") + "plane: local\n"
+    assert parse(alone, "nat.yaml").state_plane == StatePlane("local")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("plane: local\n", "plane local: nothing is shared, so there can be one instance only"),
+        ("plane: remote\n", "needs the section `remote` with the address of a Redis or Valkey server"),
+        ('remote: {address: "127.0.0.1:6379"}\n', "counts with `plane: remote` alone, and the plane is shared"),
+        ("plane: far\n", "Input should be 'shared', 'local' or 'remote'"),
+        ('plane: remote\nremote: {address: "localhost:6379"}\n', "numeric host:port"),
+        ('plane: remote\nremote: {address: "unix:socket"}\n', "named by its whole path"),
+        (f'plane: remote\nremote: {{address: "unix:/{"x" * 200}"}}\n', "at most 107 bytes"),
+        ('plane: remote\nremote: {address: "127.0.0.1:70000"}\n', "numeric host:port"),
+    ],
+)
+def test_planes_that_do_not_fit_are_refused(text: str, reason: str) -> None:
+    assert any(reason in found for _, _, found in faults(GOOD + text)), faults(GOOD + text)
