@@ -60,7 +60,9 @@ void shoal_calls_after_view(struct shoal_space *space)
 	for (uint32_t i = 0; i < table->room; i++) {
 		struct shoal_pending_call *call = &table->calls[i];
 
-		if (!call->under_way || call->member >= SHOAL_MEMBERS_MAX || !(dead >> call->member & 1))
+		/* Where the caller has given up, nobody needs to know whether it went on from there to one that died. */
+		if (!call->under_way ||
+			(call->wait && (call->member >= SHOAL_MEMBERS_MAX || !(dead >> call->member & 1))))
 			continue;
 		if (call->wait && call->wait->outcome == SHOAL_WAIT_PENDING)
 			shoal_wait_end(space, call->wait, SHOAL_WAIT_TIMED_OUT);

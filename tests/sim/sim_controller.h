@@ -36,6 +36,7 @@ struct sim_ghost {
 	bool view; /* speaks of that */
 	struct shoal_plan plan;
 	struct shoal_death death;
+	uint64_t life[SHOAL_MEMBERS_MAX]; /* of those that it knew */
 	uint64_t told;
 	uint64_t due_ns[SHOAL_MEMBERS_MAX];
 };

@@ -22,6 +22,8 @@ static void leave_ghost(struct sim_world *world)
 	ghost->told = 0;
 	ghost->until_ns = world->now_ns + 3 * AWAY_MOST_NS;
 	for (unsigned member = 0; member < SHOAL_MEMBERS_MAX; member++)
+		ghost->life[member] = world->members[member] ? world->members[member]->life : 0;
+	for (unsigned member = 0; member < SHOAL_MEMBERS_MAX; member++)
 		ghost->due_ns[member] = world->now_ns + sim_random_below(&world->random, 2 * AWAY_MOST_NS);
 }
 
@@ -75,7 +77,7 @@ static void ghost_poll(struct sim_world *world)
 			continue;
 		ghost->told |= UINT64_C(1) << number;
 		/* A life that it never knew does not listen to it. */
-		if (ghost->view ? ghost->death.survivor[number]
+		if (ghost->view ? ghost->death.survivor[number] && ghost->life[number] == world->members[number]->life
 				: ghost->plan.life[number] == world->members[number]->life)
 			speak(world, number);
 	}
