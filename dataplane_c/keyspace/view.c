@@ -244,7 +244,7 @@ static void mint(struct shoal_space *space)
 
 		if (shoal_slot_bit(keyspace->token, slot))
 			view->owner[slot] = space->config.self;
-		if (view->owner[slot] != SHOAL_MEMBER_NONE)
+		if (view->owner[slot] != SHOAL_MEMBER_NONE && !SHOAL_PLANT(SHOAL_PLANT_TOKENS_NOT_COUNTED))
 			continue;
 		view->owner[slot] = view->death->mint[slot];
 		shoal_slot_set(view->minted, slot, true);
@@ -289,7 +289,7 @@ unsigned shoal_view_poll(struct shoal_space *space)
 
 	switch (view->stage) {
 	case SHOAL_VIEW_FLUSHING:
-		if (!all_said(view, view->step_view[SHOAL_STEP_FLUSH]))
+		if (!all_said(view, view->step_view[SHOAL_STEP_FLUSH]) && !SHOAL_PLANT(SHOAL_PLANT_NO_FLUSH))
 			return 0;
 		send_tokens(space);
 		transition(view, SHOAL_VIEW_COUNTING);
@@ -300,7 +300,8 @@ unsigned shoal_view_poll(struct shoal_space *space)
 		/* Records and grants that came before the flushes brought waiters with them. */
 		shoal_view_forget_waiting(space);
 		mint(space);
-		shoal_view_unclaim(space);
+		if (!SHOAL_PLANT(SHOAL_PLANT_CLAIMS_KEPT) || view->number == view->resumed + 1)
+			shoal_view_unclaim(space);
 		shoal_view_report_begin(space);
 		shoal_view_say(space, SHOAL_STEP_READY, 0);
 		transition(view, SHOAL_VIEW_READYING);

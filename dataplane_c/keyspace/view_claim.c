@@ -107,7 +107,8 @@ bool shoal_view_may_adopt(struct shoal_space *space, struct shoal_place *place, 
 {
 	int order = compare_lease(adopted->incarnation, adopted->lease, place);
 
-	if (!beats_reports(space, place, adopted->incarnation == place->cold->incarnation, order)) {
+	if (!beats_reports(space, place, adopted->incarnation == place->cold->incarnation, order) &&
+		!SHOAL_PLANT(SHOAL_PLANT_LOWER_LEASE_ADOPTED)) {
 		space->view.told_to_drop = true;
 		return false;
 	}
@@ -231,7 +232,8 @@ void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop
 	struct shoal_place place =
 		shoal_place_find(space, drop->class, key, shoal_map_hash(&space->maps[drop->class], key));
 
-	if (!place.entry || !here(&place) || compare(drop, &place) != 0 || place.entry->references)
+	if (!place.entry || !here(&place) || compare(drop, &place) != 0 || place.entry->references ||
+		SHOAL_PLANT(SHOAL_PLANT_DROP_IGNORED))
 		return;
 	shoal_idle_disarm(space, &place);
 	shoal_holder_let_go(space, &place);
@@ -243,7 +245,7 @@ static void settle_one(struct shoal_space *space, struct shoal_place *place)
 	struct shoal_entry *entry = place->entry;
 
 	space->view.rolled_back[place->class] += entry->flags & SHOAL_ENTRY_BACK ? 1 : 0;
-	if (unclaimed(place)) {
+	if (unclaimed(place) && !SHOAL_PLANT(SHOAL_PLANT_NOTHING_LOST)) {
 		if (entry->holder != SHOAL_MEMBER_NONE) {
 			space->view.lost[place->class]++;
 			shoal_view_fate(space, SHOAL_FATE_LOST, place->class, shoal_place_key(place));

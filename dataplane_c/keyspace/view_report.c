@@ -88,7 +88,8 @@ static void report_all_mail(struct shoal_space *space)
 	for (uint64_t dead = view->dead; dead; dead &= dead - 1) {
 		uint8_t member = (uint8_t)__builtin_ctzll(dead);
 
-		shoal_channel_take_back(space->channel, member, view->mark[member], take_back, space);
+		shoal_channel_take_back(space->channel, member,
+			SHOAL_PLANT(SHOAL_PLANT_MAIL_REPLAYED) ? 0 : view->mark[member], take_back, space);
 		view->calls_taken_back |= UINT64_C(1) << member;
 	}
 	shoal_calls_to_owners(space);

@@ -53,7 +53,7 @@ static void void_legacies(struct shoal_space *space)
 	for (uint64_t dead = view->dead; dead; dead &= dead - 1) {
 		struct shoal_adoption *adoption = view->adoptions[__builtin_ctzll(dead)];
 
-		if (!adoption || !adoption->open || !adoption->adopted)
+		if (!adoption || !adoption->open || !adoption->adopted || SHOAL_PLANT(SHOAL_PLANT_LEGACY_NOT_VOID))
 			continue;
 		__atomic_store_n(&adoption->legacy.image->resumed_view, view->number, __ATOMIC_RELEASE);
 		view->adopted_life[__builtin_ctzll(dead)] = adoption->life;

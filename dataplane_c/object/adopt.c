@@ -75,6 +75,8 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 	__atomic_store_n(&place.entry->handle, SHOAL_HANDLE_ABSENT, __ATOMIC_RELEASE);
 	memcpy(shoal_place_object(&place), shoal_map_object(map, entry), map->class->object_bytes);
 	place.entry->flags |= SHOAL_ENTRY_ADOPTED | SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FLOWS;
+	if (SHOAL_PLANT(SHOAL_PLANT_ADOPTED_USED_AT_ONCE))
+		place.entry->flags &= (uint8_t) ~(SHOAL_ENTRY_ADOPTED | SHOAL_ENTRY_RECALLED);
 	place.entry->used_ms = entry->used_ms;
 	place.cold->incarnation = cold->incarnation;
 	place.cold->lease = cold->lease;
@@ -92,7 +94,7 @@ static bool delivered(
 {
 	const struct shoal_adoption *adoption = space->view.adoptions[legacy->image->member];
 
-	return cold->timer_previous < SHOAL_MEMBERS_MAX &&
+	return cold->timer_previous < SHOAL_MEMBERS_MAX && !SHOAL_PLANT(SHOAL_PLANT_MAIL_COUNTED_TWICE) &&
 	       !shoal_request_after(cold->timer_next, (uint32_t)adoption->taken[cold->timer_previous]);
 }
 
@@ -116,7 +118,8 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 		report_ended(space, class, slot, entry, cold, SHOAL_MEMBER_NONE);
 		return;
 	}
-	if ((lease || record) && in_doubt(legacy, class, index, entry)) {
+	if ((lease || record) && !SHOAL_PLANT(SHOAL_PLANT_HALF_WRITTEN_ADOPTED) &&
+		in_doubt(legacy, class, index, entry)) {
 		const struct shoal_class *declared = map->class;
 
 		space->view.checked[class] += !counted;

@@ -161,7 +161,8 @@ void shoal_call_handle(struct shoal_space *space, const struct shoal_message *me
 	struct shoal_parked *parked;
 
 	/* What is missing before it has gone with somebody who died [a 5]. */
-	if (message->flags & SHOAL_MESSAGE_FIRST && shoal_request_after(message->lease, *last))
+	if (message->flags & SHOAL_MESSAGE_FIRST && !SHOAL_PLANT(SHOAL_PLANT_GAP_AFTER_DEATH) &&
+		shoal_request_after(message->lease, *last))
 		*last = message->lease - 1;
 	if (!shoal_request_after(message->lease, *last)) {
 		space->counters.stale_messages++;

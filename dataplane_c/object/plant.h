@@ -4,6 +4,23 @@
 #ifndef SHOAL_OBJECT_PLANT_H
 #define SHOAL_OBJECT_PLANT_H
 
+/* Beyond the properties: rules that matter when members die. Whatever property breaks, the bug counts as found. */
+enum shoal_planted_death {
+	SHOAL_PLANT_TOKENS_NOT_COUNTED = 11, /* minted although somebody reported the token */
+	SHOAL_PLANT_LOWER_LEASE_ADOPTED, /* an adopter takes what it finds, whatever is known to be newer */
+	SHOAL_PLANT_MAIL_COUNTED_TWICE, /* what a receiver had handled is reported from the sender's slab all the same */
+	SHOAL_PLANT_NO_FLUSH, /* tokens are counted while others still send */
+	SHOAL_PLANT_HALF_WRITTEN_ADOPTED, /* what was being written counts unchecked */
+	SHOAL_PLANT_CLAIMS_KEPT, /* a second death keeps what was claimed before */
+	SHOAL_PLANT_OLD_TERM, /* an older controller is obeyed */
+	SHOAL_PLANT_MAIL_REPLAYED, /* what the dead had handled is taken back too */
+	SHOAL_PLANT_ADOPTED_USED_AT_ONCE, /* before the view is complete */
+	SHOAL_PLANT_DROP_IGNORED, /* who claimed in vain goes on */
+	SHOAL_PLANT_LEGACY_NOT_VOID, /* slabs count again that were adopted in a completed view */
+	SHOAL_PLANT_GAP_AFTER_DEATH, /* calls wait for those that have gone with the dead */
+	SHOAL_PLANT_NOTHING_LOST, /* records whose holder is gone stay */
+};
+
 #ifdef SHOAL_PLANTED_BUILD
 extern unsigned shoal_planted_bug;
 #define SHOAL_PLANT(property) (shoal_planted_bug == (property))

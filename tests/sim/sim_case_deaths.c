@@ -144,7 +144,32 @@ static void next_adopter_goes_on_between_commands(struct sim_world *world)
 	go_on_between_commands(world, 4);
 }
 
+/* Over links that may lose: 1 passes an object to its owner, 0, which has it, removes it, and dies before 1 hears that the
+ * message has come. 0's image says so: the object does not come back. */
+static void handled_mail_stays_handled(struct sim_world *world)
+{
+	struct sim_settings settings = sim_direct_mortal(3);
+
+	settings.lossy = true;
+	sim_direct_begin_with(world, &settings);
+	world->network.loss_percent = world->network.repeat_percent = world->network.overtake_percent = 0;
+	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 0, NONE, 0), ask;
+
+	sim_expect_answer(world, 1, sim_ask_take(world, 1, SIM_ACCOUNT, key, true, 0), 0);
+	ask = sim_ask_remove(world, 0, SIM_ACCOUNT, key);
+	while (!world->failed && holds(world, 1, key))
+		sim_world_step(world);
+	sim_hold(world, 0, 1);
+	sim_expect_answer(world, 0, ask, 0);
+	sim_die(world, 0, 2);
+	sim_run_to_recovery(world);
+	sim_expect_answer(world, 2, sim_ask_take(world, 2, SIM_ACCOUNT, key, false, 0), 0); /* there is none */
+	sim_expect(world, !holds(world, 2, key), "what was removed does not come back");
+	sim_direct_end(world);
+}
+
 const struct sim_case sim_death_cases[] = {
+	{ "handled_mail_stays_handled", handled_mail_stays_handled },
 	{ "adopter_goes_on_between_commands", adopter_goes_on_between_commands },
 	{ "next_adopter_goes_on_between_commands", next_adopter_goes_on_between_commands },
 	{ "claim_before_adoption", claim_before_adoption },
