@@ -32,7 +32,7 @@ from shoal_dataplane.generator import (
     latency_bucket_ns,
 )
 from shoal_dataplane.instance import Instance, InstanceConfig
-from shoal_dataplane.plan import Plan, Progress, Stage
+from shoal_dataplane.plan import DrainProgress, Plan, Progress, Stage
 from shoal_dataplane.ring_pair import create_ring_pair
 from shoal_dataplane.runner import IdlePolicy, Runner, RunnerConfig
 from shoal_dataplane.splitter import RedirectProgress, Splitter, SplitterConfig
@@ -68,6 +68,7 @@ __all__ = [
     "Counters",
     "DataplaneError",
     "Death",
+    "DrainProgress",
     "Eal",
     "Fate",
     "FateRow",

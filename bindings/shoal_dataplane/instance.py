@@ -11,7 +11,7 @@ from shoal_dataplane.death import Death, Fate, FateRow, ViewProgress
 from shoal_dataplane.door import DataplaneError, check, check_created, ffi, lib, put_text, text
 from shoal_dataplane.fence import FenceProgress
 from shoal_dataplane.handle import Handle
-from shoal_dataplane.plan import Plan, Progress
+from shoal_dataplane.plan import DrainProgress, Plan, Progress
 from shoal_dataplane.runner import Runner
 from shoal_dataplane.state import ClassInformation, StateRow
 from shoal_dataplane.statistics import Statistic, read_rows
@@ -138,6 +138,12 @@ class Instance(Handle):
         structure = ffi.new("struct shoal_progress *")
         check(lib.shoal_instance_progress(self.pointer, structure))
         return Progress.from_native(structure)
+
+    def drain(self, *, draining: bool) -> DrainProgress:
+        """Reads no device any more, and finishes what is in hand; or works as before. May be repeated."""
+        structure = ffi.new("struct shoal_drain_progress *")
+        check(lib.shoal_instance_drain(self.pointer, int(draining), structure))
+        return DrainProgress.from_native(structure)
 
     def adopt(self, member: int, life: int, slab_directory: str) -> None:
         """Before death: where the slabs of a dead member lie. ENOENT, EPROTO: they can't be used, with the reason."""

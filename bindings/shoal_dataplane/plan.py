@@ -92,6 +92,29 @@ class Progress:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class DrainProgress:
+    """What a worker has in hand that is to end."""
+
+    draining: bool
+    empty: bool  # draining, and nothing is left of what follows
+    packets: int
+    microthreads: int
+    requests: int  # to others, that they have not answered
+    channel_bytes: int  # for others, that their channels have not taken
+
+    @classmethod
+    def from_native(cls, structure: Any) -> "DrainProgress":
+        return cls(
+            draining=bool(structure.draining),
+            empty=bool(structure.empty),
+            packets=structure.packets,
+            microthreads=structure.microthreads,
+            requests=structure.requests,
+            channel_bytes=structure.channel_bytes,
+        )
+
+
 def bits_of(data: bytes) -> frozenset[int]:
     """The numbers of the bits that are set; bit s is bit s % 8 of byte s / 8."""
     return frozenset(8 * index + bit for index, byte in enumerate(data) for bit in range(8) if byte >> bit & 1)

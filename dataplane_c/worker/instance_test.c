@@ -146,6 +146,35 @@ static void frames_too_long_have_a_name(void **state)
 	unlink(path);
 }
 
+/* Reads its devices no more, and says so once nothing is in hand; takes them up again if it is told to. */
+static void a_draining_instance_takes_nothing_new(void **state)
+{
+	char path[] = "/tmp/shoal-instance-XXXXXX";
+	struct shoal_instance *instance = make_instance();
+	struct shoal_drain_progress progress;
+	int file = mkstemp(path);
+
+	assert_true(file >= 0);
+	close(file);
+	write_capture(path, 0);
+	attach_capture(instance, 0, path);
+	attach_capture(instance, 1, path);
+	assert_int_equal(shoal_instance_drain(instance, 0, &progress), 0);
+	assert_false(progress.draining || progress.empty);
+	assert_int_equal(shoal_instance_drain(instance, 1, &progress), 0);
+	assert_true(progress.draining);
+	assert_false(progress.empty); /* it has not polled since */
+	poll_to_the_end(instance);
+	assert_int_equal(shoal_instance_drain(instance, 1, &progress), 0);
+	assert_true(progress.empty);
+	assert_int_equal(row(instance, "packets_received_total", "inside"), 0);
+	assert_int_equal(shoal_instance_drain(instance, 0, &progress), 0);
+	poll_to_the_end(instance);
+	assert_int_equal(row(instance, "packets_received_total", "inside"), FRAMES);
+	shoal_instance_destroy(instance);
+	unlink(path);
+}
+
 static int set_up(void **state)
 {
 	static char prefix[48];
@@ -167,6 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_devices_lose_has_a_name),
 		cmocka_unit_test(frames_too_long_have_a_name),
+		cmocka_unit_test(a_draining_instance_takes_nothing_new),
 	};
 
 	return cmocka_run_group_tests_name("instance", tests, set_up, made_pool_tear_down);

@@ -28,11 +28,41 @@ static void keep_back(struct shoal_worker *worker, unsigned output, struct shoal
 	worker->backlogged++;
 }
 
+static void empty_backlog(struct shoal_worker *worker, unsigned output)
+{
+	struct shoal_packet_list *backlog = &worker->output[output].backlog;
+	struct shoal_port *port = port_of(worker, output);
+	struct shoal_packet *packets[SHOAL_BURST_MAX], *rest;
+	uint64_t arrived_ns[SHOAL_BURST_MAX];
+
+	while (backlog->first) {
+		unsigned count = 0, taken;
+
+		/* What has gone belongs to the port: it is unlinked by what was read before. */
+		for (rest = backlog->first; rest && count < SHOAL_BURST_MAX; rest = rest->next) {
+			arrived_ns[count] = rest->arrived_ns;
+			packets[count++] = rest;
+		}
+		taken = port->operations->transmit(port, packets, count);
+		for (unsigned i = 0; i < taken; i++)
+			shoal_histogram_add(&worker->latencies, worker->space.now_ns - arrived_ns[i]);
+		backlog->first = taken < count ? packets[taken] : rest;
+		if (!backlog->first)
+			backlog->last = NULL;
+		backlog->count -= taken;
+		worker->backlogged -= taken;
+		if (taken < count)
+			return;
+	}
+}
+
 static void transmit(struct shoal_worker *worker, unsigned output, struct shoal_packet *const packets[], unsigned count)
 {
 	struct shoal_port *port = port_of(worker, output);
 	unsigned taken = 0;
 
+	if (worker->output[output].backlog.count && output != RING)
+		empty_backlog(worker, output); /* what was set aside is not yet known to find its port full */
 	if (!worker->output[output].backlog.count)
 		taken = port->operations->transmit(port, packets, count);
 	worker->left += taken;
@@ -73,13 +103,33 @@ static void transmit_output(struct shoal_worker *worker, unsigned output)
 		transmit(worker, output, worker->output[output].packets, count);
 }
 
+/* A late packet may leave from within a microthread, whose stack has no room for a device's driver: what has gathered waits for
+ * the worker's own. (The ring to the splitter needs next to none.) */
+static void set_aside(struct shoal_worker *worker, unsigned output)
+{
+	for (unsigned i = 0; i < worker->output[output].count; i++) {
+		struct shoal_packet *packet = worker->output[output].packets[i];
+
+		if (packet->entry == SHOAL_PACKET_IN_BURST)
+			packet->arrived_ns = worker->space.now_ns;
+		shoal_packet_list_push(&worker->output[output].backlog, packet);
+	}
+	worker->backlogged += worker->output[output].count;
+	worker->output[output].count = 0;
+	worker->output[output].late = 0;
+}
+
 static inline void to_output(struct shoal_worker *worker, unsigned output, struct shoal_packet *packet, bool late)
 {
 	unsigned i = worker->output[output].count++;
 
 	worker->output[output].packets[i] = packet;
 	worker->output[output].late |= (uint32_t)late << i;
-	if (worker->output[output].count == SHOAL_BURST_MAX)
+	if (worker->output[output].count < SHOAL_BURST_MAX)
+		return;
+	if (late && output != RING)
+		set_aside(worker, output);
+	else
 		transmit_output(worker, output);
 }
 
@@ -208,27 +258,6 @@ void shoal_worker_release_held(struct shoal_context *context, struct shoal_packe
 	worker->held--;
 	worker->inside[packet->steering_slot]--;
 	shoal_worker_emit_late(worker, packet);
-}
-
-static void empty_backlog(struct shoal_worker *worker, unsigned output)
-{
-	struct shoal_packet_list *backlog = &worker->output[output].backlog;
-	struct shoal_port *port = port_of(worker, output);
-
-	while (backlog->first) {
-		struct shoal_packet *packet = backlog->first, *next = packet->next;
-		uint64_t waited_ns = worker->space.now_ns - packet->arrived_ns;
-
-		if (!port->operations->transmit(port, &packet, 1))
-			return;
-		shoal_histogram_add(&worker->latencies, waited_ns);
-		/* It belongs to the port now: unlinked by what was read before. */
-		backlog->first = next;
-		if (!next)
-			backlog->last = NULL;
-		backlog->count--;
-		worker->backlogged--;
-	}
 }
 
 static unsigned empty_output(struct shoal_worker *worker, unsigned output)

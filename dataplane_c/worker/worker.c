@@ -249,7 +249,7 @@ static unsigned receive_all(struct shoal_worker *worker, struct pipeline *pipeli
 
 	if (worker->ring)
 		open |= 1u << SHOAL_NF_PORTS_MAX;
-	for (unsigned port = 0; port < worker->nf->ports_count; port++)
+	for (unsigned port = 0; port < worker->nf->ports_count && !worker->draining; port++)
 		open |= (unsigned)(worker->ports[port] != NULL) << port;
 	/* In turn; one that has no more is not asked again in this poll. */
 	for (unsigned burst = 0; burst < BURSTS; burst++) {
@@ -323,7 +323,7 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 {
 	struct shoal_worker *worker = component;
 	bool fenced = worker->fence.state == SHOAL_FENCE_FENCED;
-	unsigned work, taken;
+	unsigned work;
 
 	note_left(worker, now_ns);
 	work = SHOAL_UNLIKELY(fenced) ? 0 : worker->plane->poll(&worker->space, now_ns);
@@ -333,10 +333,10 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 		work += shoal_scheduler_run_ready(worker->scheduler, READY_BUDGET);
 	if (worker->handling.first)
 		shoal_worker_run_handlers(worker);
-	taken = take_in(worker);
-	if (taken)
+	worker->taken_in = take_in(worker);
+	if (worker->taken_in)
 		worker->space.packets_ns = now_ns;
-	work += taken;
+	work += worker->taken_in;
 	work += shoal_worker_run_tasks(worker);
 	work += shoal_worker_transmit(worker);
 	shoal_worker_markers(worker);

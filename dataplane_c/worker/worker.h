@@ -102,6 +102,8 @@ struct shoal_worker {
 	uint32_t withdrawn; /* bit i: the burst does not emit its packet i: suspended, parked, or dropped and gone */
 	uint32_t parked; /* packets that wait behind a suspended one */
 	uint32_t parked_most;
+	uint32_t taken_in; /* packets of the last poll */
+	bool draining; /* reads no device any more; what the splitter sends comes in yet */
 	uint64_t timer_due_ns[8];
 	struct shoal_control_task *control_task; /* borrows; the one asked for, or NULL */
 	uint8_t timers_begun;

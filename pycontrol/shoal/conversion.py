@@ -4,6 +4,7 @@
 from shoal import view_conversion
 from shoal.model import (
     ClassInformation,
+    DrainProgress,
     Event,
     InstanceReport,
     InstanceSizes,
@@ -140,6 +141,28 @@ def progress_to_proto(value: Progress) -> instance_pb2.Progress:
         bytes_moved=value.bytes_moved,
         steering_ready=to_bits(value.steering_ready),
         waiting_for=value.waiting_for,
+    )
+
+
+def drain_to_proto(value: DrainProgress) -> instance_pb2.DrainProgress:
+    return instance_pb2.DrainProgress(
+        draining=value.draining,
+        empty=value.empty,
+        packets=value.packets,
+        microthreads=value.microthreads,
+        requests=value.requests,
+        channel_bytes=value.channel_bytes,
+    )
+
+
+def drain_from_proto(message: instance_pb2.DrainProgress) -> DrainProgress:
+    return DrainProgress(
+        message.draining,
+        message.empty,
+        message.packets,
+        message.microthreads,
+        message.requests,
+        message.channel_bytes,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from shoal_dataplane import (
     ClassInformation,
+    DrainProgress,
     FenceProgress,
     FenceState,
     ObjectCounts,
@@ -29,6 +30,7 @@ __all__ = [
     "DeadInstance",
     "DeathKey",
     "Deaths",
+    "DrainProgress",
     "Event",
     "FateRow",
     "FenceProgress",

@@ -47,6 +47,7 @@ class Target:
     """One service of one process. `skip` are requests that a caller may well make, and that would end the process."""
 
     def __init__(self, address: str, service: ServiceDescriptor, skip: Callable[[Any], bool]) -> None:
+        self.address = address
         self._channel: Any = grpc.aio.insecure_channel(
             address, options=(("grpc.max_send_message_length", 64 << 20), ("grpc.max_receive_message_length", 64 << 20))
         )
@@ -169,6 +170,7 @@ def instance_bases() -> dict[str, Message]:
         "Abandon": instance_pb2.StageRequest(term=TERM, epoch=1),
         "HandOver": instance_pb2.StageRequest(term=TERM, epoch=1),
         "MarkersBack": instance_pb2.StageRequest(term=TERM, epoch=1),
+        "Drain": instance_pb2.DrainInstanceRequest(term=TERM),
         "Forget": instance_pb2.ForgetRequest(term=TERM, epoch=1, left=[3]),
         "Adopt": instance_pb2.AdoptRequest(term=TERM, member=1, life=2, slab_directory="/dev/shm/shoal-nowhere"),
         "Death": instance_pb2.DeathRequest(

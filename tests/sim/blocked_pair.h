@@ -14,6 +14,8 @@ struct source {
 	struct shoal_packet *ready[SHOAL_BURST_MAX];
 	unsigned count;
 	bool full; /* takes nothing */
+	uintptr_t stack; /* the test's; 0: it does not ask */
+	unsigned elsewhere; /* times that packets were transmitted from another one */
 	uint64_t left;
 };
 

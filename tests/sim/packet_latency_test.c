@@ -70,6 +70,34 @@ static void test_what_was_suspended_took_its_wait(void **state)
 	pair_end(&pair);
 }
 
+/* Drivers want more room than a microthread has; and no packet is lost for having been set aside. */
+static void test_many_that_were_suspended_leave_from_the_workers_stack(void **state)
+{
+	static struct pair pair;
+	uint64_t key = UINT64_C(1) << 32, left;
+
+	(void)state;
+	start_timed_pair(&pair);
+	left = pair.source.left;
+	pair.source.stack = (uintptr_t)__builtin_frame_address(0);
+	for (unsigned i = 0; i < 25 * SHOAL_BURST_MAX; i++) {
+		key = pair_find_key(&pair, key + 1, false);
+		pair_feed(&pair, key);
+		if (pair.source.count == SHOAL_BURST_MAX)
+			poll_and_expect(&pair, 0, 0);
+	}
+	for (unsigned i = 0; i < 1000 && pair.source.left < left + 25 * SHOAL_BURST_MAX; i++) {
+		pair_feed_local(&pair);
+		pair_poll(&pair);
+	}
+	pair_poll(&pair);
+	assert_int_equal(pair.source.elsewhere, 0);
+	assert_int_equal(pair.worker->drops[SHOAL_WORKER_DROP_TRANSMIT_FULL], 0);
+	assert_int_equal(shoal_worker_inside(pair.worker), 0);
+	assert_true(pair.source.left >= left + 25 * SHOAL_BURST_MAX);
+	pair_end(&pair);
+}
+
 static void test_what_a_full_port_kept_back_took_that_too(void **state)
 {
 	static struct pair pair;
@@ -91,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_leaves_at_once_took_its_poll),
 		cmocka_unit_test(test_what_was_suspended_took_its_wait),
+		cmocka_unit_test(test_many_that_were_suspended_leave_from_the_workers_stack),
 		cmocka_unit_test(test_what_a_full_port_kept_back_took_that_too),
 	};
 

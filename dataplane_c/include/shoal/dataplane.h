@@ -157,6 +157,20 @@ int shoal_instance_markers_back(struct shoal_instance *instance, uint64_t term, 
 int shoal_instance_forget(struct shoal_instance *instance, uint64_t term, uint64_t epoch);
 int shoal_instance_progress(struct shoal_instance *instance, struct shoal_progress *progress);
 
+/* What a worker has in hand. */
+struct shoal_drain_progress {
+	int draining;
+	int empty; /* draining, and nothing is left of what follows */
+	uint32_t packets; /* suspended, parked, held, kept back by a full port, or taken in a moment ago */
+	uint32_t microthreads; /* suspended: packets', and those of tasks */
+	uint32_t requests; /* to others, that they have not answered */
+	uint64_t channel_bytes; /* for others, that their channels have not taken */
+};
+
+/* draining: reads no device of its own any more (what a splitter sends, it takes: the splitter decides), and asks the NF to
+ * let held packets go; what is in hand goes on to its end. Else: works as before. May be repeated, and tells how far it is. */
+int shoal_instance_drain(struct shoal_instance *instance, int draining, struct shoal_drain_progress *progress);
+
 /* --- A member dies (keyspace/view.h) --- */
 
 struct shoal_death {

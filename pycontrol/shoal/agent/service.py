@@ -79,6 +79,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._exporter: Exporter | None = None
         self._term = 0
         self._configuring = asyncio.Lock()
+        self._draining = False
 
     # --- life
 
@@ -259,6 +260,17 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
     async def GetProgress(self, request: Any, context: Context) -> Any:
         worker, _ = self._started
         return conversion.progress_to_proto(await self._thread.run(worker.progress))
+
+    async def Drain(self, request: Any, context: Context) -> Any:
+        self._check_term(request.term)
+        worker, _ = self._started
+        before = self._draining
+        progress = await self._thread.run(worker.drain, draining=not request.resume)
+        self._draining = progress.draining
+        if self._draining != before:
+            text = "it takes no packets any more" if self._draining else "it takes packets again"
+            self._events.add("instance.draining", worker.config.name, text)
+        return conversion.drain_to_proto(progress)
 
     # --- a member dies
 

@@ -12,6 +12,7 @@ from shoal.eal_arguments import arguments as eal_arguments
 from shoal.errors import InvalidRequestError, NotFoundError, ShoalError
 from shoal.model import (
     ClassInformation,
+    DrainProgress,
     FateRow,
     InstanceSizes,
     Peer,
@@ -188,6 +189,9 @@ class Worker:
 
     def progress(self) -> Progress:
         return self.instance.progress()
+
+    def drain(self, *, draining: bool) -> DrainProgress:
+        return self.instance.drain(draining=draining)
 
     def statistics(self) -> tuple[Statistic, ...]:
         return self.instance.statistics()

@@ -4,7 +4,10 @@
   learn      all members of either map; barrier. Only here may it be abandoned.
   hand over  persisted first. As the tokens of a steering slot arrive at its new member, the splitter redirects it;
              when all of a leaver's are redirected, it hears that its last marker is back. Ends when all say DONE.
-  forget     "complete" persisted first. Then the old map goes, and with it the channels to leavers.
+  drain      "complete" persisted first. Leavers, which own nothing by now, read no device any more and finish what they
+             have in hand: not sooner, or what arrives meanwhile would be lost at their devices; not later, since for
+             what waits in them they need their channels.
+  forget     The old map goes, and with it the channels to leavers.
 
 Every command may be repeated: a plan that an earlier controller began is carried on with the same calls. Where a member
 dies, the plan is over in its first two stages (a view change takes its place), and completed in its last one. While the
@@ -30,6 +33,7 @@ R = TypeVar("R")
 POLL_S: Final = 0.002
 RETRY_S: Final = 0.05
 ABANDON_TRIES: Final = 3
+DRAIN_DEADLINE_S: Final = 5.0  # what waits for an object gives up before that
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,7 @@ class Coordinator:
             self._plan = self._journal.complete(self._plan)
         assert self._plan.stage == STAGE_COMPLETE
         self._update(state=PlanState.COMPLETE, tokens_left=0, slots_unswept=0, reason="")
+        await asyncio.gather(*(self._drain(leaver) for leaver in self.leavers))
         await self._forget()
         self._journal.end()
         return self.status
@@ -312,6 +317,17 @@ class Coordinator:
             reason="; ".join([*filter(None, [self._hindrance]), *waiting][:3]),
         )
 
+    async def _drain(self, leaver: Member) -> None:
+        """What it can't finish in time is dropped with its process, and counted there."""
+        until = time.monotonic() + DRAIN_DEADLINE_S
+        with contextlib.suppress(PlanOverError):
+            while not (left := await self._until_answered(leaver, lambda member: member.client.drain())).empty:
+                self._update(reason=f"{leaver.name} has {left.packets} packets and {left.requests} requests in hand")
+                if time.monotonic() > until:
+                    return
+                await asyncio.sleep(POLL_S)
+            self._update(reason="")
+
     async def _forget(self) -> None:
         left = [leaver.number for leaver in self.leavers]
         stays = [member for name, member in self._members.items() if name in self._plan.members_next]
@@ -346,7 +362,7 @@ class Coordinator:
     async def _all(self, command: Callable[[Member], Awaitable[Progress]]) -> dict[str, Progress]:
         return await self._at(tuple(self._members.values()), command)
 
-    async def _until_answered(self, member: Member, command: Callable[[Member], Awaitable[Progress]]) -> Progress:
+    async def _until_answered(self, member: Member, command: Callable[[Member], Awaitable[R]]) -> R:
         """From stage 2 on there is no way back: asks again until the member answers, or has ended. One that is silent
         is asked for as long as its process lives."""
         while True:

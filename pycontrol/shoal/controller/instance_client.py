@@ -9,6 +9,7 @@ from shoal import conversion, fence_conversion, rpc, view_conversion
 from shoal.agent.worker import WorkerConfig
 from shoal.model import (
     ClassInformation,
+    DrainProgress,
     Event,
     FateRow,
     FenceProgress,
@@ -141,6 +142,16 @@ class InstanceClient:
         return conversion.progress_from_proto(
             await self._call(self._stub.GetProgress, instance_pb2.GetProgressRequest(), deadline_s)
         )
+
+    async def drain(self) -> DrainProgress:
+        """Takes no packets from devices any more; what it has in hand yet."""
+        request = instance_pb2.DrainInstanceRequest(term=self._term)
+        return conversion.drain_from_proto(await self._call(self._stub.Drain, request))
+
+    async def resume(self) -> DrainProgress:
+        """Takes them again."""
+        request = instance_pb2.DrainInstanceRequest(term=self._term, resume=True)
+        return conversion.drain_from_proto(await self._call(self._stub.Drain, request))
 
     async def adopt(self, member: int, life: int, slab_directory: str) -> None:
         """An exception: the slabs can't be used, or the instance does not answer."""

@@ -44,6 +44,7 @@ class FakeInstance(instance_pb2_grpc.InstanceServiceServicer):
         self._arrived = 0
         self._leaves = False
         self._markers = False
+        self.in_hand = 2
         self.expected_objects: tuple[int, ...] = ()
         self.owner_now = b""
 
@@ -81,6 +82,11 @@ class FakeInstance(instance_pb2_grpc.InstanceServiceServicer):
         self._note("markers back")
         self._markers = True
         return instance_pb2.StageReply(progress=self._progress())
+
+    async def Drain(self, request: Any, context: Any) -> Any:
+        self._note(f"drain, {self.in_hand} in hand")
+        self.in_hand = max(0, self.in_hand - 1)
+        return instance_pb2.DrainProgress(draining=True, empty=not self.in_hand, packets=self.in_hand)
 
     async def Forget(self, request: Any, context: Any) -> Any:
         self._note(f"forget, left {sorted(request.left)}")
@@ -262,7 +268,8 @@ async def test_a_leaver_hears_of_its_last_marker_and_forgets_last(tmp_path: Path
         await w.coordinator(plan(TWO, next_map(TWO, [0]).following, "a b", "a")).run(w.peers_for)
     last_redirect = max(index for index, line in enumerate(w.log) if line.startswith("redirect"))
     assert w.log[last_redirect + 1 :] == [
-        "b markers back", "persist complete", "a forget, left [1]", "b forget, left [0, 1]", "end",
+        "b markers back", "persist complete", "b drain, 2 in hand", "b drain, 1 in hand",
+        "a forget, left [1]", "b forget, left [0, 1]", "end",
     ]  # fmt: skip
     assert w.instances["b"].stage is Stage.LEFT
 
