@@ -25,6 +25,9 @@ static void fetch(const struct shoal_map *map, uint32_t index)
 
 static bool receiver_slow(const struct shoal_space *space, uint8_t member)
 {
+	/* What is under way is remembered, each object of it, until it has come. */
+	if (space->mailed_tail - space->mailed_head > SHOAL_MAILED_ROOM / 2)
+		return true;
 	return member < SHOAL_MEMBERS_MAX && member != space->config.self &&
 	       !shoal_channel_takes(space->channel, member);
 }
