@@ -251,6 +251,15 @@ static void sort(struct shoal_space *space, struct shoal_request *requests, unsi
 	}
 }
 
+void shoal_space_expect(struct shoal_context *context, const struct shoal_class *class, const void *key)
+{
+	struct shoal_space *space = space_of(context);
+	uint8_t index = shoal_space_class_index(space, class);
+
+	if (index < SHOAL_CLASSES_MAX)
+		shoal_map_prefetch(&space->maps[index], shoal_map_hash(&space->maps[index], key));
+}
+
 int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n)
 {
 	struct shoal_space *space = space_of(context);

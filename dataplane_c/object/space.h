@@ -149,6 +149,7 @@ void shoal_space_flush(struct shoal_space *space);
 
 /* Functions for contexts (struct shoal_runtime without packet_release). */
 int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
+void shoal_space_expect(struct shoal_context *context, const struct shoal_class *class, const void *key);
 void shoal_space_release(struct shoal_context *context, struct shoal_request *requests, unsigned n);
 int shoal_space_remove(struct shoal_context *context, struct shoal_request *request);
 int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,

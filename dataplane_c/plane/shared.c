@@ -6,6 +6,7 @@
 const struct shoal_plane shoal_plane_shared = {
 	.name = "shared",
 	.runtime = { .take = shoal_space_take,
+		.expect = shoal_space_expect,
 		.release = shoal_space_release,
 		.remove = shoal_space_remove,
 		.call = shoal_space_call },

@@ -187,6 +187,11 @@ static int take_port(struct shoal_context *context, struct nat_pair *pair)
 		pair->reverse_key = (struct nat_reverse_key){
 			.address = pool.address, .port = htons(taken.port), .protocol = pool.protocol
 		};
+		/* The pool's next port is most likely the one above: its reverse's place will be in the cache. */
+		struct nat_reverse_key next = pair->reverse_key;
+
+		next.port = htons((uint16_t)(taken.port + SHOAL_STEERING_SLOTS));
+		shoal_expect(context, &nat_reverse_class, &next);
 		if (borrowed)
 			nat->counters[NAT_COUNT_BORROWED]++;
 		return 0;

@@ -111,6 +111,8 @@ struct shoal_runtime {
 	int (*call)(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
 		const void *argument, void *result) SHOAL_MAY_SUSPEND;
 	void (*packet_release)(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict);
+	void (*expect)(
+		struct shoal_context *context, const struct shoal_class *class, const void *key); /* may be NULL */
 };
 
 /* Takes writable references on n single-writer objects, all in one call: a microthread that holds one already is refused.
@@ -143,6 +145,13 @@ SHOAL_MUST_USE static inline int shoal_call(struct shoal_context *context, const
 	const void *key, unsigned method, const void *argument, void *result)
 {
 	return context->runtime->call(context, class, key, method, argument, result);
+}
+
+/* A hint: an object of this key may soon be taken. Brings its place into the cache where the plane has one; changes nothing. */
+static inline void shoal_expect(struct shoal_context *context, const struct shoal_class *class, const void *key)
+{
+	if (context->runtime->expect)
+		context->runtime->expect(context, class, key);
 }
 
 /* Gives a held packet its verdict (transmit, drop or re-enter). */
