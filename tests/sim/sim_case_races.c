@@ -186,12 +186,13 @@ static void remove_before_passed(struct sim_world *world)
 	sim_direct_end(world);
 }
 
-/* SWEPT overtakes the answer to a pull that was sent after it. */
+/* SWEPT overtakes the answer to a pull that was sent after it: what comes meanwhile waits for the answer too. */
 static void swept_overtakes_pull(struct sim_world *world)
 {
 	sim_direct_begin(world, 3);
 	sim_plan_by_hand(world, 0x6);
-	unsigned key = sim_key_owned(world, SIM_COUNTER, 0, 1, 0), ask;
+	unsigned key = sim_key_owned(world, SIM_COUNTER, 0, 1, 0), ask, second;
+	const struct shoal_keyspace *keyspace = &world->members[1]->space->keyspace;
 
 	for (uint8_t member = 0; member < 3; member++)
 		sim_expect(world, !sim_learn(world, member), "learn");
@@ -202,7 +203,12 @@ static void swept_overtakes_pull(struct sim_world *world)
 	while (!world->failed && world->members[1]->space->keyspace.tokens_to_receive)
 		sim_world_step(world);
 	ask = sim_ask_call(world, 1, key, false); /* pulls; SWEPT is about to come */
+	while (!world->failed && keyspace->slots_unswept)
+		sim_world_step(world);
+	sim_expect(world, keyspace->pulling == 1, "SWEPT has come before the answer");
+	second = sim_ask_call(world, 1, key, false);
 	sim_expect_answer(world, 1, ask, 0);
+	sim_expect_answer(world, 1, second, 0);
 	sim_expect_answer(world, 2, sim_ask_call(world, 2, key, false), 0);
 	sim_plan_let(world);
 	sim_direct_end(world);
