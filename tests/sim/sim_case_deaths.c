@@ -168,7 +168,53 @@ static void handled_mail_stays_handled(struct sim_world *world)
 	sim_direct_end(world);
 }
 
+/* A slot is minted in a view that a second death ends: its records are not complete in the next one either, and a holder's
+ * claim there counts. */
+static void minted_slot_over_two_views(struct sim_world *world)
+{
+	const struct sim_settings settings = sim_direct_mortal(5);
+
+	sim_direct_begin_with(world, &settings);
+	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 3, NONE, 0);
+
+	sim_expect_answer(world, 1, sim_ask_take(world, 1, SIM_ACCOUNT, key, true, 0), 0);
+	sim_die(world, 3, 2);
+	sim_run_to_stage(world, 2, 1, SHOAL_VIEW_READYING); /* it has minted, and nobody has claimed anything */
+	sim_die(world, 4, 0);
+	sim_run_to_recovery(world);
+	sim_expect(world, world->controller.view.number_last == 2, "the second death ended the first view");
+	sim_expect(world, holds(world, 1, key) && claimed_at(world, 2, key, 1), "the holder's claim counts");
+	sim_expect_answer(world, 0, sim_ask_take(world, 0, SIM_ACCOUNT, key, false, 0), 0);
+	sim_direct_end(world);
+}
+
+/* The controller comes back and gives the same view's command with its next term: from then on the one before is refused. */
+static void same_view_of_the_next_term(struct sim_world *world)
+{
+	const struct sim_settings settings = sim_direct_mortal(3);
+	struct shoal_death before, again;
+	struct shoal_space *space;
+
+	sim_direct_begin_with(world, &settings);
+	space = world->members[1]->space;
+	sim_die(world, 2, 1);
+	sim_hold(world, 0, 1);
+	sim_run_to_stage(world, 1, 1, SHOAL_VIEW_FLUSHING);
+	before = again = world->controller.view.death;
+	again.term = ++world->controller.term;
+	sim_expect(world, !shoal_view_death(space, &again), "the same view is accepted");
+	sim_expect(world, space->keyspace.term == again.term, "the next term is listened to");
+	before.view++;
+	sim_expect(world, shoal_view_death(space, &before) == -ESTALE, "the one before is refused");
+	world->controller.view.death.term = again.term;
+	sim_let(world, 0, 1);
+	sim_run_to_recovery(world);
+	sim_direct_end(world);
+}
+
 const struct sim_case sim_death_cases[] = {
+	{ "minted_slot_over_two_views", minted_slot_over_two_views },
+	{ "same_view_of_the_next_term", same_view_of_the_next_term },
 	{ "handled_mail_stays_handled", handled_mail_stays_handled },
 	{ "adopter_goes_on_between_commands", adopter_goes_on_between_commands },
 	{ "next_adopter_goes_on_between_commands", next_adopter_goes_on_between_commands },
