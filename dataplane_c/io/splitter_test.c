@@ -294,12 +294,14 @@ static void test_reentry_at_a_port_that_the_nf_lacks(void **state)
 	assert_int_equal(drops(SHOAL_SPLITTER_NO_PORT), 1);
 }
 
-static uint64_t row(const struct shoal_statistic *rows, long n, const char *name, const char *label_value)
+/* Of a histogram the row of that bound, else that of the label's value. */
+static uint64_t row(const struct shoal_statistic *rows, long n, const char *name, const char *which)
 {
 	for (long i = 0; i < n; i++)
-		if (strcmp(rows[i].name, name) == 0 && strcmp(rows[i].label_value, label_value) == 0)
+		if (strcmp(rows[i].name, name) == 0 &&
+			strcmp(rows[i].bound[0] != 0 ? rows[i].bound : rows[i].label_value, which) == 0)
 			return rows[i].value;
-	fail_msg("no row %s %s", name, label_value);
+	fail_msg("no row %s %s", name, which);
 	return 0;
 }
 
