@@ -192,8 +192,8 @@ class Membership:
             return
         for running in leavers:
             await running.client.detach_packets()
+            self._fleet.put(running, InstanceState.DRAINED)  # a splitter that starts now makes it no ring
             await self._splitter.detach(running)
-            self._fleet.put(running, InstanceState.DRAINED)
 
     async def discard(self, instances: Sequence[Running]) -> None:
         """Ends instances that hold nothing."""

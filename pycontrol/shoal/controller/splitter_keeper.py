@@ -5,7 +5,7 @@ one is lost with it."""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ from shoal.run_directory import ProcessDirectory
 
 RETRY_S: Final = 0.05
 ATTACH_S: Final = 2.0
+REPLACED_S: Final = 30.0  # how long a member's command waits for a fresh splitter
 _WITH_PACKETS: Final = (InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.JOINING)
 
 
@@ -207,12 +208,33 @@ class SplitterKeeper:
     # --- members
 
     async def attach(self, running: Running) -> None:
-        """A new instance's packet ring."""
-        if self._client is None:
-            return
-        await self._client.attach_member(running.stored.member, running.stored.life)
-        await running.client.attach_packets(str(self._directory.peers), self.pid)
+        """A new instance's packet ring; of a fresh splitter where the one that was asked ends meanwhile."""
+
+        async def work(client: SplitterClient) -> None:
+            await client.attach_member(running.stored.member, running.stored.life)
+            await running.client.attach_packets(str(self._directory.peers), self.pid)
+
+        await self._at_one_that_stays(work, running)
 
     async def detach(self, running: Running) -> None:
-        if self._client is not None:
-            await self._client.detach_member(running.stored.member)
+        """Also from a fresh splitter, which takes this instance for one of its members."""
+        await self._at_one_that_stays(lambda client: client.detach_member(running.stored.member), None)
+
+    async def _at_one_that_stays(
+        self, work: Callable[[SplitterClient], Awaitable[None]], needed: Running | None
+    ) -> None:
+        """Does it again where the splitter has ended or was replaced meanwhile, for REPLACED_S and while the instance
+        `needed` lives."""
+        client, give_up = self._client, time.monotonic() + REPLACED_S
+        while client is not None:
+            process = self._process
+            try:
+                await work(client)
+                if self._process is process:
+                    return
+            except ShoalError as error:
+                away = isinstance(error, UnreachableError | DeadlineError) or self._process is not process
+                in_vain = self._client is not client or (needed is not None and needed.ended)
+                if not away or in_vain or time.monotonic() >= give_up:
+                    raise
+            await asyncio.sleep(RETRY_S)

@@ -5,18 +5,19 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from shoal.controller.checking import check
-from shoal.controller.fleet import Fleet
+from shoal.controller.fleet import Fleet, Running
 from shoal.controller.launcher import LocalLauncher
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import Store
 from shoal.event_log import EventLog
+from shoal.model import InstanceState
 from shoal.run_directory import ProcessIdentity, RunDirectory
 from shoal_dataplane import MEMBER_NONE, STEERING_SLOTS
 
@@ -29,10 +30,11 @@ splitter: {packets: 4096, parked: 512, fragments: 64, ring_bytes: 65536, runner:
 """
 NOWHERE = bytes([MEMBER_NONE]) * STEERING_SLOTS
 DEADLINE_S = 30.0
+Start = Callable[[int, InstanceState], Awaitable[Running]]
 
 
 @asynccontextmanager
-async def keeping() -> AsyncIterator[tuple[SplitterKeeper, EventLog]]:
+async def keeping_members() -> AsyncIterator[tuple[SplitterKeeper, EventLog, Start]]:
     # Short: a Unix socket's path must not exceed 107 characters.
     with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
         store, directory, events = Store(Path(folder) / "state.db"), RunDirectory(Path(folder) / "run"), EventLog()
@@ -45,10 +47,23 @@ async def keeping() -> AsyncIterator[tuple[SplitterKeeper, EventLog]]:
         deployment = store.begin_deployment("nat.yaml", FILE, 1, table)
         try:
             await keeper.start(checked.config, deployment, checked.description, checked.nf_path)
-            yield keeper, events
+
+            async def start(member: int, state: InstanceState) -> Running:
+                running = await fleet.start(checked.config, deployment, member, checked.nf_path)
+                fleet.put(running, state)
+                return running
+
+            yield keeper, events, start
         finally:
+            await asyncio.gather(*(fleet.stop(running) for running in fleet.instances))
             await keeper.stop()
             store.close()
+
+
+@asynccontextmanager
+async def keeping() -> AsyncIterator[tuple[SplitterKeeper, EventLog]]:
+    async with keeping_members() as (keeper, events, _):
+        yield keeper, events
 
 
 async def until(events: EventLog, kind: str, after: int = 0) -> int:
@@ -103,3 +118,27 @@ async def test_one_that_is_stopped_is_not_replaced() -> None:
         assert keeper.client is None
         assert not identity.lives
         assert "splitter.replaced" not in [event.kind for event in events.after(0)]
+
+
+@pytest.mark.timeout(90)
+async def test_a_member_that_comes_while_the_splitter_dies_gets_its_ring_of_the_fresh_one() -> None:
+    async with keeping_members() as (keeper, events, start):
+        member = await start(0, InstanceState.STARTING)
+        os.kill(keeper.pid, signal.SIGKILL)
+        await keeper.attach(member)
+        assert keeper.client is not None
+        report = await keeper.client.report()
+        assert (report.process, tuple(report.members)) == (keeper.pid, (0,))
+        await until(events, "splitter.replaced")
+
+
+@pytest.mark.timeout(90)
+async def test_a_member_that_goes_while_the_splitter_dies_makes_room_for_a_new_life() -> None:
+    async with keeping_members() as (keeper, _, start):
+        member = await start(0, InstanceState.JOINING)
+        await keeper.attach(member)
+        assert keeper.client is not None
+        os.kill(keeper.pid, signal.SIGKILL)
+        await keeper.detach(member)
+        assert tuple((await keeper.client.report()).members) == ()
+        await keeper.client.attach_member(0, member.stored.life + 1)
