@@ -29,6 +29,7 @@ class DescriptorSocket:
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         self._socket = connection
+        self._waiting: set[asyncio.Future[None]] = set()
         data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         self.pid, user, _ = _CREDENTIALS.unpack(data)
         if user not in (os.geteuid(), 0):
@@ -92,18 +93,24 @@ class DescriptorSocket:
                 ready.set_result(None)
 
         add(self._socket, wake)
+        self._waiting.add(ready)
         try:
             await ready
         finally:
+            self._waiting.discard(ready)
             if self._socket.fileno() >= 0:
                 remove(self._socket)
 
     def close(self) -> None:
+        """Whoever waits for the other end waits no more: UnreachableError."""
         if self._socket.fileno() >= 0:
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._socket)
             loop.remove_writer(self._socket)
             self._socket.close()
+        for ready in self._waiting:
+            if not ready.done():
+                ready.set_result(None)
 
     async def goodbye(self) -> None:
         """Closes after telling the peer that this is no death."""

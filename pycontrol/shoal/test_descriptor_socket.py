@@ -59,6 +59,36 @@ async def test_an_end_without_goodbye_is_told_from_one_with_it() -> None:
         assert await right.wait_end() is True
 
 
+async def test_an_end_that_closes_itself_waits_no_more() -> None:
+    async with pair() as (left, _):
+        waiting = asyncio.create_task(left.wait_end())
+        await asyncio.sleep(0)  # until it waits
+        await left.goodbye()
+        async with asyncio.timeout(5):
+            assert await waiting is False
+
+
+async def test_a_server_that_ends_connections_takes_new_ones(tmp_path: Path) -> None:
+    """More of them than may be open at once: each ends when the server has said goodbye."""
+    served: asyncio.Queue[DescriptorSocket] = asyncio.Queue()
+
+    async def serve(connection: DescriptorSocket) -> None:
+        served.put_nowait(connection)
+        await connection.wait_end()
+
+    server = DescriptorServer(tmp_path / "s", serve)
+    await server.start()
+    try:
+        async with asyncio.timeout(30):
+            for _ in range(CONNECTIONS_MAX + 10):
+                client = await DescriptorSocket.connect(server.path)
+                await (await served.get()).goodbye()
+                assert await client.wait_end() is True
+                client.close()
+    finally:
+        await server.close()
+
+
 async def test_what_is_no_message_is_refused() -> None:
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with left:

@@ -196,6 +196,19 @@ def test_a_drained_instance_holds_nothing_and_stays_until_removed(shell: Shell) 
 
 
 @pytest.mark.timeout(180)
+def test_one_that_is_drained_takes_nobody_that_lives_for_dead(shell: Shell) -> None:
+    """Its channels go with a goodbye: those to lower numbers, which it serves, and those to higher ones, which serve
+    it."""
+    shell.good("scale", "nat", "3")
+    shell.good("drain", "nat-2")
+    log = RunDirectory(shell.directory).instance("nat-2").log.read_text()
+    assert [event for event in shell.events() if event["kind"] == "peer.ended"] == []
+    assert "process ended" not in log
+    shell.good("remove", "nat-2")
+    assert [event for event in shell.events() if event["kind"] == "peer.ended"] == []
+
+
+@pytest.mark.timeout(180)
 def test_a_killed_controller_is_replaced_and_takes_the_instances_up(shell: Shell) -> None:
     before = shell.status()
     os.kill(before["process"], signal.SIGKILL)

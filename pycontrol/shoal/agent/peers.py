@@ -230,9 +230,10 @@ class Peers:
             await self._thread.run(self._instance.detach_peer, member)
 
     async def _close(self, link: Link) -> None:
-        await cancelled(link.watching)
+        """The goodbye comes first: with its watcher a connection that was served ends, and closes without one."""
         if link.connection is not None:
             await link.connection.goodbye()
+        await cancelled(link.watching)
 
     async def close(self) -> None:
         links, self._links = list(self._links.values()), {}

@@ -97,9 +97,9 @@ class Members:
         self._ended(number, member.life)
 
     async def close(self) -> None:
-        for member in self._members.values():
+        members, self._members = tuple(self._members.values()), {}
+        for member in members:
             if member.connection is not None:
                 await member.connection.goodbye()
             os.close(member.descriptor)
-        self._members.clear()
         await self._server.close()
