@@ -7,6 +7,7 @@ generator (inside) → splitter ⇄ rings ⇄ nat-1, nat-2, nat-3 → splitter �
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from pathlib import Path
@@ -124,6 +125,31 @@ async def test_a_joiner_dies_before_it_is_a_member_and_another_joins(directory: 
                     deployment.kill(joiners[0].process)
                     break
         await deployment.until_event("instance.ended")
+        await deployment.good("scale", "nat", "3")
+        await deployment.until_whole(3)
+        await deployment.flows_go_on()
+
+
+@pytest.mark.timeout(180)
+async def test_a_scale_that_fails_says_so_and_leaves_as_many_wanted_as_before(directory: Path) -> None:
+    starting = "SELECT pid FROM instances WHERE state = 'starting' AND pid > 0"
+    async with mortal(directory, count=2) as deployment, deployment.sending():
+        before = await deployment.until_whole(2)
+        scaling = asyncio.create_task(deployment.command("scale", "nat", "3"))
+
+        def kill() -> None:
+            deployment.kill(int(deployment.read_store(starting)[0][0]))
+
+        await asyncio.to_thread(deployment.watch_store, starting, kill, scaling.done)
+        status, _, errors = await scaling
+        assert status != 0
+        assert "nat-3: its process was killed by SIGKILL" in errors
+        after = await deployment.until_whole(0)
+        assert after.instances_wanted == 2
+        assert [each.process for each in after.instances] == [each.process for each in before.instances]
+        assert [each.subject for each in await deployment.events() if each.kind == "operation.inverted"] == [
+            "scale nat 3"
+        ]
         await deployment.good("scale", "nat", "3")
         await deployment.until_whole(3)
         await deployment.flows_go_on()

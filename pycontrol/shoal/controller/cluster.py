@@ -16,11 +16,12 @@ from shoal.controller.operation import Operation, Report
 from shoal.controller.planner import NO_MAP
 from shoal.controller.recovery import Recovery
 from shoal.controller.reorganisation import Reorganisation
+from shoal.controller.restoration import Restoration
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import STAGE_COMPLETE, STAGE_LEARN, Store, StoredPlan
 from shoal.controller.vigil import Vigil
-from shoal.errors import InvalidRequestError, NoRoomError, NotFoundError, RefusedError, StaleTermError
+from shoal.errors import InvalidRequestError, NoRoomError, NotFoundError, RefusedError, ShoalError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.model import Deaths, InstanceState, OperationUpdate
 from shoal.network_function.description import Description, describe, find
@@ -61,6 +62,7 @@ class Cluster:
         self.reorganisation = Reorganisation(store, self.fleet, events, self.recovery.settled)
         self.splitter = SplitterKeeper(store, launcher, run_directory.splitter, self.fleet, events, self._table)
         self.membership = Membership(store, self.fleet, self.reorganisation, self.splitter, self.recovery.settled)
+        self.restoration = Restoration(self._reach_wanted, events, self._usurped)
         self.heartbeat = Heartbeat(self.fleet, events)
         self.vigil = Vigil(self.fleet, self.recovery, events, self._usurped)
         self.config: Config | None = None
@@ -112,23 +114,41 @@ class Cluster:
         active = len(self.fleet.in_state(InstanceState.ACTIVE))
         if config.on_death == "shrink" and active < deployment.instances_wanted:
             self.membership.want(active)
-        self._restore(config)
+        self.restoration.due()
 
     def _returned(self) -> None:
         """A new life may take the place of one that was cut off."""
-        self._restore(self.deployed)
+        self.restoration.due()
 
-    def _restore(self, config: Config) -> None:
-        async def work(report: Report) -> OperationUpdate:
-            async with self.reorganisation.turn():
-                deployment = self._store.deployment()
-                assert deployment is not None
-                # Those that are cut off begin a new life when they come back.
-                away = sum(running.fenced and running.process_lives for running in self.fleet.instances)
-                count = max(1, deployment.instances_wanted - away)
-                return await self.membership.reach(config, self.nf.path, count, report)
+    async def _reach_wanted(self) -> OperationUpdate:
+        async with self.reorganisation.turn():
+            deployment = self._store.deployment()
+            assert deployment is not None
+            # Those that are cut off begin a new life when they come back.
+            away = sum(running.fenced and running.process_lives for running in self.fleet.instances)
+            count = max(1, deployment.instances_wanted - away)
+            return await self.membership.reach(self.deployed, self.nf.path, count, lambda _: None)
 
-        self.begin(Operation("restore what is wanted", work))
+    async def _in_turn(
+        self, name: str, work: Callable[[Report], Awaitable[OperationUpdate]], report: Report
+    ) -> OperationUpdate:
+        """A change of how many are wanted. Where it fails, as many are wanted as before, and nothing in between."""
+        if self.reorganisation.current is not None:
+            report(OperationUpdate("queued", f"waiting for plan {self.reorganisation.current.number}"))
+        async with self.reorganisation.turn():
+            before = self.membership.wanted
+            try:
+                return await work(report)
+            except StaleTermError:
+                raise
+            except ShoalError:
+                if self.membership.wanted != before:
+                    self.membership.want(before)
+                    text = f"{counted(before)} wanted, as before"
+                    self._events.add("operation.inverted", name, text)
+                    report(OperationUpdate("inverted", text))
+                self.restoration.due()
+                raise
 
     def _usurped(self) -> None:
         self._events.add("controller.usurped", "controller", "another controller reigns here: this one ends")
@@ -186,6 +206,7 @@ class Cluster:
         self.recovery.start()
         self.heartbeat.start()
         self.vigil.start(config)
+        self.restoration.start()
         if config.splitter is not False:
             report(OperationUpdate("start", "starting the splitter"))
             await self.splitter.start(config, deployment, description, nf_path)
@@ -207,35 +228,29 @@ class Cluster:
             raise InvalidRequestError("plane local: nothing is shared, so there can be one instance only")
 
         async def work(report: Report) -> OperationUpdate:
-            _queued(self.reorganisation, report)
-            async with self.reorganisation.turn():
-                return await self._scale(config, count, report)
+            self.membership.want(count)
+            return await self.membership.reach(config, self.nf.path, count, report)
 
-        return self.begin(Operation(f"scale {name} {count}", work))
+        return self._begin_change(f"scale {name} {count}", work)
 
-    async def _scale(self, config: Config, count: int, report: Report) -> OperationUpdate:
-        self.membership.want(count)
-        return await self.membership.reach(config, self.nf.path, count, report)
+    def _begin_change(self, title: str, work: Callable[[Report], Awaitable[OperationUpdate]]) -> Operation:
+        return self.begin(Operation(title, lambda report: self._in_turn(title, work, report)))
 
     def remove(self, name: str) -> Operation:
         config, running = self.deployed, self.fleet.get(name)
 
         async def work(report: Report) -> OperationUpdate:
-            _queued(self.reorganisation, report)
-            async with self.reorganisation.turn():
-                return await self.membership.leave(config, running, report, stop_leavers=True)
+            return await self.membership.leave(config, running, report, stop_leavers=True)
 
-        return self.begin(Operation(f"remove {name}", work))
+        return self._begin_change(f"remove {name}", work)
 
     def drain(self, name: str) -> Operation:
         config, running = self.deployed, self.fleet.get(name)
 
         async def work(report: Report) -> OperationUpdate:
-            _queued(self.reorganisation, report)
-            async with self.reorganisation.turn():
-                return await self.membership.leave(config, running, report, stop_leavers=False)
+            return await self.membership.leave(config, running, report, stop_leavers=False)
 
-        return self.begin(Operation(f"drain {name}", work))
+        return self._begin_change(f"drain {name}", work)
 
     def down(self, deployed_by: str = "") -> Operation:
         """Of whatever there is; with `deployed_by` only of what that caller deployed, and of a controller without a
@@ -255,6 +270,7 @@ class Cluster:
     async def _take_down(self, report: Report) -> None:
         instances = self.fleet.instances
         report(OperationUpdate("stop", f"ending {counted(len(instances))}"))
+        await self.restoration.stop()
         await self.vigil.stop()
         await self.recovery.stop()
         await self.heartbeat.stop()
@@ -289,7 +305,8 @@ class Cluster:
         self.vigil.start(config)
         await self._take_up_outcasts()
         await self._discard_unborn()
-        self._restore(config)
+        self.restoration.start()
+        self.restoration.due()
 
     async def _resume_plan(self, config: Config) -> None:
         """One in its first stage is abandoned; one in its second is carried on, unless a member has died: then a view
@@ -334,13 +351,9 @@ class Cluster:
     async def close(self) -> None:
         """The controller goes; instances and splitter stay and forward."""
         await cancelled(*self._operations)
+        await self.restoration.stop()
         await self.vigil.stop()
         await self.recovery.stop()
         await self.heartbeat.stop()
         await self.fleet.close()
         await self.splitter.close()
-
-
-def _queued(reorganisation: Reorganisation, report: Report) -> None:
-    if reorganisation.current is not None:
-        report(OperationUpdate("queued", f"waiting for plan {reorganisation.current.number}"))

@@ -41,6 +41,12 @@ class Membership:
         self._splitter = splitter
         self._settled = settled
 
+    @property
+    def wanted(self) -> int:
+        deployment = self._store.deployment()
+        assert deployment is not None
+        return deployment.instances_wanted
+
     def want(self, count: int) -> StoredDeployment:
         """Persists how many there shall be."""
         deployment = self._store.deployment()
