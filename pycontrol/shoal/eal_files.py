@@ -52,8 +52,10 @@ def _word(directory: Path) -> Path:
     return directory / "eal"
 
 
-def note(directory: Path, name: str) -> None:
-    """Leaves word of a process's prefix in its directory, before DPDK starts."""
+def note(directory: Path, name: str, root: Path = Path("/")) -> None:
+    """Leaves word of a process's prefix in its directory, before DPDK starts. What the one before it in this directory
+    has left goes: nobody would know of it any more."""
+    remove_noted(directory, root)
     _word(directory).write_text(name + "\n")
 
 
@@ -68,7 +70,8 @@ def remove_noted(directory: Path, root: Path = Path("/")) -> None:
         name = _word(directory).read_text().strip()
     except (OSError, UnicodeDecodeError):
         return
-    if not PREFIX.match(name):
+    match = PREFIX.match(name)
+    if not match or (root / "proc" / match["process"]).exists():
         return
     for path in belonging(name, root):
         if path.is_dir():

@@ -35,17 +35,28 @@ def test_who_ends_a_process_removes_what_was_its_own(root: Path) -> None:
     mine, other = "shoal-1-nat-1-8", "shoal-1-nat-1-80"
     for name in (mine, other):
         leave(root, name)
-    eal_files.note(root / "directory", mine)
+    eal_files.note(root / "directory", mine, root)
     eal_files.remove_noted(root / "directory", root)
     assert list(eal_files.belonging(mine, root)) == []
     assert len(list(eal_files.belonging(other, root))) == 2
     assert list((root / "directory").iterdir()) == []
 
 
+def test_who_follows_in_a_directory_removes_what_the_one_before_it_left(root: Path) -> None:
+    killed, alive = "shoal-1-splitter-8", "shoal-1-splitter-7"
+    for name in (killed, alive):
+        leave(root, name)
+    eal_files.note(root / "directory", killed, root)
+    eal_files.note(root / "directory", alive, root)
+    assert list(eal_files.belonging(killed, root)) == []
+    eal_files.note(root / "directory", "shoal-1-splitter-9", root)
+    assert len(list(eal_files.belonging(alive, root))) == 2
+
+
 def test_a_word_that_is_not_ours_removes_nothing(root: Path) -> None:
     leave(root, "rte")
     for word in ("rte", "", "../../x", "shoal-1-nat-1-8/../rte"):
-        eal_files.note(root / "directory", word)
+        eal_files.note(root / "directory", word, root)
         eal_files.remove_noted(root / "directory", root)
     assert len(list(eal_files.belonging("rte", root))) == 2
 
