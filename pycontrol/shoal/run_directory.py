@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +32,15 @@ def default() -> Path:
 
 
 def make_private(path: Path) -> Path:
-    """Makes a directory that only its owner may enter; refuses one of somebody else's."""
+    """Makes a directory that only its owner may enter; refuses one of somebody else's, and one with something in it
+    that others may enter: it serves another purpose."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = path.stat()
         if owner.st_uid != os.geteuid():
             raise RefusedError(f"{path} belongs to user {owner.st_uid}, not to {os.geteuid()}")
+        if stat.S_IMODE(owner.st_mode) & 0o077 and any(path.iterdir()):
+            raise RefusedError(f"{path} is open to others and not empty: name another, or close it with chmod 700")
         path.chmod(0o700)
     except OSError as error:
         raise ShoalError(f"{path}: {error.strerror}") from error
@@ -120,6 +124,19 @@ class RunDirectory:
 
     def instance(self, name: str) -> ProcessDirectory:
         return ProcessDirectory(self.path / "instances" / name)
+
+    def served(self) -> bool:
+        """Whether a deployment was ever here: a directory of the user's that happens to have an `instances` or a `log`
+        is none of ours. RefusedError: it is somebody else's."""
+        try:
+            status = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o077:
+            return False
+        if status.st_uid != os.geteuid():
+            raise RefusedError(f"{self.path} belongs to user {status.st_uid}, not to {os.geteuid()}")
+        return self.store.exists() or any(read_pid_file(each.pid_file) for each in self.processes())
 
     def clear(self) -> None:
         """Removes what the controller left; what is not ours stays, and so does a directory that is not empty."""

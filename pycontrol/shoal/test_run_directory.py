@@ -24,6 +24,27 @@ def test_directories_are_private(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_directory_that_serves_others_stays_as_it_is(run_directory: RunDirectory) -> None:
+    run_directory.path.mkdir(mode=0o755)
+    (run_directory.path / "photographs").touch()
+    with pytest.raises(RefusedError, match="open to others and not empty"):
+        run_directory.create()
+    assert run_directory.path.stat().st_mode & 0o777 == 0o755
+
+
+def test_only_where_a_deployment_was_anything_is_taken_down(run_directory: RunDirectory) -> None:
+    assert not run_directory.served()
+    run_directory.create()
+    for name in ("pid", "log", "instances/mine"):  # of a user's own
+        (run_directory.path / name).touch()
+    assert not run_directory.served()
+    run_directory.store.touch()
+    assert run_directory.served()
+    run_directory.path.chmod(0o755)
+    assert not run_directory.served()
+    assert not RunDirectory(run_directory.store).served()
+
+
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="too long"):
         RunDirectory(tmp_path / ("x" * 100)).create()

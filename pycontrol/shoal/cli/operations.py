@@ -10,10 +10,21 @@ from typing import Annotated
 
 import typer
 
-from shoal.cli.console import Json, Target, fail, follow, print_json, remarks, run, show_result, target
+from shoal.cli.console import (
+    NUMBER_MAX,
+    Json,
+    Target,
+    fail,
+    follow,
+    os_error_text,
+    print_json,
+    run,
+    show_result,
+    target,
+)
 from shoal.cli.starting import GONE_POLL_S, GONE_S, Start, until_gone
 from shoal.client import Client, connected
-from shoal.errors import RefusedError, ShoalError, UnreachableError
+from shoal.errors import ConfigError, ConfigFault, RefusedError, ShoalError, UnreachableError
 from shoal.model import OperationUpdate
 from shoal.run_directory import RunDirectory, read_pid_file
 
@@ -53,8 +64,10 @@ def up(
     """
     try:
         text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        fail(ShoalError(f"{file}: {error}"), as_json=json)
+    except OSError as error:
+        fail(ShoalError(os_error_text(error)), as_json=json)
+    except UnicodeDecodeError:
+        fail(ConfigError([ConfigFault(str(file), 0, 0, "", "is no text in UTF-8")]), as_json=json)
     result = run(Start(target(context)).up(str(file), text, as_json=json), as_json=json)
     if not json:
         show_result(result)
@@ -63,7 +76,7 @@ def up(
 def scale(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The deployment or its network function, such as nat.")],
-    instances: Annotated[int, typer.Argument(help="How many instances there shall be.", min=1)],
+    instances: Annotated[int, typer.Argument(help="How many instances there shall be.", min=1, max=NUMBER_MAX)],
     json: Json = False,
 ) -> None:
     """Change the number of instances, under traffic.
@@ -101,18 +114,17 @@ def down(context: typer.Context, json: Json = False) -> None:
     Where no controller answers, the processes that its run directory names are ended one by one.
     """
     where = target(context)
-    if not where.run_directory.path.exists():
-        if json:
-            print_json({"done": True, "text": "nothing runs"})
-        else:
-            remarks.print("nothing runs")
-        return
     result = run(_down(where, as_json=json), as_json=json)
     if not json:
         show_result(result)
 
 
 async def _down(where: Target, *, as_json: bool) -> OperationUpdate:
+    if where.address == where.run_directory.controller.address and not where.run_directory.served():
+        result = OperationUpdate("done", f"nothing runs in {where.run_directory.path}", done=True)
+        if as_json:
+            print_json(result, line=True)
+        return result
     controller = read_pid_file(where.run_directory.controller.pid_file)
     result = OperationUpdate("done", "all has been taken down", done=True)
     async with connected(where.address) as client:
