@@ -2,6 +2,7 @@
 """The one table between exceptions and gRPC statuses, in both directions. Details travel as google.rpc.Status."""
 
 import errno
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,6 +20,7 @@ from shoal_dataplane import DataplaneError
 SENTENCE_MAX: Final = 400
 FAULT_TEXT_MAX: Final = 300
 DETAILS_BYTES: Final = 2500
+_CONNECTION: Final = re.compile(r"last error: \w+: (\S+?): .*: ([^:]+)$")
 
 _CODES: Final[tuple[tuple[type[Exception], grpc.StatusCode], ...]] = (
     (errors.ConfigError, grpc.StatusCode.INVALID_ARGUMENT),
@@ -114,6 +116,12 @@ def to_status(error: Exception) -> grpc.Status:
     return rpc_status.to_status(status)
 
 
+def _cause(details: str) -> str:
+    """Of what gRPC tells of a connection that failed: where to, and the last word."""
+    found = _CONNECTION.search(details)
+    return f"{found[1]}: {found[2]}" if found else details
+
+
 def from_rpc_error(error: grpc.aio.AioRpcError, where: str) -> errors.ShoalError:
     """What a client raises; `where` names the process that was asked."""
     faults = []
@@ -130,6 +138,7 @@ def from_rpc_error(error: grpc.aio.AioRpcError, where: str) -> errors.ShoalError
     if faults:
         return errors.ConfigError(faults)
     if error.code() is grpc.StatusCode.UNAVAILABLE and status is None:
-        return errors.UnreachableError(f"no {where} answers ({error.details()})")
+        hint = "; `shoal up FILE.yaml` starts one" if where == "controller" else ""
+        return errors.UnreachableError(f"no {where} answers ({_cause(error.details() or '')}){hint}")
     kind = _EXCEPTIONS.get(error.code(), errors.ShoalError)
     return kind(f"{where}: {error.details() or error.code().name}")

@@ -30,6 +30,9 @@ EXIT_NOT_FOUND: Final = 5
 EXIT_REFUSED: Final = 6
 EXIT_DEADLINE: Final = 7
 EXIT_INTERRUPTED: Final = 130
+# Of the numbers that a call carries: 32 and 64 bits.
+NUMBER_MAX: Final = (1 << 32) - 1
+LONG_MAX: Final = (1 << 64) - 1
 
 EXIT_CODES: Final = """\
 **Exit codes**
@@ -120,12 +123,20 @@ def fail(error: Exception, *, as_json: bool) -> NoReturn:
     raise typer.Exit(code)
 
 
+def os_error_text(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+
+
 def run(work: Coroutine[Any, Any, R], *, as_json: bool) -> R:
     """Runs a verb's work; errors and Ctrl-C end with their codes."""
     try:
         return asyncio.run(work)
     except (errors.ShoalError, TimeoutError) as error:
         fail(error, as_json=as_json)
+    except BrokenPipeError:
+        raise  # who read our output has gone: click ends for that
+    except OSError as error:
+        fail(errors.ShoalError(os_error_text(error)), as_json=as_json)
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shoal.cli.console import Json, ask, output, print_json, run, target
+from shoal.cli.console import LONG_MAX, NUMBER_MAX, Json, ask, fail, output, print_json, run, target
 from shoal.cli.state import field_values, text_of
 from shoal.client import connected
+from shoal.errors import InvalidRequestError
 from shoal.model import DeathKey, Deaths
 
 
@@ -20,9 +21,13 @@ def register(app: typer.Typer) -> None:
 def deaths(
     context: typer.Context,
     keys: Annotated[bool, typer.Option("--keys", help="Show which objects they were, one a line.")] = False,
-    view: Annotated[int, typer.Option(help="With --keys: of this view change only; 0: of all.", min=0)] = 0,
+    view: Annotated[
+        int, typer.Option(help="With --keys: of this view change only; 0: of all.", min=0, max=LONG_MAX)
+    ] = 0,
     fate: Annotated[str, typer.Option(help="With --keys: adopted, rejected or lost only.")] = "",
-    limit: Annotated[int, typer.Option(help="With --keys: at most so many; 0: all that are kept.", min=0)] = 100,
+    limit: Annotated[
+        int, typer.Option(help="With --keys: at most so many; 0: all that are kept.", min=0, max=NUMBER_MAX)
+    ] = 100,
     json: Json = False,
 ) -> None:
     """Show which instances died, and what became of the objects that they held.
@@ -38,6 +43,8 @@ def deaths(
     if keys:
         _list_keys(context, view, fate, limit, json=json)
         return
+    if view or fate:
+        fail(InvalidRequestError("--view and --fate choose among keys: they need --keys"), as_json=json)
     found = ask(context, lambda client: client.deaths(), as_json=json)
     if json:
         print_json(found)

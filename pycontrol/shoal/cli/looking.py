@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from shoal.cli.console import Json, ask, output, plain, print_json, run, target
+from shoal.cli.console import LONG_MAX, Json, ask, fail, output, plain, print_json, run, target
 from shoal.client import connected
+from shoal.errors import NotFoundError
 from shoal.model import ClusterStatus, ComponentStatistics, Event, PlanStatus, Statistic
 
 
@@ -31,7 +32,8 @@ def _show_status(found: ClusterStatus) -> None:
     if not found.name:
         output.print("nothing is deployed")
         return
-    text = f"{found.name}: {len(found.instances)} instances of {found.network_function}"
+    count = len(found.instances)
+    text = f"{found.name}: {count} instance{'' if count == 1 else 's'} of {found.network_function}"
     text += f" ({found.instances_wanted} wanted), epoch {found.epoch}, term {found.term}, "
     text += f"splitter {'runs' if found.splitter else 'has ended' if found.splitter_process else 'none'}"
     output.print(text, highlight=False)
@@ -67,7 +69,7 @@ def _plan_text(plan: PlanStatus) -> str:
 
 def events(
     context: typer.Context,
-    after: Annotated[int, typer.Option(help="Only events later than this number.")] = 0,
+    after: Annotated[int, typer.Option(help="Only events later than this number.", min=0, max=LONG_MAX)] = 0,
     follow: Annotated[bool, typer.Option(help="Go on as new ones come, until Ctrl-C.")] = True,
     json: Json = False,
 ) -> None:
@@ -111,6 +113,9 @@ def statistics(
     """Show the figures of splitter and instances: packets, drops by reason, objects, messages, histograms."""
     found = ask(context, lambda client: client.statistics(), as_json=json)
     chosen = [each for each in found if component in ("", each.component)]
+    if component and not chosen:
+        names = ", ".join(each.component for each in found) or "nothing is deployed"
+        fail(NotFoundError(f"there is no {component!r}: {names}"), as_json=json)
     if json:
         print_json([{**plain(each), "statistics": plain(each.statistics)} for each in chosen])
     else:
@@ -140,13 +145,17 @@ def _figure(row: Statistic) -> str:
 def task(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The task's name, as the network function declares it.")],
-    arguments: Annotated[str, typer.Argument(help="Its arguments, as one text.")] = "",
+    arguments: Annotated[list[str] | None, typer.Argument(help="Its arguments, behind each other.")] = None,
     instance: Annotated[str, typer.Option(help="Run it there only; default: on all instances.")] = "",
     deadline_ms: Annotated[int, typer.Option(help="How long it may take.", min=1, max=600_000)] = 5000,
     json: Json = False,
 ) -> None:
-    """Run a control task of the network function, which sees the same objects as its packets do."""
-    answers = ask(context, lambda client: client.run_task(name, arguments, instance, deadline_ms), as_json=json)
+    """Run a control task of the network function, which sees the same objects as its packets do.
+
+    Example: `shoal task ports 203.0.113.1 udp`
+    """
+    text = " ".join(arguments or ())
+    answers = ask(context, lambda client: client.run_task(name, text, instance, deadline_ms), as_json=json)
     if json:
         print_json(answers)
         return

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shoal.cli.console import Json, ask, fail, output, print_json, run, target
+from shoal.cli.console import NUMBER_MAX, Json, ask, output, print_json, run, target
 from shoal.client import connected
 from shoal.errors import InvalidRequestError, NotFoundError
 from shoal.model import Field, StateObject
@@ -125,7 +125,7 @@ def get(
 def list_objects(
     context: typer.Context,
     class_name: Annotated[str, typer.Argument(metavar="CLASS", help="Such as nat.mapping.")],
-    limit: Annotated[int, typer.Option(help="At most so many; 0: all.", min=0)] = 100,
+    limit: Annotated[int, typer.Option(help="At most so many; 0: all.", min=0, max=NUMBER_MAX)] = 100,
     instance: Annotated[str, typer.Option(help="Of this instance only.")] = "",
     json: Json = False,
 ) -> None:
@@ -143,8 +143,6 @@ def list_objects(
                     output.print(line, markup=False, highlight=False)
         return count
 
-    if limit < 0:
-        fail(InvalidRequestError("a limit is 0 or more"), as_json=json)
     count = run(work(), as_json=json)
     if not json and limit and count == limit:
         output.print(f"the first {limit}; --limit 0 shows all", style="dim", highlight=False)

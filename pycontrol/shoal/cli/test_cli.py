@@ -31,7 +31,7 @@ from shoal.model import (
     StateObject,
     TrafficReport,
 )
-from shoal.proto import controller_pb2, controller_pb2_grpc
+from shoal.proto import common_pb2, controller_pb2, controller_pb2_grpc
 from shoal.rpc import Server
 from shoal.run_directory import RunDirectory
 
@@ -80,6 +80,16 @@ class Controller(controller_pb2_grpc.ControllerServiceServicer):
     async def WatchEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
         self._note(request)
         yield conversion.event_to_proto(Event(1, 10**18, "plan.completed", "2", "moved", {"kind": "scale_out"}))
+
+    async def RunTask(self, request: Any, context: Any) -> Any:
+        self._note(request)
+        return controller_pb2.RunTaskReply()
+
+    async def GetStatistics(self, request: Any, context: Any) -> Any:
+        self._note(request)
+        row = common_pb2.Statistic(name="polls_total", value=1)
+        component = controller_pb2.ComponentStatistics(component="nat-1", process=42, statistics=[row])
+        return controller_pb2.ClusterStatistics(components=[component])
 
     async def GetState(self, request: Any, context: Any) -> Any:
         self._note(request)
@@ -146,7 +156,7 @@ def shell(run_directory: RunDirectory) -> Iterator[Shell]:
 
 def test_status_as_text_and_as_json(shell: Shell) -> None:
     text = shell("status")
-    assert "nat: 1 instances of nat (1 wanted), epoch 2, term 4, splitter runs" in text
+    assert "nat: 1 instance of nat (1 wanted), epoch 2, term 4, splitter runs" in text
     assert "plan 2, scale out, complete: 128 of 128 steering slots redirected" in text
     document = json.loads(shell("status", "--json"))
     assert document["instances"][0]["name"] == "nat-1"
@@ -186,6 +196,58 @@ def test_each_kind_of_failure_has_its_exit_code(shell: Shell, error: Exception, 
 def test_without_a_controller_the_exit_code_says_so(run_directory: RunDirectory) -> None:
     result = CliRunner().invoke(app, ["-d", str(run_directory.path), "status"])
     assert result.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("scale", "nat", str(2**32)),
+        ("events", "--after", "-1"),
+        ("events", "--after", str(2**64)),
+        ("deaths", "--keys", "--view", str(2**64)),
+        ("deaths", "--keys", "--limit", str(2**32)),
+        ("deaths", "--fate", "lost"),  # chooses among keys, and none are asked for
+        ("state", "list", "nat.mapping", "--limit", str(2**32)),
+        ("traffic", "run", "imix.py", "--packets", "10"),  # without --pcap it would go on for ever
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_asked(shell: Shell, words: tuple[str, ...]) -> None:
+    shell(*words, expect=2)
+    assert not shell.controller.asked
+
+
+def test_a_run_directory_that_is_a_file_is_an_error_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(app, ["-d", str(tmp_path / "file"), "status"])
+    assert (result.exit_code, result.output) == (1, f"shoal: {tmp_path}/file/grpc.socket: Not a directory\n")
+
+
+def test_down_touches_no_directory_in_which_nothing_was_deployed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / "instances" / "letters").mkdir(parents=True)
+    (tmp_path / "log").touch()
+    for more in ([], ["--json"]):
+        result = CliRunner().invoke(app, ["-d", str(tmp_path), "down", *more])
+        assert (result.exit_code, "nothing runs" in result.output) == (0, True)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["instances", "letters", "log"]
+
+
+def test_a_file_that_is_no_text_is_a_configuration_that_is_refused(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "nat.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "is no text" in shell("up", str(tmp_path / "nat.yaml"), expect=4)
+    document = json.loads(shell("up", str(tmp_path / "nat.yaml"), "--json", expect=4))
+    assert document["faults"][0]["reason"] == "is no text in UTF-8"
+
+
+def test_words_behind_a_task_are_its_arguments(shell: Shell) -> None:
+    shell("task", "ports", "203.0.113.1", "udp")
+    shell("task", "ports", "203.0.113.1 udp")
+    assert [asked.arguments for asked in shell.controller.asked] == ["203.0.113.1 udp"] * 2
+
+
+def test_statistics_of_a_component_that_is_not_there(shell: Shell) -> None:
+    assert "figure" in shell("statistics", "nat-1")
+    assert "there is no 'nat-2': nat-1" in shell("statistics", "nat-2", expect=5)
 
 
 def test_events_that_are_kept_are_shown_once(shell: Shell) -> None:

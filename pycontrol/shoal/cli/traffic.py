@@ -12,9 +12,9 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from shoal.cli.console import EXIT_FAILED, Json, ask, output, print_json, remarks, run, target
+from shoal.cli.console import EXIT_FAILED, Json, ask, fail, output, print_json, remarks, run, target
 from shoal.client import Client, connected
-from shoal.errors import ShoalError
+from shoal.errors import InvalidRequestError, ShoalError
 from shoal.model import TrafficReport
 from shoal.traffic import (
     INSIDE,
@@ -30,6 +30,7 @@ from shoal.traffic.options import multiplier_of
 
 WATCH_MS: Final = 500
 ROWS_SHOWN: Final = 12
+PCAP_PACKETS: Final = 1000
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -72,7 +73,9 @@ def run_profile(
     pcap: Annotated[
         Path | None, typer.Option(help="Write what would be sent to this file instead; needs no controller.")
     ] = None,
-    packets: Annotated[int, typer.Option(help="With --pcap: how many packets.", min=1)] = 1000,
+    packets: Annotated[
+        int | None, typer.Option(help="With --pcap: how many packets.", min=1, show_default="1000")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run a plain TRex STL profile on the built-in generator, and report what came back.
@@ -96,8 +99,10 @@ def run_profile(
     }
     sending = Sending(profile, tuple(tunables or ()), both, trex_home, options)
     if pcap is not None:
-        run(_write(sending, pcap, packets, as_json=json), as_json=json)
+        run(_write(sending, pcap, packets or PCAP_PACKETS, as_json=json), as_json=json)
         return
+    if packets is not None:
+        fail(InvalidRequestError("--packets counts with --pcap; traffic ends after --duration"), as_json=json)
     report = run(_send(target(context).address, sending, as_json=json), as_json=json)
     _tell(report, as_json=json)
 
@@ -116,7 +121,7 @@ async def _write(sending: Sending, path: Path, packets: int, *, as_json: bool) -
         factor = multiplier_of(sending.options["multiplier"], traffic)
         duration_s = float(sending.options["duration"])
         count = write_profile(path, traffic, packets, multiplier=factor, duration_s=duration_s)
-    except (StreamsError, OptionError, OSError) as error:
+    except (StreamsError, OptionError) as error:
         raise ShoalError(str(error)) from error
     if as_json:
         print_json({"file": path, "packets": count})

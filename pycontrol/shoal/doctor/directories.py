@@ -16,7 +16,7 @@ def run_directory(directory: RunDirectory) -> Iterator[Finding]:
     path = directory.path
     if not path.exists():
         parent = next(parent for parent in path.parents if parent.exists())
-        if os.access(parent, os.W_OK | os.X_OK):
+        if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
             yield good("run directory", f"{path} will be made")
         else:
             yield fault("run directory", f"{path} can't be made in {parent}", "name another with --run-directory")

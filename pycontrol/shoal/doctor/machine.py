@@ -36,7 +36,7 @@ def hugepages(root: Path = Path("/")) -> Iterator[Finding]:
 
 def hugepage_files(root: Path = Path("/")) -> Iterator[Finding]:
     """Files of DPDK processes that have ended hold pages that nobody can use."""
-    stale = [path for path in _our_hugepage_files(root) if not _in_use(path, root)]
+    stale = [path for path in _our_hugepage_files(root) if _left_behind(path, root)]
     if stale:
         names = " ".join(str(path) for path in stale[:8])
         yield remark("hugepage files", f"{len(stale)} are left behind and hold memory", f"rm {names}")
@@ -52,9 +52,9 @@ def _our_hugepage_files(root: Path) -> list[Path]:
 
 def slab_directories(run_directory: Path, root: Path = Path("/")) -> Iterator[Finding]:
     """Slabs of instances that died and that nobody has adopted hold memory; those of proper stops are gone."""
-    stale = [path for path in slabs.all_directories(run_directory, root) if not _in_use(path, root)]
+    stale = [path for path in slabs.all_directories(run_directory, root) if _left_behind(path, root)]
     for path in stale:
-        mib = sum(file.stat().st_size for file in path.iterdir()) >> 20
+        mib = slabs.size(path) >> 20
         life = path.name.rpartition("-")[2]
         yield remark("slabs", f"{path} is of life {life} that has ended, and holds {mib} MiB", f"rm -r {path}")
     if not stale:
@@ -64,7 +64,7 @@ def slab_directories(run_directory: Path, root: Path = Path("/")) -> Iterator[Fi
 def shared_memory(root: Path = Path("/")) -> Iterator[Finding]:
     """Files of ours that no process has mapped; slabs are told of by themselves."""
     found = [path for path in sorted((root / "dev/shm").glob("shoal*")) if not slabs.is_ours(path)]
-    yield from _left("shared memory", [path for path in found if not _in_use(path, root)])
+    yield from _left("shared memory", [path for path in found if _left_behind(path, root)])
 
 
 def runtime_directories(root: Path = Path("/")) -> Iterator[Finding]:
@@ -86,6 +86,15 @@ def _left(subject: str, paths: list[Path]) -> Iterator[Finding]:
         yield good(subject, "nothing is left behind")
     for path in paths:
         yield remark(subject, f"{path} is nobody's any more", f"rm -r {path}")
+
+
+def _left_behind(path: Path, root: Path) -> bool:
+    """Another user's is not ours to judge: we don't see whether his processes have mapped it."""
+    try:
+        owner = path.stat().st_uid
+    except FileNotFoundError:
+        return False  # it went while we looked
+    return os.geteuid() in (0, owner) and not _in_use(path, root)
 
 
 def _in_use(path: Path, root: Path) -> bool:

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
+import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterable
@@ -110,6 +112,24 @@ def test_slabs_that_nobody_maps_are_told_with_their_life_and_how_to_clean_up(
     (root / "proc/7/maps").write_text(f"7f00-7f01 rw-s 0 00:1 1 /dev/hugepages/{left.name}/nat.mapping.slab\n")
     assert severities(machine.slab_directories(run_directory.path, root)) == [Severity.GOOD]
     assert severities(machine.hugepage_files(root)) == [Severity.GOOD]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_what_another_user_has_is_not_judged(root: Path, run_directory: RunDirectory) -> None:
+    """Who has it mapped can't be seen, so that all of it would look left behind; nor can its size."""
+    open_root = run_directory.path.parent  # pytest's own folders are closed to others
+    shutil.copytree(root, open_root, dirs_exist_ok=True)
+    open_root.chmod(0o755)
+    (open_root / "dev/hugepages/shoal-0123456789abcdef-7").mkdir(mode=0o700)
+    (open_root / "dev/hugepages/shoalmap_0").touch()
+    assert severities(machine.hugepage_files(open_root)) == [Severity.REMARK]
+    assert severities(machine.slab_directories(run_directory.path, open_root)) == [Severity.REMARK]
+    os.seteuid(12345)
+    try:
+        assert severities(machine.hugepage_files(open_root)) == [Severity.GOOD]
+        assert severities(machine.slab_directories(run_directory.path, open_root)) == [Severity.GOOD]
+    finally:
+        os.seteuid(0)
 
 
 def test_shared_memory_that_nobody_maps_is_told(root: Path) -> None:
