@@ -92,7 +92,7 @@ static void measure(struct nat_world *world, const struct test *test, struct rte
 	double ns;
 
 	source_draw(&world->source, &test->traffic, test->traffic.flows);
-	world->worker->nf = test->traffic.blocked > 0 ? &world->nf : &shoal_nf;
+	nat_world_block(world, test->traffic.blocked > 0);
 	samples.count = ideal.count = 0;
 	for (unsigned i = 0; i < chunks; i++) {
 		bench_sample(&ideal, ideal_chunk(world, test, &next_new));

@@ -34,6 +34,8 @@ void nat_world_fini(struct nat_world *world);
 double nat_world_fill(struct nat_world *world);
 /* The ideal gets a table and ports of its own, with all flows: needed where traffic has new flows. */
 void nat_world_own_ideal(struct nat_world *world);
+/* Whether packets that the source marks block. Bursts do not overlap then: the source tells of its last one whether it has any. */
+void nat_world_block(struct nat_world *world, bool block);
 /* ns a packet of one chunk. */
 double nat_world_ideal_chunk(struct nat_world *world);
 double nat_world_worker_chunk(struct nat_world *world);

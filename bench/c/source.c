@@ -96,7 +96,7 @@ static const struct shoal_port_operations operations = {
 
 void source_init(struct source *source, struct rte_mempool *pool)
 {
-	*source = (struct source){ .port.operations = &operations, .pool = pool };
+	*source = (struct source){ .port = { .operations = &operations, .of_one = true }, .pool = pool };
 	source->sequence = malloc(SOURCE_SEQUENCE * sizeof(*source->sequence));
 	if (!source->sequence)
 		abort();

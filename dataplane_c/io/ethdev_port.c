@@ -263,6 +263,7 @@ struct shoal_port *shoal_ethdev_port_create(
 		return NULL;
 	}
 	ethdev->port.operations = &operations;
+	ethdev->port.of_one = true;
 	ethdev->nf_port = nf_port;
 	snprintf(ethdev->port.name, sizeof(ethdev->port.name), "%.*s", (int)strcspn(devargs, ","), devargs);
 	result = shoal_ethdev_probe(devargs, &ethdev->probed, error, error_bytes);

@@ -24,6 +24,7 @@ struct shoal_port_operations {
 struct shoal_port {
 	const struct shoal_port_operations *operations;
 	char name[SHOAL_NAME_BYTES];
+	bool of_one; /* all packets that it gives have the same `port`: nobody need look at each */
 	uint64_t received_packets, received_bytes;
 	uint64_t transmitted_packets, transmitted_bytes;
 	uint64_t dropped_no_buffer; /* the packet pool was empty */

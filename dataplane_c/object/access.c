@@ -13,9 +13,7 @@ static struct shoal_space *space_of(struct shoal_context *context)
 /* References that the running microthread holds, kept in its own word. NULL: not in a microthread. */
 static uintptr_t *holding(struct shoal_space *space)
 {
-	struct shoal_microthread *microthread = shoal_microthread_current(space->scheduler);
-
-	return microthread ? (uintptr_t *)shoal_microthread_local(microthread) : NULL;
+	return (uintptr_t *)shoal_microthread_word(space->scheduler);
 }
 
 static bool usable(struct shoal_space *space, const struct shoal_place *place)
@@ -194,18 +192,26 @@ static bool take_again(
 	return true;
 }
 
-static void release_one(struct shoal_space *space, struct shoal_request *request, uint8_t class)
+static __attribute__((noinline)) void after_release(struct shoal_space *space, uint8_t class, uint32_t index)
 {
-	struct shoal_place place = shoal_place_at(space, class, request->entry);
+	struct shoal_place place = shoal_place_at(space, class, index);
+
+	if (place.entry->flags & SHOAL_ENTRY_FRESH)
+		shoal_holder_unmade(space, &place);
+	else if (place.entry->flags & SHOAL_ENTRY_RECALLED)
+		shoal_holder_settle_later(space, &place);
+	else if (!place.entry->references)
+		shoal_holder_return(space, &place); /* planted: does not keep the lease */
+}
+
+static inline void release_one(struct shoal_space *space, struct shoal_request *request, uint8_t class)
+{
+	struct shoal_entry *entry = shoal_map_entry(&space->maps[class], request->entry);
 
 	request->object = NULL;
-	place.entry->references--;
-	if (SHOAL_UNLIKELY(place.entry->flags & SHOAL_ENTRY_FRESH))
-		shoal_holder_unmade(space, &place);
-	else if (SHOAL_UNLIKELY(place.entry->flags & SHOAL_ENTRY_RECALLED))
-		shoal_holder_settle_later(space, &place);
-	else if (SHOAL_PLANT(10) && !place.entry->references)
-		shoal_holder_return(space, &place); /* does not keep the lease */
+	entry->references--;
+	if (SHOAL_UNLIKELY(entry->flags & (SHOAL_ENTRY_FRESH | SHOAL_ENTRY_RECALLED) || SHOAL_PLANT(10)))
+		after_release(space, class, request->entry);
 }
 
 /* The take has all that it asked for: what it made is there for others from now on. */
@@ -260,23 +266,25 @@ void shoal_space_expect(struct shoal_context *context, const struct shoal_class 
 		shoal_map_prefetch(&space->maps[index], shoal_map_hash(&space->maps[index], key));
 }
 
-int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n)
+/* Whether whoever runs may take at all: 0 or why not. */
+static int refusal(struct shoal_space *space, const uintptr_t *held, unsigned n)
 {
-	struct shoal_space *space = space_of(context);
-	uintptr_t *held = holding(space);
-	uint8_t order[SHOAL_TAKE_MAX], classes[SHOAL_TAKE_MAX];
-	uint64_t hashes[SHOAL_TAKE_MAX];
-	struct take whole = { .since_ns = space->now_ns };
-	int error = 0;
-
 	if (!held || !n || n > SHOAL_TAKE_MAX)
 		return -EINVAL;
 	if (*held) {
 		space->counters.takes_refused_deadlock++;
 		return -EDEADLK;
 	}
-	if (SHOAL_UNLIKELY(shoal_keyspace_left(&space->keyspace)))
-		return -ESHUTDOWN;
+	return SHOAL_UNLIKELY(shoal_keyspace_left(&space->keyspace)) ? -ESHUTDOWN : 0;
+}
+
+static int take_several(struct shoal_space *space, struct shoal_request *requests, unsigned n, uintptr_t *held)
+{
+	uint8_t order[SHOAL_TAKE_MAX], classes[SHOAL_TAKE_MAX];
+	uint64_t hashes[SHOAL_TAKE_MAX];
+	struct take whole = { .since_ns = space->now_ns };
+	int error = 0;
+
 	sort(space, requests, n, order, classes, hashes);
 	for (unsigned i = 0; i < n; i++) {
 		if (classes[i] == SHOAL_CLASSES_MAX || requests[i].class->pattern != SHOAL_SINGLE_WRITER)
@@ -300,6 +308,59 @@ int shoal_space_take(struct shoal_context *context, struct shoal_request *reques
 		*held += requests[i].object != NULL;
 	}
 	return error;
+}
+
+/* Nearly every take is of one object that is here at rest, or of which it is known here that there is none. False: neither, and
+ * nothing is done. */
+static bool take_simply(struct shoal_space *space, struct shoal_request *request, uintptr_t *held)
+{
+	uint8_t class = shoal_space_class_index(space, request->class);
+	struct shoal_map *map = &space->maps[class];
+	struct shoal_entry *entry;
+	uint64_t hash;
+
+	if (class == SHOAL_CLASSES_MAX || request->class->pattern != SHOAL_SINGLE_WRITER)
+		return false;
+	hash = shoal_map_hash(map, request->key);
+	request->entry = shoal_map_find(map, request->key, hash);
+	entry = shoal_map_entry(map, request->entry);
+	request->object = NULL;
+	request->created = false;
+	if (SHOAL_LIKELY(entry->handle == SHOAL_HANDLE_HELD)) { /* entry 0 never is */
+		if (entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH))
+			return false;
+		entry->references++;
+		entry->used_ms = space->now_ms;
+		request->object = shoal_map_object(map, entry);
+		*held = 1;
+	} else if (request->entry || request->create || !owner_here(space, class, request->key, hash)) {
+		return false;
+	}
+	space->counters.takes++;
+	space->counters.takes_local++;
+	return true;
+}
+
+int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n)
+{
+	struct shoal_space *space = space_of(context);
+	uintptr_t *held = holding(space);
+	int error = refusal(space, held, n);
+
+	if (SHOAL_UNLIKELY(error))
+		return error;
+	if (n == 1 && take_simply(space, requests, held))
+		return 0;
+	return take_several(space, requests, n, held);
+}
+
+int shoal_space_take_several(struct shoal_context *context, struct shoal_request *requests, unsigned n)
+{
+	struct shoal_space *space = space_of(context);
+	uintptr_t *held = holding(space);
+	int error = refusal(space, held, n);
+
+	return error ? error : take_several(space, requests, n, held);
 }
 
 int shoal_space_remove(struct shoal_context *context, struct shoal_request *request)

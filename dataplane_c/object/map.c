@@ -122,6 +122,11 @@ void shoal_map_fini(struct shoal_map *map)
 	map->slab = NULL;
 }
 
+uint64_t shoal_map_hash_bytes(const struct shoal_map *map, const void *key)
+{
+	return XXH3_64bits_withSeed(key, map->class->key_bytes, map->seed);
+}
+
 static uint32_t next_bucket(const struct shoal_map *map, uint32_t bucket)
 {
 	return bucket + 1 == map->buckets_count ? 0 : bucket + 1;

@@ -36,13 +36,15 @@ static inline uint64_t shoal_hash_word(uint64_t key, uint64_t seed)
 #define SHOAL_MAP_WORD_BYTES                                                                                           \
 	(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 8 : 0) /* length of a key that is hashed as a word */
 
+/* Any length; out of line. */
+uint64_t shoal_map_hash_bytes(const struct shoal_map *map, const void *key);
+
 static inline uint64_t shoal_map_hash(const struct shoal_map *map, const void *key)
 {
-	uint16_t bytes = map->class->key_bytes;
 	uint64_t word;
 
-	if (bytes != SHOAL_MAP_WORD_BYTES)
-		return XXH3_64bits_withSeed(key, bytes, map->seed);
+	if (map->class->key_bytes != SHOAL_MAP_WORD_BYTES)
+		return shoal_map_hash_bytes(map, key);
 	memcpy(&word, key, sizeof(word));
 	return shoal_hash_word(word, map->seed);
 }

@@ -149,6 +149,9 @@ void shoal_space_flush(struct shoal_space *space);
 
 /* Functions for contexts (struct shoal_runtime without packet_release). */
 int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
+/* The same for any n by one way; the twin of what take does for n = 1. */
+int shoal_space_take_several(
+	struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
 void shoal_space_expect(struct shoal_context *context, const struct shoal_class *class, const void *key);
 void shoal_space_release(struct shoal_context *context, struct shoal_request *requests, unsigned n);
 int shoal_space_remove(struct shoal_context *context, struct shoal_request *request);

@@ -240,6 +240,11 @@ void **shoal_microthread_local(struct shoal_microthread *microthread)
 	return &microthread->local;
 }
 
+void **shoal_microthread_word(struct shoal_scheduler *scheduler)
+{
+	return scheduler->running == &scheduler->home ? NULL : &scheduler->running->local;
+}
+
 bool shoal_scheduler_may_suspend(const struct shoal_scheduler *scheduler)
 {
 	return scheduler->pool != NULL;

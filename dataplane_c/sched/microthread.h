@@ -27,6 +27,8 @@ bool shoal_scheduler_run(struct shoal_scheduler *scheduler, bool (*step)(void *a
 struct shoal_microthread *shoal_microthread_current(struct shoal_scheduler *scheduler);
 /* One word that belongs to the caller, and is NULL at the start of each step. */
 void **shoal_microthread_local(struct shoal_microthread *microthread);
+/* That of the running one; NULL on the loop's own stack. */
+void **shoal_microthread_word(struct shoal_scheduler *scheduler);
 
 /* Whether a step may suspend now: a stack is left for the loop. Checked by callers that can refuse work early. */
 bool shoal_scheduler_may_suspend(const struct shoal_scheduler *scheduler);

@@ -9,6 +9,20 @@
 _Static_assert(offsetof(struct shoal_entry, handle) == 0 && offsetof(struct shoal_entry, flags) == 1,
 	"handle and flags are read as one word");
 
+void shoal_burst_declare(struct shoal_worker *worker)
+{
+	worker->alone = UINT32_MAX;
+	for (unsigned port = 0; port < worker->nf->ports_count; port++) {
+		uint8_t class = shoal_space_class_index(&worker->space, worker->nf->ports[port].declared);
+
+		worker->declared_class[port] = class;
+		worker->declared[port] = &worker->space.maps[class];
+		for (unsigned other = 0; other < port; other++)
+			if (worker->declared[other] == worker->declared[port])
+				worker->alone &= ~(1u << other | 1u << port);
+	}
+}
+
 static uint32_t mask_of(unsigned count)
 {
 	return UINT32_MAX >> (32 - count);
@@ -217,7 +231,10 @@ static void queue_for_handlers(
 		packet->verdict = 0;
 		packet->hash = burst->hashes[i];
 		packet->candidate = burst->candidates[i];
-		if (burst->keyed >> i & 1)
+		if (key_bytes == 8)
+			memcpy(packet->key, burst->keys + i * 8,
+				8); /* without a call; of no meaning where there is no key */
+		else if (burst->keyed >> i & 1)
 			memcpy(packet->key, burst->keys + i * key_bytes, key_bytes);
 		packet->traffic = burst->keyed >> i & 1;
 		packet->arrived_ns = worker->space.now_ns;
@@ -239,13 +256,26 @@ static struct shoal_flow *flow_before(
 	return flow && flow->arrival < arrival ? flow : NULL;
 }
 
-/* A bit for each hash: 0 where no packet of that hash is among those that the burst has withdrawn. */
-static uint64_t sieve_of(const struct shoal_burst *burst, uint32_t withdrawn)
-{
-	uint64_t sieve = 0;
+/* A bit for each hash: 0 where no packet of that hash is among those that the burst has withdrawn. So wide that half a
+ * burst seldom covers the others. */
+struct sieve {
+	uint64_t words[8];
+};
 
-	for (; withdrawn; withdrawn &= withdrawn - 1)
-		sieve |= UINT64_C(1) << burst->hashes[__builtin_ctz(withdrawn)] % 64;
+static inline uint64_t *sieve_word(struct sieve *sieve, uint64_t hash)
+{
+	return &sieve->words[hash >> 6 & 7];
+}
+
+static struct sieve sieve_of(const struct shoal_burst *burst, uint32_t withdrawn)
+{
+	struct sieve sieve = { 0 };
+
+	for (; withdrawn; withdrawn &= withdrawn - 1) {
+		uint64_t hash = burst->hashes[__builtin_ctz(withdrawn)];
+
+		*sieve_word(&sieve, hash) |= UINT64_C(1) << hash % 64;
+	}
 	return sieve;
 }
 
@@ -253,17 +283,18 @@ static uint64_t sieve_of(const struct shoal_burst *burst, uint32_t withdrawn)
  * since. So nearly all go past the flow table. */
 static void emit_in_order(struct shoal_worker *worker, struct shoal_burst *burst, unsigned from)
 {
-	uint64_t sieve = sieve_of(burst, worker->withdrawn);
+	struct sieve sieve = sieve_of(burst, worker->withdrawn);
+	uint32_t left = mask_of(burst->count) & ~worker->withdrawn & UINT32_MAX << from;
 	struct shoal_packet *leaving[SHOAL_BURST_MAX];
 	unsigned count = 0;
 
-	for (unsigned i = from; i < burst->count; i++) {
+	for (; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctz(left);
 		struct shoal_packet *packet = burst->packets[i];
 		struct shoal_flow *flow;
 
-		if (worker->withdrawn >> i & 1)
-			continue;
-		if (SHOAL_UNLIKELY(sieve >> burst->hashes[i] % 64 & 1) && !SHOAL_PLANT(5) &&
+		if (SHOAL_UNLIKELY(*sieve_word(&sieve, burst->hashes[i]) >> burst->hashes[i] % 64 & 1) &&
+			!SHOAL_PLANT(5) &&
 			(flow = flow_before(worker, packet, burst->hashes[i], worker->arrivals + i)) != NULL)
 			shoal_worker_park(worker, flow, packet);
 		else

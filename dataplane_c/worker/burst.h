@@ -18,6 +18,8 @@ struct shoal_burst {
 	uint8_t keys[SHOAL_BURST_MAX * SHOAL_KEY_BYTES_MAX] __attribute__((aligned(8)));
 };
 
+/* Once: which class the packets of each port declare. */
+void shoal_burst_declare(struct shoal_worker *worker);
 /* The stages, one after the other for each burst; those of two bursts may alternate. packets, count and port are set. */
 void shoal_burst_begin(struct shoal_worker *worker, struct shoal_burst *burst); /* parse, hash, prefetch buckets */
 void shoal_burst_match(struct shoal_worker *worker, struct shoal_burst *burst); /* match tags, prefetch objects */

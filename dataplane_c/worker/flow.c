@@ -42,15 +42,10 @@ struct shoal_flow *shoal_flow_find_at(struct shoal_flow_table *table, uint64_t h
 	return index ? &table->flows[index] : NULL;
 }
 
-struct shoal_flow *shoal_flow_find(struct shoal_flow_table *table, const struct shoal_packet *packet)
-{
-	return shoal_flow_find_at(table, packet->hash, packet->port);
-}
-
-struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct shoal_packet *packet)
+struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct shoal_packet *packet, uint32_t *link)
 {
 	uint64_t identity = shoal_flow_identity(packet->hash, packet->port);
-	uint32_t *link = link_of(table, identity), index = table->free;
+	uint32_t index = table->free;
 
 	if (index)
 		table->free = table->flows[index].next;

@@ -34,10 +34,9 @@ static inline uint64_t shoal_flow_identity(uint64_t hash, unsigned port)
 
 /* The flow of the port's packets with that hash if it has a suspended packet. */
 struct shoal_flow *shoal_flow_find_at(struct shoal_flow_table *table, uint64_t hash, unsigned port);
-/* The packet's flow if it has a suspended packet; else NULL. */
-struct shoal_flow *shoal_flow_find(struct shoal_flow_table *table, const struct shoal_packet *packet);
-/* The packet is suspended: its flow has none yet. NULL: table full (never, with room for every microthread). */
-struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct shoal_packet *packet);
+/* The packet is suspended: its flow has none yet, and hangs at `link`. NULL: table full (never, with room for every
+ * microthread). */
+struct shoal_flow *shoal_flow_begin(struct shoal_flow_table *table, const struct shoal_packet *packet, uint32_t *link);
 /* Adds a waiting packet in order of arrival. (In a burst those whose handler is still to begin are parked first, then those
  * that the burst handler was done with.) */
 void shoal_flow_insert(struct shoal_flow *flow, struct shoal_packet *packet);

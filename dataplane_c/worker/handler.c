@@ -30,22 +30,41 @@ void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, str
 		worker->parked_most = worker->parked;
 }
 
+/* What its burst found, if it is the packet's object yet; else NULL. It may have been removed since, but then it is not held. */
+static struct shoal_entry *found_entry(const struct shoal_map *map, const struct shoal_packet *packet)
+{
+	struct shoal_entry *entry = shoal_map_entry(map, packet->candidate);
+
+	return entry->handle == SHOAL_HANDLE_HELD && shoal_map_key_equal(map, entry, packet->key) ? entry : NULL;
+}
+
 /* Packets that find their object here at rest are to look whether an earlier one is suspended. Where there is no entry yet, it
  * will be marked when the object comes. */
 static void mark_flow(struct shoal_worker *worker, const struct shoal_packet *packet)
 {
 	struct shoal_map *map = worker->declared[packet->port];
+	struct shoal_entry *entry;
 	uint32_t index;
 
 	if (!packet->traffic)
 		return;
-	/* What its burst found may have been removed since, but then it is not held. */
-	index = packet->candidate;
-	if (shoal_map_entry(map, index)->handle != SHOAL_HANDLE_HELD ||
-		!shoal_map_key_equal(map, shoal_map_entry(map, index), packet->key))
+	entry = found_entry(map, packet);
+	if (SHOAL_UNLIKELY(!entry)) {
 		index = shoal_map_find(map, packet->key, packet->hash);
-	if (index)
-		shoal_map_entry(map, index)->flags |= SHOAL_ENTRY_FLOWS;
+		if (!index)
+			return;
+		entry = shoal_map_entry(map, index);
+	}
+	entry->flags |= SHOAL_ENTRY_FLOWS;
+}
+
+/* The entry that is marked for the packet's flow and for no other; or NULL: its mark is taken back by the next packet that
+ * finds nothing there. */
+static struct shoal_entry *marked_entry(struct shoal_worker *worker, const struct shoal_packet *packet)
+{
+	if (!packet->traffic || !(worker->alone >> packet->port & 1))
+		return NULL;
+	return found_entry(worker->declared[packet->port], packet);
 }
 
 void shoal_worker_suspending(struct shoal_space_context *context)
@@ -60,7 +79,9 @@ void shoal_worker_suspending(struct shoal_space_context *context)
 	withdraw(worker, packet);
 	worker->inside[packet->steering_slot]++;
 	worker->blocked++;
-	flow = shoal_flow_begin(&worker->flows, packet);
+	if (!worker->handled_link)
+		worker->handled_link = shoal_flow_link(&worker->flows, packet);
+	flow = shoal_flow_begin(&worker->flows, packet, worker->handled_link);
 	flow->arrival = packet->arrival;
 	mark_flow(worker, packet);
 }
@@ -70,6 +91,7 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 {
 	uint32_t *link = shoal_flow_link(&worker->flows, packet);
 	struct shoal_flow *flow = &worker->flows.flows[*link];
+	struct shoal_entry *marked = marked_entry(worker, packet);
 	struct shoal_packet *next;
 
 	while ((next = flow->first) != NULL) {
@@ -88,6 +110,8 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 		}
 	}
 	shoal_flow_end(&worker->flows, link);
+	if (marked)
+		marked->flags &= (uint8_t)~SHOAL_ENTRY_FLOWS;
 	worker->inside[packet->steering_slot]--;
 	shoal_worker_emit_late(worker, packet);
 }
@@ -105,14 +129,16 @@ static bool handle_next(void *argument)
 {
 	struct shoal_worker *worker = argument;
 	struct shoal_packet *packet = shoal_packet_list_pop(&worker->handling);
-	struct shoal_flow *flow;
 
 	if (!packet)
 		return false;
-	if (packet->entry == SHOAL_PACKET_IN_BURST && worker->flows.busy &&
-		(flow = shoal_flow_find(&worker->flows, packet)) != NULL) {
-		shoal_worker_park(worker, flow, packet);
-		return true;
+	worker->handled_link = NULL;
+	if (packet->entry == SHOAL_PACKET_IN_BURST && worker->flows.busy) {
+		worker->handled_link = shoal_flow_link(&worker->flows, packet);
+		if (*worker->handled_link) {
+			shoal_worker_park(worker, &worker->flows.flows[*worker->handled_link], packet);
+			return true;
+		}
 	}
 	worker->handled = packet;
 	uint16_t verdict = worker->nf->packet(&worker->context.context, packet, packet->traffic ? packet->key : NULL);

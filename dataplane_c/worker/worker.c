@@ -69,12 +69,7 @@ int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_con
 		return error;
 	}
 	worker->space.suspending = shoal_worker_suspending;
-	for (unsigned port = 0; port < worker->nf->ports_count; port++) {
-		uint8_t class = shoal_space_class_index(&worker->space, worker->nf->ports[port].declared);
-
-		worker->declared_class[port] = class;
-		worker->declared[port] = &worker->space.maps[class];
-	}
+	shoal_burst_declare(worker);
 	return 0;
 }
 
@@ -212,7 +207,12 @@ static unsigned receive(struct shoal_worker *worker, struct pipeline *pipeline, 
 	unsigned n = most ? port->operations->receive(port, burst->packets, most, worker->space.now_ns) : 0;
 
 	burst->count = n;
-	if (n)
+	if (!n)
+		return 0;
+	burst->port = burst->packets[0]->port;
+	if (SHOAL_LIKELY(port->of_one && burst->port < worker->nf->ports_count))
+		run_burst(worker, pipeline, burst);
+	else
 		run_received(worker, pipeline, burst);
 	return n;
 }

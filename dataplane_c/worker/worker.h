@@ -91,12 +91,14 @@ struct shoal_worker {
 	struct shoal_port *ports[SHOAL_NF_PORTS_MAX]; /* borrows; by NF port, where there is no splitter */
 	uint8_t declared_class[SHOAL_NF_PORTS_MAX];
 	struct shoal_map *declared[SHOAL_NF_PORTS_MAX]; /* by NF port: the map of its declared class */
+	uint32_t alone; /* bit for each NF port whose declared class is no other port's */
 	uint32_t ahead_from; /* objects of that class from which on bursts overlap */
 	struct shoal_packet_list reentering; /* without a splitter: packets that enter again */
 
 	/* handler.c */
 	struct shoal_packet_list handling; /* packets that wait for their microthread to begin */
 	struct shoal_packet *handled; /* the packet of the running step, until it suspends */
+	uint32_t *handled_link; /* where its flow would hang; NULL: not looked up, there was no flow */
 	struct shoal_flow_table flows;
 	uint64_t arrivals; /* packets before the present burst */
 	uint32_t withdrawn; /* bit i: the burst does not emit its packet i: suspended, parked, or dropped and gone */

@@ -7,6 +7,7 @@
 #include "plane/plane.h"
 
 #define SEEDS 40
+#define TWIN_SEEDS 10
 #define REMOTE_SEEDS 2
 #define STEPS 400
 #define PUBLIC_MAX 256
@@ -122,6 +123,19 @@ static void compare_books(const struct pair *pair)
 		assert_int_equal(world_count(pair->worlds[0], counter), world_count(pair->worlds[1], counter));
 }
 
+static const struct shoal_space_counters *counters_of(const struct pair *pair, unsigned world)
+{
+	return &pair->worlds[world]->members[0].worker.space.counters;
+}
+
+static void compare_takes(const struct pair *pair)
+{
+	assert_int_equal(counters_of(pair, 0)->takes, counters_of(pair, 1)->takes);
+	assert_int_equal(counters_of(pair, 0)->takes_local, counters_of(pair, 1)->takes_local);
+	assert_int_equal(counters_of(pair, 0)->takes_remote, counters_of(pair, 1)->takes_remote);
+	assert_int_equal(counters_of(pair, 0)->takes_no_room, counters_of(pair, 1)->takes_no_room);
+}
+
 /* `burst`: packets that the worker finds together. */
 static void step(struct pair *pair, unsigned burst)
 {
@@ -164,6 +178,8 @@ static void run_pair(
 			end_all(&pair);
 	}
 	compare_books(&pair);
+	if (right->plane->poll == shoal_plane_shared.poll)
+		compare_takes(&pair);
 	assert_true(world_count(pair.worlds[0], NAT_COUNT_CREATED) > 0);
 	end_all(&pair);
 	for (unsigned world = 2; world--;)
@@ -182,6 +198,23 @@ static void local_is_as_shared(void **state)
 		run_pair(seed, &setup, &local, STEPS, BURST);
 	}
 	assert_true(full && exhausted && hairpins && expired);
+}
+
+/* A take of one object has a way of its own; here it goes the way of those of several. */
+static void single_takes_are_as_several(void **state)
+{
+	struct shoal_plane several = shoal_plane_shared;
+
+	several.runtime.take = shoal_space_take_several;
+	for (uint64_t seed = 1; seed <= TWIN_SEEDS; seed++) {
+		struct world_setup setup = {
+			.members = 1, .objects = seed % 4 ? 1000 : 30, .settings = seed % 3 ? few_ports : one_port_each
+		};
+		struct world_setup twin = setup;
+
+		twin.plane = &several;
+		run_pair(seed, &setup, &twin, STEPS, BURST);
+	}
 }
 
 /* Expired objects go a little later where they are looked for, so the times between are short here. */
@@ -207,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(local_is_as_shared),
+		cmocka_unit_test(single_takes_are_as_several),
 		cmocka_unit_test(remote_is_as_shared),
 	};
 
