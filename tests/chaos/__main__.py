@@ -16,18 +16,20 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
+from shoal.model import DeadInstance
 from shoal.verify.allocation import Loss
 from shoal.verify.report import Fault
 from shoal.verify.run import load
 from shoal.verify.translation import Rules, Translation
 from tests.chaos import books as bookkeeping
 from tests.chaos.scene import FRAMES_RATE, Scene, scene
-from tests.chaos.violence import Violence
+from tests.chaos.violence import Tally, Violence
 from tests.chaos.violence_between_hosts import ViolenceBetweenHosts
 from tests.smoke.deployment import left_over
 from tests.smoke.mortal import Mortal
@@ -96,8 +98,7 @@ class Run:
         self.faults += [f"a connection was lost: {each}" for number, each in lost.items() if number not in tally.lost]
         dead = [each for told in deaths for each in told.instances]
         cut_off = [each for each in dead if each.reason == CUT_OFF]
-        if len(dead) - len(cut_off) != tally.instances_killed or (cut_off and not tally.hosts_cut):
-            self.faults.append(f"{tally.instances_killed} instances were killed, and these deaths told: {deaths}")
+        self.faults += _untold(dead, cut_off, tally)
         wrong = bookkeeping.faults(
             account,
             splitters_killed=tally.splitters_killed,
@@ -168,6 +169,25 @@ class Run:
     def _nothing_left(self, folder: Path, slabs: set[Path]) -> None:
         self.faults += [f"a process is left: {command}" for command in left_over(folder)]
         self.faults += [f"a slab is left: {path}" for path in slabs if path.exists()]
+
+
+def _untold(dead: Sequence[DeadInstance], cut_off: Sequence[DeadInstance], tally: Tally) -> list[str]:
+    """What is wrong with the deaths that were told: each life that was killed is told once, and no other but those that
+    were cut off. One that had left by a completed plan when it was killed held nothing any more."""
+    found = []
+    told = [each.life for each in dead]
+    others = {each.life: each.name for each in dead if each.life not in tally.killed and each not in cut_off}
+    if others:
+        found.append(f"deaths are told of instances that nobody killed, by life: {others}")
+    if len(set(told)) != len(told):
+        found.append(f"deaths are told twice: lives {sorted(told)}")
+    if missed := tally.killed - tally.left - set(told):
+        found.append(
+            f"instances were killed, and their deaths not told: lives {sorted(missed)} of {sorted(tally.killed)}"
+        )
+    if cut_off and not tally.hosts_cut:
+        found.append(f"nobody was cut off, and it is said of {[each.name for each in cut_off]}")
+    return found
 
 
 def _options() -> argparse.Namespace:

@@ -10,9 +10,10 @@ instances.
        + on wires   that were cut                                sent by one end of a link and not there at the other
        + unsent     left a splitter and not by a link            a link that was down, or a splitter that was killed
 
-A killed process's own counters are those that were read last, just before the kill, and one by one while they grew;
-what it had in the moment between counts with what was unread, in hands, inside or unsent. Without kills, stops and cuts
-those must be 0.
+A killed process's own counters are those that were read last, just before the kill. What a splitter did after that is
+in its links' counters and not in its own: a packet that it passed on then counts as one more unread and one fewer
+unsent (which may be negative), so that the sum is right; likewise one that was inside or in hands. Without kills, stops
+and cuts all of those must be 0; with them, together they are never negative: nothing leaves that has not come.
 """
 
 from __future__ import annotations
@@ -90,6 +91,11 @@ class Account:
     def lost(self) -> int:
         return self.sent - self.got
 
+    @property
+    def nameless(self) -> int:
+        """What came, and was neither dropped by name nor left again."""
+        return self.unread + self.in_hands + self.inside + self.unsent
+
 
 class Books:
     """Reads all processes whenever told, and puts the readings together at the end. The links are new: all that they
@@ -118,16 +124,20 @@ class Books:
 
     async def read(self, splitter: ProcessDirectory, instances: Sequence[InstanceStatus]) -> None:
         """Those that do not answer keep what they said last."""
-        splitting = SplitterClient(splitter.address, 0)
-        with contextlib.suppress(ShoalError):
-            process = (await splitting.report()).process
-            self._splitters[process] = splitter_book(await splitting.statistics())
-        await splitting.close()
+        await self.read_splitter(splitter)
         for instance in instances:
             client = InstanceClient(instance.name, f"unix:{instance.run_directory}/grpc.socket", 0)
             with contextlib.suppress(ShoalError):
                 self._instances[instance.life] = instance_book(await client.statistics())
             await client.close()
+
+    async def read_splitter(self, splitter: ProcessDirectory) -> None:
+        """Only its own."""
+        splitting = SplitterClient(splitter.address, 0)
+        with contextlib.suppress(ShoalError):
+            process = (await splitting.report()).process
+            self._splitters[process] = splitter_book(await splitting.statistics())
+        await splitting.close()
 
     def account(self) -> Account:
         (sent, got), (came, left) = self._ends(), self._nat()
@@ -155,8 +165,9 @@ def faults(
 ) -> list[str]:
     """What is wrong with the books, as sentences."""
     found = []
-    total = account.unread + sum(account.dropped.values()) + account.in_hands + account.inside + account.unsent
-    total += account.on_wires
+    total = account.nameless + sum(account.dropped.values()) + account.on_wires
+    if account.nameless < 0:
+        found.append(f"{-account.nameless} packets more have left or were dropped than came")
     if account.lost != total:
         found.append(f"{account.lost} packets were lost, {total} are accounted for")
     if account.on_wires < 0 or (account.on_wires and not links_cut):

@@ -36,7 +36,8 @@ class Tally:
     links_cut: int = 0  # of the NAT
     links_cut_s: float = 0.0
     hosts_cut: int = 0  # from one another, in one direction or both, or all their connections reset
-    instances_killed: int = 0
+    killed: set[int] = field(default_factory=set)  # lives of instances
+    left: set[int] = field(default_factory=set)  # those of them that a plan took out: whose end may be no death
     splitters_killed: int = 0
     splitters_stopped: int = 0
     survivors_max_gap_ms: float = 0.0
@@ -66,6 +67,8 @@ class Violence:
         self.slabs: set[Path] = set()  # of all instances that were seen
         self._view = 0  # the latest whose deaths were looked at
         self._scaled = False  # in this act
+        self._controllers = 0  # killed so far
+        self._promised: tuple[int, ...] = ()  # how many instances may be wanted after this act; empty: as before
         self._acts: tuple[tuple[int, Act], ...] = (
             (3, self.kill_instance),
             (1, self.kill_two),
@@ -93,8 +96,12 @@ class Violence:
         await self._at_rest()
         await self._scene.gaps()
         began_ns, slots, self._scaled = time.monotonic_ns(), self._slots(), False
+        self._promised = ((await self._deployment.status()).instances_wanted,)
         await chosen()
         await self._at_rest()
+        wanted = (await self._deployment.status()).instances_wanted
+        if wanted not in self._promised:
+            self.faults.append(f"{wanted} instances are wanted: of a scaling was said {self._promised}")
         await self._mourn(began_ns, slots)
 
     async def _mourn(self, began_ns: int, slots: bytes) -> None:
@@ -134,7 +141,7 @@ class Violence:
 
     def _kill_instance(self, instance: InstanceStatus) -> None:
         self._kill(instance.process)
-        self.tally.instances_killed += 1
+        self.tally.killed.add(instance.life)
 
     def _seconds(self, most: float) -> float:
         return self._choose.uniform(most / 20, most)
@@ -182,7 +189,8 @@ class Violence:
     async def kill_two(self) -> None:
         await self._kill_some(2)
 
-    def _kill_the_splitter(self, process: int) -> None:
+    async def _kill_the_splitter(self, process: int) -> None:
+        await self._books.read_splitter(self._deployment.directory.splitter)
         self._kill(process)
         self.tally.splitters_killed += 1
 
@@ -195,7 +203,7 @@ class Violence:
     async def kill_splitter(self) -> None:
         self._say("kill the splitter")
         process = (await self._status()).splitter_process
-        self._kill_the_splitter(process)
+        await self._kill_the_splitter(process)
         await self._until_another_splitter(process)
         await self._at_rest()
         gaps = await self._scene.gaps()
@@ -205,14 +213,14 @@ class Violence:
         """The next one as soon as it runs."""
         self._say("kill the splitter, and the next one")
         process = (await self._status()).splitter_process
-        self._kill_the_splitter(process)
-        self._kill_the_splitter(await self._until_another_splitter(process))
+        await self._kill_the_splitter(process)
+        await self._kill_the_splitter(await self._until_another_splitter(process))
         await self._at_rest()
 
     async def kill_splitter_in_plan(self) -> None:
-        async def violence(status: ClusterStatus) -> None:
-            self._say("kill the splitter while scaling")
-            self._kill_the_splitter(status.splitter_process)
+        async def violence(status: ClusterStatus, count: int) -> None:
+            self._say(f"kill the splitter while scaling to {count}")
+            await self._kill_the_splitter(status.splitter_process)
 
         await self._while_scaling(violence)
 
@@ -220,38 +228,49 @@ class Violence:
         status = await self._status()
         dead = self._choose.choice(status.instances)
         self._say(f"kill the splitter and {dead.name}")
-        self._kill_the_splitter(status.splitter_process)
+        await self._kill_the_splitter(status.splitter_process)
         self._kill_instance(dead)
+
+    async def _kill_the_controller(self, process: int) -> None:
+        await self._deployment.end_controller(process)
+        self.tally.kills += 1
+        self._controllers += 1
 
     async def kill_controller(self) -> None:
         self._say("kill the controller")
-        await self._deployment.end_controller((await self._status()).process)
-        self.tally.kills += 1
+        await self._kill_the_controller((await self._status()).process)
         await self._scene.all_answered(ANSWERED_S)
         await self._up()
 
-    async def _while_scaling(self, violence: Callable[[ClusterStatus], Awaitable[None]]) -> None:
+    async def _while_scaling(self, violence: Callable[[ClusterStatus, int], Awaitable[None]]) -> None:
+        """`violence` is told what there was before, and how many there shall be. One that fails says so, and as many
+        are wanted as before; where its controller was killed, the next one knows what it had begun."""
         self._scaled = True
-        count, status = await self._other_count(), await self._status()
+        count, status, controllers = await self._other_count(), await self._status(), self._controllers
         scaling = asyncio.create_task(self._deployment.command("scale", "nat", str(count)))
         await asyncio.sleep(self._choose.uniform(0.2, 1.2))
-        await violence(status)
-        await scaling
+        await violence(status, count)
+        failed, _, _ = await scaling
+        if not failed:
+            self._promised = (count,)
+        elif self._controllers != controllers:
+            self._promised = (*self._promised, count)
 
     async def kill_instance_in_plan(self) -> None:
-        async def violence(status: ClusterStatus) -> None:
+        async def violence(status: ClusterStatus, count: int) -> None:
             victim = self._choose.choice(status.instances)
-            self._say(f"kill {victim.name} of {len(status.instances)} while scaling")
+            self._say(f"kill {victim.name} of {len(status.instances)} while scaling to {count}")
+            if victim in status.instances[count:]:
+                self.tally.left.add(victim.life)
             with contextlib.suppress(ProcessLookupError):  # it has left
                 self._kill_instance(victim)
 
         await self._while_scaling(violence)
 
     async def kill_controller_in_plan(self) -> None:
-        async def violence(status: ClusterStatus) -> None:
-            self._say("kill the controller while scaling")
-            await self._deployment.end_controller(status.process)
-            self.tally.kills += 1
+        async def violence(status: ClusterStatus, count: int) -> None:
+            self._say(f"kill the controller while scaling to {count}")
+            await self._kill_the_controller(status.process)
 
         await self._while_scaling(violence)
         await self._up()
@@ -271,8 +290,7 @@ class Violence:
         status = await self._status()
         dead = self._choose.choice(status.instances)
         self._say(f"kill the controller, then {dead.name}")
-        await self._deployment.end_controller(status.process)
-        self.tally.kills += 1
+        await self._kill_the_controller(status.process)
         self._kill_instance(dead)
         await self._up()
 
@@ -329,3 +347,4 @@ class Violence:
         count = await self._other_count()
         self._say(f"scale to {count}")
         await self._deployment.good("scale", "nat", str(count))
+        self._promised = (count,)

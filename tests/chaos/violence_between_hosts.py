@@ -75,9 +75,9 @@ class ViolenceBetweenHosts(Violence):
         self.tally.hosts_cut += 1
 
     async def cut_host_while_scaling(self) -> None:
-        async def violence(_: ClusterStatus) -> None:
+        async def violence(_: ClusterStatus, count: int) -> None:
             name = self._host()
-            self._say(f"cut host {name} off while scaling")
+            self._say(f"cut host {name} off while scaling to {count}")
             async with self._cut(name):
                 await asyncio.sleep(self._seconds(2))
 
