@@ -26,6 +26,13 @@ def start_logging(name: str) -> None:
     )
 
 
+def begin_when_noted() -> None:
+    """Waits until whoever has started this process has noted it. One that died before has closed the input: nobody
+    would ever find this process, and it ends."""
+    if not os.read(sys.stdin.fileno(), 1):
+        raise SystemExit("nobody has noted this process: it ends")
+
+
 class ControlThread:
     """The one thread of a process that calls the data plane's control functions."""
 

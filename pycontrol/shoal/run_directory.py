@@ -191,10 +191,12 @@ class ProcessIdentity:
             os.close(descriptor)
 
 
-def write_pid_file(path: Path) -> None:
-    """For the calling process."""
-    identity = ProcessIdentity.of(os.getpid())
+def write_pid_file(path: Path, identity: ProcessIdentity | None = None) -> None:
+    """For the calling process, or another one."""
+    identity = identity or ProcessIdentity.of(os.getpid())
     assert identity is not None
+    if read_pid_file(path) == identity:
+        return  # whoever reads it meanwhile finds it whole
     path.write_text(json.dumps({"pid": identity.pid, "start_ticks": identity.start_ticks}) + "\n")
 
 

@@ -7,7 +7,7 @@ import asyncio
 from pathlib import Path
 
 from shoal.agent.service import InstanceService
-from shoal.process_host import hosted, start_logging
+from shoal.process_host import begin_when_noted, hosted, start_logging
 from shoal.proto import instance_pb2, instance_pb2_grpc
 from shoal.rpc import Server
 from shoal.run_directory import ProcessDirectory, make_private
@@ -35,7 +35,11 @@ async def serve(directory: ProcessDirectory) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="shoal.agent", description=__doc__)
     parser.add_argument("directory", type=Path)
-    directory = ProcessDirectory(make_private(parser.parse_args().directory.absolute()))
+    parser.add_argument("--begin-when-noted", action="store_true", help="first wait for a byte on standard input")
+    arguments = parser.parse_args()
+    if arguments.begin_when_noted:
+        begin_when_noted()
+    directory = ProcessDirectory(make_private(arguments.directory.absolute()))
     start_logging(directory.path.name)
     asyncio.run(serve(directory))
 

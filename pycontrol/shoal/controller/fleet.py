@@ -19,7 +19,7 @@ from shoal.errors import DeadlineError, NotFoundError, ShoalError, UnreachableEr
 from shoal.event_log import EventLog
 from shoal.model import FenceProgress, FenceState, InstanceState, Peer, Port, Progress
 from shoal.process_host import cancelled
-from shoal.run_directory import ProcessDirectory, ProcessIdentity, RunDirectory
+from shoal.run_directory import ProcessDirectory, ProcessIdentity, RunDirectory, read_pid_file
 
 REACHABLE_DEADLINE_S: Final = 20.0
 REFRESH_DEADLINE_S: Final = 1.0
@@ -117,7 +117,8 @@ class Fleet:
         namespace = host.network_namespace if host else None
         try:
             process = await self._launcher.start(ProcessSpecification("shoal.agent", directory, namespace))
-        except ShoalError:
+        except BaseException:
+            directory.remove()
             self._store.remove_instance(stored.name)
             raise
         stored = replace(stored, pid=process.identity.pid, start_ticks=process.identity.start_ticks)
@@ -177,8 +178,12 @@ class Fleet:
 
     def take_up(self, stored: StoredInstance) -> Running:
         """An instance that an earlier controller started, dead or alive. `note_dead` tells of the dead ones."""
+        directory = self._run_directory.instance(stored.name)
+        if not stored.pid and (noted := read_pid_file(directory.pid_file)) is not None:
+            # It was just being started, and has left word of itself.
+            stored = replace(stored, pid=noted.pid, start_ticks=noted.start_ticks)
         process = self._launcher.adopt(ProcessIdentity(stored.pid, stored.start_ticks))
-        running = self._watch(stored, self._run_directory.instance(stored.name), process)
+        running = self._watch(stored, directory, process)
         running.configured = stored.state is not InstanceState.STARTING
         running.fenced = stored.state is InstanceState.ENDED
         return running

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Starts processes. Local ones now; other launchers come behind the same interface."""
+"""Starts processes. Local ones now; other launchers come behind the same interface.
+
+A process begins its work only when it has been noted in its directory: whoever starts it may be killed at any moment,
+and the next controller must find what runs. One that is not told to begin ends by itself
+(process_host.begin_when_noted).
+"""
 
 import asyncio
 import contextlib
@@ -12,7 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from shoal.errors import DeadlineError, ShoalError
-from shoal.run_directory import ProcessDirectory, ProcessIdentity, make_private
+from shoal.run_directory import ProcessDirectory, ProcessIdentity, make_private, write_pid_file
 
 TERMINATE_GRACE_S: Final = 5.0
 _LOG_TAIL_BYTES: Final = 2000
@@ -115,14 +120,18 @@ class LocalLauncher:
     async def start(self, specification: ProcessSpecification) -> Process:
         directory = specification.directory
         make_private(directory.path)
-        command = [sys.executable, "-m", specification.module, str(directory.path)]
+        command = [sys.executable, "-m", specification.module, str(directory.path), "--begin-when-noted"]
         if specification.network_namespace:
             command = ["ip", "netns", "exec", specification.network_namespace, *command]
+        spawning = asyncio.create_task(asyncio.to_thread(_spawn, command, directory), name="spawn")
         try:
-            child = await asyncio.to_thread(_spawn, command, directory)
+            child = await asyncio.shield(spawning)
+            identity = _note(child, directory)
+        except asyncio.CancelledError:
+            await _unspawn(spawning)
+            raise
         except OSError as error:
             raise ShoalError(f"can't start {specification.module}: {error}") from error
-        identity = ProcessIdentity.of(child.pid)
         if identity is None:
             raise ShoalError(f"{specification.module} ended at once: {log_tail(directory.log)}")
         return LocalProcess(identity, child)
@@ -136,11 +145,31 @@ def _spawn(command: list[str], directory: ProcessDirectory) -> "subprocess.Popen
         return subprocess.Popen(
             command,
             cwd=directory.path,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+
+
+def _note(child: "subprocess.Popen[bytes]", directory: ProcessDirectory) -> ProcessIdentity | None:
+    """Leaves word of it, and tells it to begin. None: it has ended already."""
+    identity = ProcessIdentity.of(child.pid)
+    assert child.stdin is not None
+    if identity is not None:
+        write_pid_file(directory.pid_file, identity)
+        with contextlib.suppress(BrokenPipeError):  # its end will be noticed
+            os.write(child.stdin.fileno(), b"\n")
+    child.stdin.close()
+    return identity
+
+
+async def _unspawn(spawning: "asyncio.Task[subprocess.Popen[bytes]]") -> None:
+    """Nobody wants it any more."""
+    with contextlib.suppress(OSError):
+        child = await spawning
+        child.kill()
+        await asyncio.to_thread(child.wait)
 
 
 def log_tail(path: Path) -> str:

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from shoal.process_host import hosted, start_logging
+from shoal.process_host import begin_when_noted, hosted, start_logging
 from shoal.proto import splitter_pb2, splitter_pb2_grpc
 from shoal.rpc import Server
 from shoal.run_directory import ProcessDirectory, make_private
@@ -35,7 +35,11 @@ async def serve(directory: ProcessDirectory) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="shoal.splitter", description=__doc__)
     parser.add_argument("directory", type=Path)
-    directory = ProcessDirectory(make_private(parser.parse_args().directory.absolute()))
+    parser.add_argument("--begin-when-noted", action="store_true", help="first wait for a byte on standard input")
+    arguments = parser.parse_args()
+    if arguments.begin_when_noted:
+        begin_when_noted()
+    directory = ProcessDirectory(make_private(arguments.directory.absolute()))
     start_logging("splitter")
     asyncio.run(serve(directory))
 
