@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -245,10 +245,25 @@ async def _answers(path: Path) -> bool:
 
 async def call(method: Callable[..., Awaitable[Any]], request: Any, deadline_s: float, where: str) -> Any:
     """One unary call with a deadline; its failure as one of our exceptions."""
-    try:
+    with _failing_as_ours(where):
         return await method(request, timeout=deadline_s)
+
+
+@contextlib.contextmanager
+def _failing_as_ours(where: str) -> Iterator[None]:
+    """gRPC cancels whoever waits for an answer when the channel is closed; only one whose task was cancelled himself
+    may end like that, for a cancelled task ends unheard."""
+    task = asyncio.current_task()
+    try:
+        yield
     except grpc.aio.AioRpcError as error:
         raise from_rpc_error(error, where) from None
+    except asyncio.CancelledError:
+        if task is None or task.cancelling():
+            raise
+        raise UnreachableError(f"{where}: the connection was closed meanwhile") from None
+    except grpc.aio.UsageError:
+        raise UnreachableError(f"{where}: the connection is closed") from None
 
 
 async def stream(
@@ -256,19 +271,16 @@ async def stream(
 ) -> AsyncIterator[Any]:
     """A streamed answer with a deadline for the whole of it. Leaving the loop ends the call. `wait`: for somebody to
     listen first."""
-    answers = method(request, timeout=deadline_s, wait_for_ready=wait)
-    try:
-        async for answer in answers:
-            yield answer
-    except grpc.aio.AioRpcError as error:
-        raise from_rpc_error(error, where) from None
-    finally:
-        answers.cancel()
+    with _failing_as_ours(where):
+        answers = method(request, timeout=deadline_s, wait_for_ready=wait)
+        try:
+            async for answer in answers:
+                yield answer
+        finally:
+            answers.cancel()
 
 
 async def call_when_ready(method: Callable[..., Awaitable[Any]], request: Any, deadline_s: float, where: str) -> Any:
     """As call, but waits for somebody to listen first."""
-    try:
+    with _failing_as_ours(where):
         return await method(request, timeout=deadline_s, wait_for_ready=True)
-    except grpc.aio.AioRpcError as error:
-        raise from_rpc_error(error, where) from None

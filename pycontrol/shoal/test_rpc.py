@@ -30,11 +30,13 @@ class Failing(controller_pb2_grpc.ControllerServiceServicer):
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.asked = asyncio.Event()
         self.cancelled = asyncio.Event()
 
     async def GetStatus(self, request: Any, context: Any) -> Any:
         if self.error is not None:
             raise self.error
+        self.asked.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -59,6 +61,29 @@ async def served(folder: Path) -> AsyncIterator[tuple[Failing, Client, str]]:
             yield failing, client, address
     finally:
         await server.stop(0)
+
+
+async def test_who_waits_for_an_answer_hears_that_the_connection_was_closed(tmp_path: Path) -> None:
+    """Not that he was cancelled: a task that ends so ends unheard."""
+    async with served(tmp_path) as (failing, client, _):
+        asking = asyncio.create_task(client.status())
+        async with asyncio.timeout(10):
+            await failing.asked.wait()
+            await client.close()
+            with pytest.raises(errors.UnreachableError, match="closed meanwhile"):
+                await asking
+        with pytest.raises(errors.UnreachableError, match="is closed"):
+            await client.status()
+
+
+async def test_who_is_cancelled_himself_is_cancelled(tmp_path: Path) -> None:
+    async with served(tmp_path) as (failing, client, _):
+        asking = asyncio.create_task(client.status())
+        async with asyncio.timeout(10):
+            await failing.asked.wait()
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
 
 
 @pytest.mark.parametrize(

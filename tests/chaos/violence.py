@@ -250,10 +250,12 @@ class Violence:
         scaling = asyncio.create_task(self._deployment.command("scale", "nat", str(count)))
         await asyncio.sleep(self._choose.uniform(0.2, 1.2))
         await violence(status, count)
-        failed, _, _ = await scaling
+        failed, _, errors = await scaling
         if not failed:
             self._promised = (count,)
-        elif self._controllers != controllers:
+            return
+        self._say(f"scaling has failed: {errors.strip()}")
+        if self._controllers != controllers:
             self._promised = (*self._promised, count)
 
     async def kill_instance_in_plan(self) -> None:

@@ -152,6 +152,7 @@ class Mortal:
         self, true: Callable[[ClusterStatus], bool], what: str, deadline_s: float = WHOLE_S
     ) -> ClusterStatus:
         """Asks for the status until it is as wished."""
+        status = None
         try:
             async with asyncio.timeout(deadline_s):
                 while True:
@@ -161,7 +162,8 @@ class Mortal:
                             return status
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise AssertionError(f"not within {deadline_s:.0f} s: {what}{await self.story()}{self.logs()}") from None
+            story = f"\n{status}{await self.story()}{self.logs()}"
+            raise AssertionError(f"not within {deadline_s:.0f} s: {what}{story}") from None
 
     async def until_whole(self, count: int) -> ClusterStatus:
         """So many instances, all active, with all tokens among them, and nothing under way. 0: as many as wanted."""

@@ -21,7 +21,7 @@ from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import STAGE_COMPLETE, STAGE_LEARN, Store, StoredPlan
 from shoal.controller.vigil import Vigil
-from shoal.errors import InvalidRequestError, NoRoomError, NotFoundError, RefusedError, ShoalError, StaleTermError
+from shoal.errors import InvalidRequestError, NoRoomError, NotFoundError, RefusedError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.model import Deaths, InstanceState, OperationUpdate
 from shoal.network_function.description import Description, describe, find
@@ -104,7 +104,6 @@ class Cluster:
         """Where nobody is left: a fresh instance, which adopts what the dead held."""
         deployment = self._store.deployment()
         assert deployment is not None
-        await self.membership.discard(self.fleet.in_state(InstanceState.JOINING, InstanceState.STARTING))
         return (await self.membership.start(self.deployed, deployment, self.nf.path, 1, lambda _: None))[0]
 
     def _recovered(self, _: Deaths) -> None:
@@ -141,7 +140,7 @@ class Cluster:
                 return await work(report)
             except StaleTermError:
                 raise
-            except ShoalError:
+            except Exception:
                 if self.membership.wanted != before:
                     self.membership.want(before)
                     text = f"{counted(before)} wanted, as before"

@@ -4,7 +4,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from shoal.agent.worker import WorkerConfig
 from shoal.controller.config import Config, Host
 from shoal.controller.instance_client import InstanceClient
 from shoal.controller.launcher import Launcher, Process, ProcessSpecification, log_tail
+from shoal.controller.planner import free_numbers
 from shoal.controller.store import Store, StoredDeployment, StoredInstance
 from shoal.errors import DeadlineError, NotFoundError, ShoalError, UnreachableError
 from shoal.event_log import EventLog
@@ -83,6 +84,7 @@ class Fleet:
         self._events = events
         self._has_ended = has_ended
         self._instances: dict[str, Running] = {}
+        self._reserved: frozenset[int] = frozenset()
 
     @property
     def instances(self) -> tuple[Running, ...]:
@@ -103,7 +105,17 @@ class Fleet:
 
     @property
     def numbers(self) -> frozenset[int]:
-        return frozenset(running.stored.member for running in self._instances.values())
+        return self._reserved | {running.stored.member for running in self._instances.values()}
+
+    @contextlib.contextmanager
+    def reserved(self, count: int) -> Iterator[Sequence[int]]:
+        """Numbers for instances that are about to start. InvalidRequestError: there are not so many."""
+        numbers = free_numbers(self.numbers, count)
+        self._reserved |= frozenset(numbers)
+        try:
+            yield numbers
+        finally:
+            self._reserved -= frozenset(numbers)
 
     async def start(self, config: Config, deployment: StoredDeployment, member: int, nf_path: Path) -> Running:
         """Starts and configures an instance; it is no member of the space yet. What was started is ended on failure."""

@@ -13,7 +13,7 @@ from shoal.controller.config import Config
 from shoal.controller.coordinator import PlanAbandonedError, PlanOverError
 from shoal.controller.fleet import Fleet, Running
 from shoal.controller.operation import Report
-from shoal.controller.planner import free_numbers, shares
+from shoal.controller.planner import shares
 from shoal.controller.reorganisation import Reorganisation
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import Store, StoredDeployment
@@ -137,7 +137,6 @@ class Membership:
     ) -> Sequence[Running]:
         """New instances, configured and with their packet rings; all or none."""
         report(OperationUpdate("start", f"starting {counted(count)}", 0, count))
-        numbers = free_numbers(self._fleet.numbers, count)
         started = 0
 
         async def one(member: int) -> Running:
@@ -153,7 +152,9 @@ class Membership:
             report(OperationUpdate("start", f"{running.stored.name} runs", started, count))
             return running
 
-        answers = await asyncio.gather(*(one(member) for member in numbers), return_exceptions=True)
+        # Nobody else takes the same ones meanwhile: where all members die, recovery starts one beside an operation.
+        with self._fleet.reserved(count) as numbers:
+            answers = await asyncio.gather(*(one(member) for member in numbers), return_exceptions=True)
         made = [answer for answer in answers if isinstance(answer, Running)]
         for answer in answers:
             if isinstance(answer, BaseException):

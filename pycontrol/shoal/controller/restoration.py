@@ -4,6 +4,7 @@ not succeed is tried again, after longer and longer pauses, until it does."""
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -11,6 +12,8 @@ from shoal.errors import ShoalError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.model import OperationUpdate
 from shoal.process_host import cancelled
+
+logger = logging.getLogger(__name__)
 
 FIRST_S: Final = 0.5
 LONGEST_S: Final = 30.0
@@ -59,7 +62,9 @@ class Restoration:
             except StaleTermError:
                 self._usurped()
                 return
-            except ShoalError as error:
+            except Exception as error:
+                if not isinstance(error, ShoalError):
+                    logger.exception("a restoration failed")
                 pause_s = self._first_s if pause_s is None else min(2 * pause_s, LONGEST_S)
                 self._events.add("operation.failed", "restore what is wanted", f"{error}; again in {pause_s:g} s")
             else:

@@ -22,10 +22,12 @@ from shoal.model import InstanceState
 from shoal.network_function.description import Description
 from shoal.process_host import cancelled
 from shoal.run_directory import ProcessDirectory
+from shoal_dataplane import MEMBER_NONE, STEERING_SLOTS
 
 RETRY_S: Final = 0.05
 ATTACH_S: Final = 2.0
 REPLACED_S: Final = 30.0  # how long a member's command waits for a fresh splitter
+NOWHERE: Final = bytes([MEMBER_NONE]) * STEERING_SLOTS
 _WITH_PACKETS: Final = (InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.JOINING)
 
 
@@ -89,11 +91,33 @@ class SplitterKeeper:
         """The one that an earlier controller started, or a fresh one. After the instances have been taken up."""
         self._what = (config, deployment, description, nf_path)
         self._client = SplitterClient(self._directory.address, self._store.term)
-        self._process = await SplitterProcess.adopt(self._launcher, self._directory, self._store.term, self._events)
+        self._process = await self._adopt()
         if self._process is None:
             self._client.suspend("the splitter has ended")
-            self._events.add("splitter.ended", "splitter", "its process ended while the controller was away")
+        else:
+            self._begin_attaching(self._process)
         self._watching = asyncio.create_task(self._watch(), name="keep splitter")
+
+    async def _adopt(self) -> SplitterProcess | None:
+        """One that an earlier controller has not finished is finished or, as one that does not answer, ended."""
+        process = await SplitterProcess.adopt(self._launcher, self._directory, self._store.term, self._events)
+        if process is None:
+            self._events.add("splitter.ended", "splitter", "its process ended while the controller was away")
+            return None
+        try:
+            report = await process.wait_reachable()
+            if not report.configured:
+                raise UnreachableError("the splitter was not configured yet")
+            if report.table == NOWHERE:
+                await self._furnish(process.client)
+        except StaleTermError:
+            await process.close()
+            raise
+        except ShoalError as error:
+            self._events.add("splitter.ended", "splitter", f"process {process.pid} is of no use: {error}")
+            await process.stop()
+            return None
+        return process
 
     async def stop(self) -> None:
         """Ends it; nothing replaces it."""
@@ -119,6 +143,7 @@ class SplitterKeeper:
         process = await SplitterProcess.start(self._launcher, self._directory, self._store.term, self._events)
         try:
             await process.configure(*self._what)
+            await self._furnish(process.client)
         except BaseException:
             await process.stop()
             raise
@@ -146,7 +171,6 @@ class SplitterKeeper:
             self._process = None
             try:
                 process = await self._begin()
-                await self._furnish(process.client)
             except StaleTermError:
                 return  # another controller reigns, and keeps it
             except ShoalError as error:
@@ -184,6 +208,10 @@ class SplitterKeeper:
 
     async def _attach_all(self, process: SplitterProcess) -> None:
         """All instances fetch their rings. One that does not answer goes on trying while the others forward."""
+        if tasks := self._begin_attaching(process):
+            await asyncio.wait(tasks, timeout=ATTACH_S)
+
+    def _begin_attaching(self, process: SplitterProcess) -> list[asyncio.Task[None]]:
         tasks = [
             asyncio.create_task(self._attach_until(running, process), name=f"packets of {running.stored.name}")
             for running in self._members()
@@ -191,8 +219,7 @@ class SplitterKeeper:
         for task in tasks:
             self._attaching.add(task)
             task.add_done_callback(self._attaching.discard)
-        if tasks:
-            await asyncio.wait(tasks, timeout=ATTACH_S)
+        return tasks
 
     async def _attach_until(self, running: Running, process: SplitterProcess) -> None:
         while not running.ended and not process.ended:

@@ -12,7 +12,7 @@ from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.store import StoredDeployment
 from shoal.errors import DeadlineError, ShoalError, UnreachableError
 from shoal.event_log import EventLog
-from shoal.model import Port
+from shoal.model import Port, SplitterReport
 from shoal.network_function.description import Description
 from shoal.process_host import cancelled
 from shoal.run_directory import ProcessDirectory, read_pid_file
@@ -42,7 +42,7 @@ class SplitterProcess:
         process = await launcher.start(ProcessSpecification("shoal.splitter", directory))
         splitter = cls(directory, process, term, events)
         try:
-            await splitter._until_reachable()
+            await splitter.wait_reachable()
         except BaseException:
             await splitter.stop()
             raise
@@ -52,23 +52,20 @@ class SplitterProcess:
     async def adopt(
         cls, launcher: Launcher, directory: ProcessDirectory, term: int, events: EventLog
     ) -> "SplitterProcess | None":
-        """The one that an earlier controller started; None: it has ended."""
+        """The one that an earlier controller started, in whatever state it is; None: it has ended."""
         identity = read_pid_file(directory.pid_file)
         process = launcher.adopt(identity) if identity else None
-        if process is None:
-            return None
-        splitter = cls(directory, process, term, events)
-        await splitter._until_reachable()
-        return splitter
+        return cls(directory, process, term, events) if process is not None else None
 
-    async def _until_reachable(self) -> None:
+    async def wait_reachable(self) -> SplitterReport:
+        """UnreachableError: it ends, or does not answer in time."""
         reachable = asyncio.create_task(self._client.wait_reachable(REACHABLE_DEADLINE_S), name="reachable")
         ended = asyncio.create_task(self._process.wait(), name="ended")
         try:
             await asyncio.wait((reachable, ended), return_when=asyncio.FIRST_COMPLETED)
             if not reachable.done():
                 raise UnreachableError(f"splitter: {ended.result()}; {log_tail(self._directory.log)}")
-            await reachable
+            return await reachable
         except DeadlineError:
             raise UnreachableError(f"the splitter did not answer; {log_tail(self._directory.log)}") from None
         finally:
