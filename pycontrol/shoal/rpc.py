@@ -212,12 +212,14 @@ async def _clear_stale(path: Path) -> None:
 
 def open_channel(address: str) -> grpc.aio.Channel:
     """A channel whose calls fail at once where nobody listens. It tries again soon: who listens here is near, and
-    gRPC's own pauses are a second and more. RefusedError: the socket is somebody else's."""
+    gRPC's own pauses are a second and more. Its connections are its own: gRPC would share one with an earlier channel
+    to the same address, at which another process may have listened. RefusedError: the socket is somebody else's."""
     path = socket_path(address)
     if path is not None:
         _require_own_socket(path)
     pauses = (("grpc.initial_reconnect_backoff_ms", RECONNECT_MS), ("grpc.max_reconnect_backoff_ms", RECONNECT_MS))
-    return grpc.aio.insecure_channel(address, options=(*_OPTIONS, *pauses, ("grpc.enable_http_proxy", 0)))
+    own = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
+    return grpc.aio.insecure_channel(address, options=(*_OPTIONS, *pauses, *own))
 
 
 async def listening(address: str, deadline_s: float) -> None:

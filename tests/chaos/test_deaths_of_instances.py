@@ -131,6 +131,22 @@ async def test_a_joiner_dies_before_it_is_a_member_and_another_joins(directory: 
 
 
 @pytest.mark.timeout(180)
+async def test_the_only_one_dies_while_others_are_started(directory: Path) -> None:
+    """The one that recovery starts to adopt what it held, and those of the operation, do not get into each other's
+    way."""
+    starting = "SELECT pid FROM instances WHERE state = 'starting' AND pid > 0"
+    async with mortal(directory, count=1) as deployment, deployment.sending():
+        only = await deployment.instance(0)
+        scaling = asyncio.create_task(deployment.command("scale", "nat", "3"))
+        await asyncio.to_thread(deployment.watch_store, starting, lambda: deployment.kill(only.process), scaling.done)
+        status, _, errors = await scaling
+        assert status == 0, f"{errors}{await deployment.story()}"
+        whole = await deployment.until_whole(3)
+        assert only.life not in {each.life for each in whole.instances}
+        await deployment.flows_go_on()
+
+
+@pytest.mark.timeout(180)
 async def test_a_scale_that_fails_says_so_and_leaves_as_many_wanted_as_before(directory: Path) -> None:
     starting = "SELECT pid FROM instances WHERE state = 'starting' AND pid > 0"
     async with mortal(directory, count=2) as deployment, deployment.sending():

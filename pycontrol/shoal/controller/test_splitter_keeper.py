@@ -7,18 +7,22 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from shoal.controller.checking import check
+from shoal.controller.config import Config
 from shoal.controller.fleet import Fleet, Running
-from shoal.controller.launcher import LocalLauncher
+from shoal.controller.launcher import LocalLauncher, ProcessSpecification
 from shoal.controller.splitter_keeper import SplitterKeeper
-from shoal.controller.store import Store
+from shoal.controller.splitter_process import SplitterProcess
+from shoal.controller.store import Store, StoredDeployment
 from shoal.event_log import EventLog
 from shoal.model import InstanceState
-from shoal.run_directory import ProcessIdentity, RunDirectory
+from shoal.network_function.description import Description
+from shoal.run_directory import ProcessDirectory, ProcessIdentity, RunDirectory, read_pid_file
 from shoal_dataplane import MEMBER_NONE, STEERING_SLOTS
 
 FILE = """\
@@ -33,8 +37,23 @@ DEADLINE_S = 30.0
 Start = Callable[[int, InstanceState], Awaitable[Running]]
 
 
+@dataclass(frozen=True)
+class Scene:
+    keeper: SplitterKeeper
+    events: EventLog
+    start: Start
+    directory: ProcessDirectory
+    what: tuple[Config, StoredDeployment, Description, Path]  # of which the splitter is one
+
+
 @asynccontextmanager
 async def keeping_members() -> AsyncIterator[tuple[SplitterKeeper, EventLog, Start]]:
+    async with scene() as made:
+        yield made.keeper, made.events, made.start
+
+
+@asynccontextmanager
+async def scene() -> AsyncIterator[Scene]:
     # Short: a Unix socket's path must not exceed 107 characters.
     with tempfile.TemporaryDirectory(prefix="shoal-") as folder:
         store, directory, events = Store(Path(folder) / "state.db"), RunDirectory(Path(folder) / "run"), EventLog()
@@ -46,14 +65,15 @@ async def keeping_members() -> AsyncIterator[tuple[SplitterKeeper, EventLog, Sta
         checked = check("nat.yaml", FILE)
         deployment = store.begin_deployment("nat.yaml", FILE, 1, table)
         try:
-            await keeper.start(checked.config, deployment, checked.description, checked.nf_path)
+            what = (checked.config, deployment, checked.description, checked.nf_path)
+            await keeper.start(*what)
 
             async def start(member: int, state: InstanceState) -> Running:
                 running = await fleet.start(checked.config, deployment, member, checked.nf_path)
                 fleet.put(running, state)
                 return running
 
-            yield keeper, events, start
+            yield Scene(keeper, events, start, directory.splitter, what)
         finally:
             await asyncio.gather(*(fleet.stop(running) for running in fleet.instances))
             await keeper.stop()
@@ -142,3 +162,61 @@ async def test_a_member_that_goes_while_the_splitter_dies_makes_room_for_a_new_l
         await keeper.detach(member)
         assert tuple((await keeper.client.report()).members) == ()
         await keeper.client.attach_member(0, member.stored.life + 1)
+
+
+async def kill(process: int) -> None:
+    """And waits for its end."""
+    identity = ProcessIdentity.of(process)
+    os.kill(process, signal.SIGKILL)
+    async with asyncio.timeout(DEADLINE_S):
+        while identity is not None and identity.lives:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.timeout(90)
+async def test_one_that_an_earlier_controller_had_not_configured_is_replaced() -> None:
+    async with scene() as made:
+        keeper, first = made.keeper, made.keeper.pid
+        await keeper.close()
+        await kill(first)
+        process = await LocalLauncher().start(ProcessSpecification("shoal.splitter", made.directory))
+        await keeper.resume(*made.what)
+        await until(made.events, "splitter.replaced")
+        assert process.ended
+        assert keeper.client is not None
+        assert (await keeper.client.report()).configured
+
+
+@pytest.mark.timeout(90)
+async def test_one_that_an_earlier_controller_had_configured_only_is_finished() -> None:
+    async with scene() as made:
+        member = await made.start(3, InstanceState.ACTIVE)
+        keeper, first = made.keeper, made.keeper.pid
+        await keeper.close()
+        await kill(first)
+        splitter = await SplitterProcess.start(LocalLauncher(), made.directory, 1, made.events)
+        await splitter.configure(*made.what)
+        await splitter.close()
+        await keeper.resume(*made.what)
+        assert keeper.pid == splitter.pid
+        assert keeper.client is not None
+        report = await keeper.client.report()
+        assert (report.table, tuple(report.members)) == (bytes([3]) * STEERING_SLOTS, (3,))
+        async with asyncio.timeout(DEADLINE_S):
+            while not (await member.client.report()).packets_attached:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.timeout(90)
+async def test_one_that_is_told_to_end_while_it_is_being_replaced_leaves_no_process() -> None:
+    async with scene() as made:
+        keeper, directory, first = made.keeper, made.directory, made.keeper.pid
+        await kill(first)
+        fresh = None
+        async with asyncio.timeout(DEADLINE_S):
+            while fresh is None or fresh.pid == first:
+                fresh = read_pid_file(directory.pid_file)
+                await asyncio.sleep(0.001)
+        await keeper.stop()
+        assert not fresh.lives
+        assert not directory.path.exists()
