@@ -66,7 +66,8 @@ class Progress:
     tokens_to_send: int
     tokens_to_receive: int
     slots_unswept: int
-    objects_held: int
+    objects: int  # entries of all tables: objects here, and records of those elsewhere
+    objects_held: int  # of them: single-writer objects whose lease is here
     records_moved: int
     leases_moved: int
     bytes_moved: int
@@ -83,6 +84,7 @@ class Progress:
             tokens_to_send=structure.tokens_to_send,
             tokens_to_receive=structure.tokens_to_receive,
             slots_unswept=structure.slots_unswept,
+            objects=structure.objects,
             objects_held=structure.objects_held,
             records_moved=structure.records_moved,
             leases_moved=structure.leases_moved,

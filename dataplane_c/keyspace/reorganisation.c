@@ -388,6 +388,7 @@ void shoal_keyspace_progress(const struct shoal_space *space, struct shoal_progr
 	progress->tokens_to_send = keyspace->tokens_to_send;
 	progress->tokens_to_receive = keyspace->tokens_to_receive;
 	progress->slots_unswept = keyspace->slots_unswept;
+	progress->objects = shoal_space_entries(space);
 	progress->objects_held = space->held;
 	progress->records_moved = space->counters.records_out;
 	progress->leases_moved = space->counters.leases_out;

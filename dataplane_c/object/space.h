@@ -165,6 +165,8 @@ bool shoal_space_idle_task(struct shoal_space *space, struct shoal_idle_task *ta
 /* Runs it; in a microthread. */
 void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idle_task *task) SHOAL_MAY_SUSPEND;
 
+/* Of all tables: objects here, and records of those elsewhere. */
+uint32_t shoal_space_entries(const struct shoal_space *space);
 void shoal_space_statistics(const struct shoal_space *space, struct shoal_statistics *statistics);
 
 /* --- Between the files of the space --- */

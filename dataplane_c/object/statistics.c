@@ -11,6 +11,15 @@ static void gauge(struct shoal_statistics *statistics, const char *name, uint64_
 	shoal_statistics_gauge(statistics, name, NULL, NULL, value);
 }
 
+uint32_t shoal_space_entries(const struct shoal_space *space)
+{
+	uint32_t entries = 0;
+
+	for (unsigned i = 0; i < space->config.classes_count; i++)
+		entries += space->maps[i].count;
+	return entries;
+}
+
 void shoal_space_statistics(const struct shoal_space *space, struct shoal_statistics *statistics)
 {
 	const struct shoal_space_counters *counters = &space->counters;

@@ -212,7 +212,8 @@ class InstanceStatus:
     host: str
     steering_slots: int
     tokens: int
-    objects_held: int
+    objects: int  # entries of its tables: objects there, and records of those elsewhere
+    objects_held: int  # of them: single-writer objects whose lease is there
     leases_moved: int
     reason: str
     run_directory: str

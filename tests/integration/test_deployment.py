@@ -168,6 +168,10 @@ def test_slots_and_state_move_with_each_scaling_and_nothing_is_lost(shell: Shell
 
     shell.good("remove", "nat-1")
     assert set(shell.instances()) == {"nat-2", "nat-3"}
+    # Nobody has used them since they came: each lies with its key owner, and counts there.
+    held = [instance["objects"] for instance in shell.instances().values()]
+    assert min(held) > 0
+    assert sum(held) == sum(len(shell.objects(f"nat.{name}")) for name in ("mapping", "reverse", "pool"))
     after = {json.dumps(each["key"]): each["object"]["translation"] for each in shell.objects("nat.mapping")}
     assert after == before
     assert {each["told_by"] for each in shell.objects("nat.mapping")} <= {"nat-2", "nat-3"}
@@ -187,6 +191,7 @@ def test_a_drained_instance_holds_nothing_and_stays_until_removed(shell: Shell) 
     shell.good("drain", "nat-1")
     drained = shell.instances()["nat-1"]
     assert (drained["state"], drained["steering_slots"], drained["tokens"]) == ("drained", 0, 0)
+    assert drained["objects"] == 0
     assert len(shell.objects("nat.mapping")) == FLOWS
     refused = shell.command("drain", "nat-2")
     assert refused.returncode == 6

@@ -139,7 +139,8 @@ struct shoal_progress {
 	uint32_t tokens_to_send;
 	uint32_t tokens_to_receive;
 	uint32_t slots_unswept; /* with token, but records still at the previous owner */
-	uint32_t objects_held; /* writable objects here */
+	uint32_t objects; /* entries of all tables: objects here, and records of those elsewhere */
+	uint32_t objects_held; /* of them: single-writer objects whose lease is here */
 	uint64_t records_moved; /* by pull or sweep, since start */
 	uint64_t leases_moved; /* objects that migrated away from here, since start */
 	uint64_t bytes_moved;

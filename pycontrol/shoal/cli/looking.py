@@ -47,7 +47,7 @@ def _show_status(found: ClusterStatus) -> None:
             each.host or "here",
             str(each.steering_slots),
             str(each.tokens),
-            str(each.objects_held),
+            str(each.objects),
             str(each.leases_moved),
             each.reason or ("does not answer" if each.stalled else ""),
         )

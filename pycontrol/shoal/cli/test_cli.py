@@ -36,7 +36,7 @@ from shoal.rpc import Server
 from shoal.run_directory import RunDirectory
 
 INSTANCE = InstanceStatus(
-    "nat-1", 0, 1, InstanceState.ACTIVE, 42, "", 256, 16384, 7, 3, "", "/run/x", "127.0.0.1:9466", "normal"
+    "nat-1", 0, 1, InstanceState.ACTIVE, 42, "", 256, 16384, 5500, 7, 3, "", "/run/x", "127.0.0.1:9466", "normal"
 )
 PLAN = PlanStatus(2, 2, "scale_out", PlanState.COMPLETE, ("nat-2",), (), 8192, 128, 128, 0, 0, 55, 999, 3, 12.5)
 STATUS = ClusterStatus("nat", "nat", 4, 2, 1, (INSTANCE,), PLAN, 1, True, 10, 11, 3.5)
@@ -160,6 +160,8 @@ def test_status_as_text_and_as_json(shell: Shell) -> None:
     assert "plan 2, scale out, complete: 128 of 128 steering slots redirected" in text
     document = json.loads(shell("status", "--json"))
     assert document["instances"][0]["name"] == "nat-1"
+    assert (document["instances"][0]["objects"], document["instances"][0]["objects_held"]) == (5500, 7)
+    assert " 5500 " in text
     assert document["instances"][0]["state"] == "active"
     assert document["plan"]["state"] == "complete"
 

@@ -66,6 +66,7 @@ class Observation:
             host=stored.host,
             steering_slots=steering.count(stored.member) if member else 0,
             tokens=progress.tokens if progress else 0,
+            objects=progress.objects if progress else 0,
             objects_held=progress.objects_held if progress else 0,
             leases_moved=progress.leases_moved if progress else 0,
             reason=running.reason,

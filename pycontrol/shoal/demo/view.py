@@ -52,7 +52,7 @@ def _instances(observed: Observed) -> RenderableType:
             instance.name,
             instance.state.value,
             f"{bar} {instance.steering_slots}",
-            f"{instance.objects_held:,}",
+            f"{instance.objects:,}",
             *(f"{number:,}" for number in numbers),
         )
     return table
