@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The NAT on one worker that owns all it needs, around one point (64 k flows, Zipf, 64 bytes, nothing blocked, no new flows) with
- * one factor varied at a time; the same NAT on rte_hash; macswap. Each alternates chunk by chunk with the ideal on the same
+/* The NAT on one worker that owns all it needs, on the planes `shared` and `local`, around one point (64 k flows, Zipf, 64 bytes,
+ * nothing blocked, no new flows) with one factor varied at a time; the same NAT on rte_hash; macswap. Each alternates chunk by chunk with the ideal on the same
  * traffic, which has no remote and so never blocks. */
 #include <string.h>
 
@@ -85,7 +85,9 @@ static double ideal_chunk(struct nat_world *world, const struct test *test, uint
 
 static void measure(struct nat_world *world, const struct test *test, struct rte_nat *rte)
 {
-	static const char *const planes[] = { [WORKER] = "shared", [RTE_HASH] = "rte_hash", [MACSWAP] = "none" };
+	const char *const planes[] = {
+		[WORKER] = world->worker->plane->name, [RTE_HASH] = "rte_hash", [MACSWAP] = "none"
+	};
 	static struct bench_samples samples, ideal;
 	unsigned chunks = world->bench->quick ? 4 : test->traffic.new_flows > 0 ? NEW_CHUNKS : CHUNKS;
 	uint32_t next_new = world->source.next_new;
@@ -101,20 +103,20 @@ static void measure(struct nat_world *world, const struct test *test, struct rte
 	nat_world_check(world);
 	ns = bench_median(&samples);
 	print(world->bench, test, planes[test->variant], ns, bench_median(&ideal) / ns);
-	if (test->variant == WORKER)
+	if (test->variant == WORKER && world->worker->plane == &shoal_plane_shared)
 		print(world->bench, test, "ideal", bench_median(&ideal), 1);
 }
 
-static void print_new(struct bench *bench, uint32_t flows, double ns)
+static void print_new(struct nat_world *world, double ns)
 {
 	const struct bench_figure figure = { 1000 / ns, "million flows/s", 0,
 		"instructions of one core: making mappings" };
 
-	bench_row(bench, &figure,
-		"\"nf\": \"nat\", \"plane\": \"shared\", \"metric\": \"new_flows_per_second\", \"flows\": %u, "
+	bench_row(world->bench, &figure,
+		"\"nf\": \"nat\", \"plane\": \"%s\", \"metric\": \"new_flows_per_second\", \"flows\": %u, "
 		"\"distribution\": "
 		"\"uniform\", \"packet_bytes\": 64, \"blocked\": 0, \"new_flows\": 1",
-		flows);
+		world->worker->plane->name, world->flows);
 }
 
 static void print_memory(struct nat_world *world)
@@ -125,26 +127,29 @@ static void print_memory(struct nat_world *world)
 	const struct bench_figure figure = { beyond, "bytes", 0, "cache lines: an entry shares none with another" };
 
 	bench_row(world->bench, &figure,
-		"\"nf\": \"nat\", \"plane\": \"shared\", \"metric\": \"bytes_beyond_key_and_object\", \"class\": "
+		"\"nf\": \"nat\", \"plane\": \"%s\", \"metric\": \"bytes_beyond_key_and_object\", \"class\": "
 		"\"%s\", \"flows\": "
 		"%u, \"distribution\": \"zipf\", \"packet_bytes\": 64, \"blocked\": 0, \"new_flows\": 0",
-		map->class->name, world->flows);
+		world->worker->plane->name, map->class->name, world->flows);
 }
 
-static void measure_all(struct bench *bench, struct rte_mempool *pool, const struct test *tests, unsigned count)
+/* On the plane `local` without what knows of no plane. */
+static void measure_on(struct bench *bench, struct rte_mempool *pool, const struct test *tests, unsigned count,
+	const struct shoal_plane *plane)
 {
 	uint32_t flows = tests[0].traffic.flows;
+	bool shared = plane == &shoal_plane_shared, own = false;
+	struct rte_nat *rte = NULL;
 	struct nat_world world;
-	struct rte_nat *rte;
-	bool own = false;
 
-	nat_world_init(&world, bench, pool, flows, NEW_FLOWS_MAX);
-	rte = rte_nat_create(flows);
-	if (!rte)
+	nat_world_init_on(&world, bench, pool, flows, NEW_FLOWS_MAX, plane, NULL);
+	if (shared && !(rte = rte_nat_create(flows)))
 		bench_fail(bench, "no memory for rte_hash");
-	print_new(bench, flows, nat_world_fill(&world));
+	print_new(&world, nat_world_fill(&world));
 	print_memory(&world);
 	for (unsigned i = 0; i < count; i++) {
+		if (!shared && tests[i].variant != WORKER)
+			continue;
 		if (tests[i].traffic.new_flows > 0 && !own) {
 			nat_world_own_ideal(&world);
 			own = true;
@@ -152,7 +157,14 @@ static void measure_all(struct bench *bench, struct rte_mempool *pool, const str
 		measure(&world, &tests[i], rte);
 	}
 	nat_world_fini(&world);
-	rte_nat_destroy(rte);
+	if (rte)
+		rte_nat_destroy(rte);
+}
+
+static void measure_all(struct bench *bench, struct rte_mempool *pool, const struct test *tests, unsigned count)
+{
+	measure_on(bench, pool, tests, count, &shoal_plane_shared);
+	measure_on(bench, pool, tests, count, &shoal_plane_local);
 }
 
 int main(int argc, char **argv)

@@ -136,9 +136,9 @@ void nat_world_init(
 }
 
 void nat_world_init_on(struct nat_world *world, struct bench *bench, struct rte_mempool *pool, uint32_t flows,
-	const struct shoal_plane *plane, const struct shoal_remote_config *server)
+	uint32_t new_flows, const struct shoal_plane *plane, const struct shoal_remote_config *server)
 {
-	init(world, bench, pool, flows, 0, plane, server);
+	init(world, bench, pool, flows, new_flows, plane, server);
 	world->worker->nf = &shoal_nf;
 }
 

@@ -28,7 +28,7 @@ void nat_world_init(
 	struct nat_world *world, struct bench *bench, struct rte_mempool *pool, uint32_t flows, uint32_t new_flows);
 /* The same on another plane than `shared`. */
 void nat_world_init_on(struct nat_world *world, struct bench *bench, struct rte_mempool *pool, uint32_t flows,
-	const struct shoal_plane *plane, const struct shoal_remote_config *server);
+	uint32_t new_flows, const struct shoal_plane *plane, const struct shoal_remote_config *server);
 void nat_world_fini(struct nat_world *world);
 /* Sends the first packet of each flow; ns a flow, the median over chunks. */
 double nat_world_fill(struct nat_world *world);

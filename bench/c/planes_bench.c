@@ -212,7 +212,7 @@ static void measure_remote(struct planes *planes, unsigned batch, bool zipf, boo
 	double ns;
 
 	snprintf(remote.address, sizeof(remote.address), "%s", planes->server.address);
-	nat_world_init_on(&world, &planes->bench, planes->pool, planes->flows, &shoal_plane_remote, &remote);
+	nat_world_init_on(&world, &planes->bench, planes->pool, planes->flows, 0, &shoal_plane_remote, &remote);
 	if (first)
 		nat_world_fill(&world);
 	source_draw(&world.source, &traffic, planes->flows);
@@ -265,7 +265,7 @@ int main(int argc, char **argv)
 	if (!planes.pool)
 		bench_fail(&planes.bench, "no packet pool");
 	nat_world_init(&planes.shared, &planes.bench, planes.pool, planes.flows, 0);
-	nat_world_init_on(&planes.local, &planes.bench, planes.pool, planes.flows, &shoal_plane_local, NULL);
+	nat_world_init_on(&planes.local, &planes.bench, planes.pool, planes.flows, 0, &shoal_plane_local, NULL);
 	nat_world_fill(&planes.shared);
 	nat_world_fill(&planes.local);
 	planes.shared.worker->nf = &shoal_nf;
