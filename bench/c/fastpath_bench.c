@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The NAT on one worker that owns all it needs, on the planes `shared` and `local`, around one point (64 k flows, Zipf, 64 bytes,
- * nothing blocked, no new flows) with one factor varied at a time; the same NAT on rte_hash; macswap. Each alternates chunk by chunk with the ideal on the same
+ * nothing blocked, no new flows) with one factor varied at a time; the same NAT on rte_hash, whole and bare; macswap. Each alternates chunk by chunk with the ideal on the same
  * traffic, which has no remote and so never blocks. */
 #include <string.h>
 
@@ -11,7 +11,7 @@
 #define NEW_CHUNKS 250 /* of 10 % new flows: the tables grow by 51,200 */
 #define NEW_FLOWS_MAX (NEW_CHUNKS * BENCH_CHUNK / 5)
 
-enum variant { WORKER, RTE_HASH, MACSWAP };
+enum variant { WORKER, RTE_HASH, RTE_HASH_BARE, MACSWAP };
 
 struct test {
 	struct source_traffic traffic;
@@ -21,6 +21,7 @@ struct test {
 static const struct test tests_64k[] = {
 	{ { .flows = 65536, .zipf = true }, WORKER },
 	{ { .flows = 65536, .zipf = true }, RTE_HASH },
+	{ { .flows = 65536, .zipf = true }, RTE_HASH_BARE },
 	{ { .flows = 65536, .zipf = true }, MACSWAP },
 	{ { .flows = 65536 }, WORKER },
 	{ { .flows = 65536, .zipf = true, .imix = true }, WORKER },
@@ -35,6 +36,7 @@ static const struct test tests_1k[] = { { { .flows = 1024, .zipf = true }, WORKE
 static const struct test tests_1m[] = {
 	{ { .flows = 1048576, .zipf = true }, WORKER },
 	{ { .flows = 1048576, .zipf = true }, RTE_HASH },
+	{ { .flows = 1048576, .zipf = true }, RTE_HASH_BARE },
 };
 
 static const char *limit_of(const struct test *test)
@@ -50,20 +52,23 @@ static const char *limit_of(const struct test *test)
 
 static void print(struct bench *bench, const struct test *test, const char *plane, double ns, double ratio)
 {
+	static const char *const nfs[] = { "nat", "nat", "bare_nat", "macswap" };
 	const struct bench_figure figure = { 1000 / ns, "Mpps", ratio, limit_of(test) };
 	const struct source_traffic *traffic = &test->traffic;
 
 	bench_row(bench, &figure,
 		"\"nf\": \"%s\", \"plane\": \"%s\", \"flows\": %u, \"distribution\": \"%s\", \"packet_bytes\": %s, "
 		"\"blocked\": %g, \"new_flows\": %g",
-		test->variant == MACSWAP ? "macswap" : "nat", plane, traffic->flows, source_distribution(traffic),
-		source_packet_bytes(traffic), traffic->blocked, traffic->new_flows);
+		nfs[test->variant], plane, traffic->flows, source_distribution(traffic), source_packet_bytes(traffic),
+		traffic->blocked, traffic->new_flows);
 }
 
 static double chunk(struct nat_world *world, const struct test *test, struct rte_nat *rte)
 {
 	if (test->variant == RTE_HASH)
 		return table_nat_chunk(rte_nat_burst, rte, &world->source);
+	if (test->variant == RTE_HASH_BARE)
+		return table_nat_chunk(rte_nat_bare_burst, rte, &world->source);
 	if (test->variant == MACSWAP)
 		return table_nat_chunk(macswap_burst, NULL, &world->source);
 	return nat_world_worker_chunk(world);
@@ -85,9 +90,10 @@ static double ideal_chunk(struct nat_world *world, const struct test *test, uint
 
 static void measure(struct nat_world *world, const struct test *test, struct rte_nat *rte)
 {
-	const char *const planes[] = {
-		[WORKER] = world->worker->plane->name, [RTE_HASH] = "rte_hash", [MACSWAP] = "none"
-	};
+	const char *const planes[] = { [WORKER] = world->worker->plane->name,
+		[RTE_HASH] = "rte_hash",
+		[RTE_HASH_BARE] = "rte_hash",
+		[MACSWAP] = "none" };
 	static struct bench_samples samples, ideal;
 	unsigned chunks = world->bench->quick ? 4 : test->traffic.new_flows > 0 ? NEW_CHUNKS : CHUNKS;
 	uint32_t next_new = world->source.next_new;
@@ -143,7 +149,7 @@ static void measure_on(struct bench *bench, struct rte_mempool *pool, const stru
 	struct nat_world world;
 
 	nat_world_init_on(&world, bench, pool, flows, NEW_FLOWS_MAX, plane, NULL);
-	if (shared && !(rte = rte_nat_create(flows)))
+	if (shared && !(rte = rte_nat_create(flows, &world.worker->context.context)))
 		bench_fail(bench, "no memory for rte_hash");
 	print_new(&world, nat_world_fill(&world));
 	print_memory(&world);

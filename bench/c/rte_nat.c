@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A NAT on rte_hash, as DPDK's own examples build one: the same parser and rewriting as nfs/nat, and the objects, one cache line
- * each, in an array beside the table. */
+/* The NAT on rte_hash: parser, keys, burst handler and objects are the product's, and the objects, one cache line each, lie in an
+ * array beside DPDK's table. And a bare one, as DPDK's own examples build it: of the product it has parser and rewriting alone. */
 #include <arpa/inet.h>
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
@@ -11,6 +11,7 @@
 #include "io/parse_inline.h"
 #include "nat.h"
 #include "table_nat.h"
+#include "tcp_state.h"
 #include "translate.h"
 
 struct rte_object {
@@ -20,6 +21,7 @@ struct rte_object {
 struct rte_nat {
 	struct rte_hash *table;
 	struct rte_object *objects; /* by position in the table */
+	struct shoal_context *context; /* borrows: the NAT's settings and its time */
 };
 
 static struct nat_mapping_key key_of(const struct shoal_packet *packet)
@@ -48,11 +50,13 @@ static int add(struct rte_nat *nat, uint32_t flow)
 
 	nat->objects[position].mapping =
 		(struct nat_mapping){ .translation = nat_translation_make(inside, outside, key.protocol, NAT_SOURCE),
+			.state = nat_state_initial(key.protocol, 0),
+			.protocol = key.protocol,
 			.ready = 1 };
 	return 0;
 }
 
-struct rte_nat *rte_nat_create(uint32_t flows)
+struct rte_nat *rte_nat_create(uint32_t flows, struct shoal_context *context)
 {
 	struct rte_nat *nat = calloc(1, sizeof(*nat));
 	const struct rte_hash_parameters parameters = { .name = "rte_nat",
@@ -65,6 +69,7 @@ struct rte_nat *rte_nat_create(uint32_t flows)
 	if (!nat)
 		return NULL;
 	bytes = (bytes + (2u << 20) - 1) & ~(size_t)((2u << 20) - 1);
+	nat->context = context;
 	nat->table = rte_hash_create(&parameters);
 	nat->objects = aligned_alloc(2u << 20, bytes);
 	if (nat->objects)
@@ -87,31 +92,69 @@ void rte_nat_destroy(struct rte_nat *nat)
 	free(nat);
 }
 
+static unsigned receive(struct source *source, struct shoal_packet *packets[])
+{
+	unsigned n = source_receive(&source->port, packets, SHOAL_BURST_MAX, 0);
+
+	for (unsigned i = 0; i < n; i++)
+		if (shoal_parse(packets[i]) != SHOAL_PARSE_OK)
+			abort();
+	return n;
+}
+
+/* The objects of known flows, prefetched; all packets are of such. */
+static void look_up(
+	const struct rte_nat *nat, const struct nat_mapping_key keys[], unsigned n, struct nat_mapping *mappings[])
+{
+	const void *pointers[SHOAL_BURST_MAX];
+	int32_t positions[SHOAL_BURST_MAX];
+
+	for (unsigned i = 0; i < n; i++)
+		pointers[i] = &keys[i];
+	if (n && rte_hash_lookup_bulk(nat->table, pointers, n, positions))
+		abort();
+	for (unsigned i = 0; i < n; i++) {
+		if (SHOAL_UNLIKELY(positions[i] < 0))
+			abort();
+		mappings[i] = &nat->objects[positions[i]].mapping;
+		__builtin_prefetch(mappings[i], 1);
+	}
+}
+
 void rte_nat_burst(void *of, struct source *source)
 {
 	struct rte_nat *nat = of;
 	struct shoal_packet *packets[SHOAL_BURST_MAX];
 	struct nat_mapping_key keys[SHOAL_BURST_MAX];
-	const void *pointers[SHOAL_BURST_MAX];
-	int32_t positions[SHOAL_BURST_MAX];
-	unsigned n = source_receive(&source->port, packets, SHOAL_BURST_MAX, 0);
+	struct nat_mapping *mappings[SHOAL_BURST_MAX];
+	void *objects[SHOAL_BURST_MAX];
+	unsigned n = receive(source, packets);
 
-	for (unsigned i = 0; i < n; i++) {
-		if (shoal_parse(packets[i]) != SHOAL_PARSE_OK)
-			abort();
-		keys[i] = key_of(packets[i]);
-		pointers[i] = &keys[i];
-	}
-	if (n && rte_hash_lookup_bulk(nat->table, pointers, n, positions))
-		abort();
+	shoal_nf.ports[NAT_INSIDE].keys(nat->context, packets, n, keys);
+	look_up(nat, keys, n, mappings);
 	for (unsigned i = 0; i < n; i++)
-		__builtin_prefetch(&nat->objects[positions[i] < 0 ? 0 : positions[i]], 1);
-	for (unsigned i = 0; i < n; i++) {
-		struct nat_mapping *mapping = &nat->objects[positions[i] < 0 ? 0 : positions[i]].mapping;
+		objects[i] = mappings[i];
+	shoal_nf.process(nat->context, packets, objects, n);
+	for (unsigned i = 0; i < n; i++)
+		packets[i]->port = packets[i]->verdict & 0xff;
+	source_transmit(&source->port, packets, n);
+}
 
-		mapping->last_seen++;
-		packets[i]->port = positions[i] >= 0;
-		nat_translate_plain(packets[i], &mapping->translation, NAT_SOURCE);
+void rte_nat_bare_burst(void *of, struct source *source)
+{
+	struct rte_nat *nat = of;
+	struct shoal_packet *packets[SHOAL_BURST_MAX];
+	struct nat_mapping_key keys[SHOAL_BURST_MAX];
+	struct nat_mapping *mappings[SHOAL_BURST_MAX];
+	unsigned n = receive(source, packets);
+
+	for (unsigned i = 0; i < n; i++)
+		keys[i] = key_of(packets[i]);
+	look_up(nat, keys, n, mappings);
+	for (unsigned i = 0; i < n; i++) {
+		mappings[i]->last_seen++;
+		packets[i]->port = NAT_OUTSIDE;
+		nat_translate_plain(packets[i], &mappings[i]->translation, NAT_SOURCE);
 	}
 	source_transmit(&source->port, packets, n);
 }
