@@ -17,6 +17,7 @@
 
 #include "io/ethdev_probe.h"
 #include "io/kernel_interface.h"
+#include "worker/eal.h"
 
 #define DESCRIPTORS 1024
 #define LINK_WAIT_MS 3000
@@ -238,9 +239,13 @@ static int open_device(
 	const char *step;
 	int result;
 
+	shoal_eal_log_forget();
 	result = configure(ethdev->probed.id, pool, &step);
 	if (result) {
-		snprintf(error, error_bytes, "port %s: the device does not %s: %s", devargs, step, strerror(-result));
+		const char *told = shoal_eal_log_first();
+
+		snprintf(error, error_bytes, "port %s: the device does not %s: %s%s%s", devargs, step,
+			strerror(-result), told[0] ? ": " : "", told);
 		return result;
 	}
 	if (!link_comes_up(ethdev->probed.id, devargs)) {

@@ -163,6 +163,41 @@ static void pcap_device(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+/* As to a foreign process (TRex, VPP): one end serves the socket, the other one comes later. */
+static void memif_devices(void **state)
+{
+	char folder[] = "/tmp/shoal-ethdev-XXXXXX", server[128], client[128];
+	struct shoal_packet *sent, *received;
+	struct shoal_port *ports[2];
+	struct made_frame frame;
+	uint64_t deadline;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(server, sizeof(server), "net_memif0,role=server,socket=%s/memif,socket-abstract=no", folder);
+	snprintf(client, sizeof(client), "net_memif1,role=client,socket=%s/memif,socket-abstract=no", folder);
+	ports[0] = made_port(server);
+	ports[1] = made_port(client);
+	for (uint16_t i = 0; i < 200; i++) {
+		struct shoal_port *from = ports[i % 2], *to = ports[!(i % 2)];
+		bool left = false;
+
+		made_udp_frame(&frame, i);
+		sent = made_packet(&frame);
+		deadline = rte_get_timer_cycles() + 10 * rte_get_timer_hz();
+		/* The driver's thread connects them; the server sends into buffers that the client's receiving offers. */
+		while (!to->operations->receive(to, &received, 1, 0)) {
+			left = left || from->operations->transmit(from, &sent, 1);
+			assert_true(rte_get_timer_cycles() < deadline);
+		}
+		assert_int_equal(received->length, frame.length);
+		assert_memory_equal(received->frame, frame.bytes, frame.length);
+		shoal_packet_free(received);
+	}
+	ports[1]->operations->destroy(ports[1]);
+	made_port_close(ports[0]);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 /* A frame longer than an mbuf comes as several segments: a named drop, and the packets around it live. */
 static void too_long_frames_are_dropped(void **state)
 {
@@ -240,6 +275,7 @@ int main(void)
 		cmocka_unit_test(ring_device_keeps_frames),
 		cmocka_unit_test(transmit_to_a_full_device),
 		cmocka_unit_test(pcap_device),
+		cmocka_unit_test(memif_devices),
 		cmocka_unit_test(too_long_frames_are_dropped),
 		cmocka_unit_test(empty_pool_is_counted),
 	};

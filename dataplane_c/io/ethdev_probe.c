@@ -74,8 +74,9 @@ static int explain(const char *devargs, const char *name, int result, char *erro
 		return REFUSE(-ENODEV, "port %s: there is no such device", devargs);
 	case -EACCES:
 		return REFUSE(-EPERM, "port %s: not allowed: %s", devargs, strerror(EACCES));
-	default: /* virtual drivers answer -1 to whatever they dislike; their reason is in EAL's log only */
-		return REFUSE(-EINVAL, "port %s: its driver refuses these arguments (EAL's log says why)", devargs);
+	default: /* virtual drivers answer -1 to whatever they dislike, and tell the reason to EAL's log only */
+		return REFUSE(
+			-EINVAL, "port %s: its driver refuses these arguments: %s", devargs, shoal_eal_log_first());
 	}
 }
 
@@ -113,6 +114,7 @@ static int plug(const char *devargs, const char *name, uint16_t *id, char *error
 	result = shoal_kernel_interfaces_check(devargs, error, error_bytes);
 	if (result)
 		return result;
+	shoal_eal_log_forget();
 	result = rte_dev_probe(devargs);
 	if (result)
 		return explain(devargs, name, result, error, error_bytes);

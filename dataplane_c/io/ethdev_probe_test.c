@@ -19,7 +19,9 @@ static void wrong_devargs(void **state)
 	made_port_refused(",iface=lo", EINVAL, "no device named");
 	made_port_refused("net_nothing0", ENODEV, "no driver here");
 	made_port_refused("lo", ENODEV, "net_af_packet0,iface=lo");
-	made_port_refused("net_null0,nonsense=1", EINVAL, "refuses these arguments");
+	made_port_refused("net_null0,nonsense=1", EINVAL, "refuses these arguments: EAL: Driver cannot attach");
+	made_port_refused("net_pcap0", EINVAL, "No rx or tx queues provided");
+	made_port_refused("net_memif0,role=client,socket=/nonexistent/memif.socket", EPERM, "Failed to connect socket");
 	made_port_refused(many, EINVAL, "key=value");
 	made_port_refused("net_af_packet0,iface", ENODEV, "interface \"\"");
 	made_port_refused(

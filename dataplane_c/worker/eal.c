@@ -29,8 +29,9 @@ static struct {
 	FILE *log;
 } eal;
 
-/* The last two different lines of EAL's log: the cause, and what failed for it. */
+/* Of EAL's log the first line since it was forgotten, and the last two different ones: the cause, and what failed for it. */
 static struct {
+	char first[192];
 	char cause[192];
 	char failure[192];
 } log_tail;
@@ -46,11 +47,23 @@ static ssize_t log_write(void *cookie, const char *text, size_t length)
 		memcpy(log_tail.cause, log_tail.failure, sizeof(log_tail.cause));
 		memcpy(log_tail.failure, text, line);
 		log_tail.failure[line] = 0;
+		if (!log_tail.first[0])
+			memcpy(log_tail.first, log_tail.failure, sizeof(log_tail.first));
 	}
 	/* The log is a courtesy: a host that has closed its stderr still runs. */
 	if (write(STDERR_FILENO, text, length) < 0)
 		return (ssize_t)length;
 	return (ssize_t)length;
+}
+
+void shoal_eal_log_forget(void)
+{
+	memset(&log_tail, 0, sizeof(log_tail));
+}
+
+const char *shoal_eal_log_first(void)
+{
+	return log_tail.first;
 }
 
 static int log_open(int count, const char *const *arguments)
@@ -125,7 +138,7 @@ int shoal_eal_start(int count, const char *const *arguments)
 		error = copy_arguments(count, arguments);
 	if (error)
 		return error;
-	memset(&log_tail, 0, sizeof(log_tail));
+	shoal_eal_log_forget();
 	eal.attempted = true;
 	if (init_as_guest(count) < 0) {
 		error = rte_errno ? rte_errno : EINVAL;

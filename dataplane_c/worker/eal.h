@@ -7,5 +7,9 @@
 
 /* Whether EAL is up, whoever started it. */
 bool shoal_eal_running(void);
+/* What a driver dislikes it tells its log only: forget what was written, then the first line since, "" if there is none.
+ * For the control thread that starts a device; valid until it is forgotten. */
+void shoal_eal_log_forget(void);
+const char *shoal_eal_log_first(void);
 
 #endif
