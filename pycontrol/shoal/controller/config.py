@@ -239,7 +239,23 @@ class Config(Section):
 _REASONS: Final = {
     "extra_forbidden": "there is no such field",
     "missing": "is missing",
+    "model_type": "must be a section of fields",
+    "mapping_type": "must be a section of fields",
+    "tuple_type": "must be a list",
+    "too_short": "must name at least {min_length}",
+    "too_long": "must name at most {max_length}",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match {pattern}",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
 }
+# Their reason says all.
+_TOLD: Final = ("extra_forbidden", "missing", "too_short", "too_long", "string_too_short", "string_too_long")
 
 
 def parse(text: str, file: str) -> Config:
@@ -263,7 +279,8 @@ class Examined:
         try:
             self.config = Config.model_validate(self.document)
         except ValidationError as error:
-            self.faults = [_fault(dict(found), self.document, file) for found in error.errors()]
+            found = [each for each in error.errors() if not _asks_for_false(each["loc"])]
+            self.faults = [_fault(dict(each), self.document, file) for each in found]
 
     @property
     def network_function(self) -> NetworkFunction | None:
@@ -302,17 +319,25 @@ def _load(text: str, file: str) -> Any:
 def _fault(found: Mapping[str, Any], document: Any, file: str) -> ConfigFault:
     path = [part for part in found["loc"] if not _is_branch(part)]
     line, column = _place(document, path)
-    reason = _REASONS.get(found["type"], str(found["msg"]).removeprefix("Value error, "))
-    told = found["type"] in _REASONS or str(found["input"]) in reason
+    known = _REASONS.get(found["type"])
+    reason = known.format(**found.get("ctx", {})) if known else str(found["msg"]).removeprefix("Value error, ")
+    if found["loc"] == ("splitter", Splitter.__name__):
+        reason += " or false"
+    told = found["type"] in _TOLD or str(found["input"]) in reason
     if not told and isinstance(found["input"], str | int | float | bool):
         reason += f", not {found['input']!r}"
     return ConfigFault(file, line, column, _dotted(path), reason)
 
 
+def _asks_for_false(path: tuple[int | str, ...]) -> bool:
+    """Of the splitter, which is a section or false: its other form says that, too."""
+    return path[-1:] == ("literal[False]",)
+
+
 def _is_branch(part: object) -> bool:
     """Names of a union's alternatives, which pydantic puts into the path."""
     return isinstance(part, str) and (
-        part in ("Splitter", "str", "int", "float", "bool") or part.startswith("literal[")
+        part in (Splitter.__name__, "str", "int", "float", "bool") or part.startswith("literal[")
     )
 
 
