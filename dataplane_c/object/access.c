@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What NFs call: take, release, remove. The only place that asks "local or not" (and call.c for methods). */
+/* What NFs call: take, release, remove. The only place that asks "local or not" (and take_at_once.c before it, call.c for
+ * methods). */
 #include <errno.h>
 #include <string.h>
 #include "object/map_inline.h"
@@ -97,14 +98,6 @@ static int wait_for(
 	return outcome_of_wait(space, request, &wait);
 }
 
-static bool owner_here(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash)
-{
-	uint16_t slot = shoal_map_slot(&space->maps[class], key, hash);
-
-	return shoal_slot_bit(space->keyspace.token, slot) && !shoal_space_frozen(space) &&
-	       shoal_record_here(space, class, key, hash, slot);
-}
-
 /* One call of shoal_take, of which an object is a part. */
 struct take {
 	uint64_t since_ns; /* its deadline counts from here */
@@ -138,7 +131,8 @@ static int take_here(struct shoal_space *space, struct shoal_request *request, u
 		!request->create)
 		return 1;
 	if ((!place->entry || place->entry->handle == SHOAL_HANDLE_ABSENT) &&
-		owner_here(space, class, request->key, hash))
+		shoal_space_owner_here(
+			space, class, request->key, hash, shoal_map_slot(&space->maps[class], request->key, hash)))
 		return take_as_owner(space, request, place, hash);
 	return 0;
 }
@@ -278,7 +272,7 @@ static int refusal(struct shoal_space *space, const uintptr_t *held, unsigned n)
 	return SHOAL_UNLIKELY(shoal_keyspace_left(&space->keyspace)) ? -ESHUTDOWN : 0;
 }
 
-static int take_several(struct shoal_space *space, struct shoal_request *requests, unsigned n, uintptr_t *held)
+static int take_long(struct shoal_space *space, struct shoal_request *requests, unsigned n, uintptr_t *held)
 {
 	uint8_t order[SHOAL_TAKE_MAX], classes[SHOAL_TAKE_MAX];
 	uint64_t hashes[SHOAL_TAKE_MAX];
@@ -310,37 +304,6 @@ static int take_several(struct shoal_space *space, struct shoal_request *request
 	return error;
 }
 
-/* Nearly every take is of one object that is here at rest, or of which it is known here that there is none. False: neither, and
- * nothing is done. */
-static bool take_simply(struct shoal_space *space, struct shoal_request *request, uintptr_t *held)
-{
-	uint8_t class = shoal_space_class_index(space, request->class);
-	struct shoal_map *map = &space->maps[class];
-	struct shoal_entry *entry;
-	uint64_t hash;
-
-	if (class == SHOAL_CLASSES_MAX || request->class->pattern != SHOAL_SINGLE_WRITER)
-		return false;
-	hash = shoal_map_hash(map, request->key);
-	request->entry = shoal_map_find(map, request->key, hash);
-	entry = shoal_map_entry(map, request->entry);
-	request->object = NULL;
-	request->created = false;
-	if (SHOAL_LIKELY(entry->handle == SHOAL_HANDLE_HELD)) { /* entry 0 never is */
-		if (entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH))
-			return false;
-		entry->references++;
-		entry->used_ms = space->now_ms;
-		request->object = shoal_map_object(map, entry);
-		*held = 1;
-	} else if (request->entry || request->create || !owner_here(space, class, request->key, hash)) {
-		return false;
-	}
-	space->counters.takes++;
-	space->counters.takes_local++;
-	return true;
-}
-
 int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n)
 {
 	struct shoal_space *space = space_of(context);
@@ -349,18 +312,18 @@ int shoal_space_take(struct shoal_context *context, struct shoal_request *reques
 
 	if (SHOAL_UNLIKELY(error))
 		return error;
-	if (n == 1 && take_simply(space, requests, held))
+	if (shoal_take_at_once(space, requests, n, held))
 		return 0;
-	return take_several(space, requests, n, held);
+	return take_long(space, requests, n, held);
 }
 
-int shoal_space_take_several(struct shoal_context *context, struct shoal_request *requests, unsigned n)
+int shoal_space_take_long(struct shoal_context *context, struct shoal_request *requests, unsigned n)
 {
 	struct shoal_space *space = space_of(context);
 	uintptr_t *held = holding(space);
 	int error = refusal(space, held, n);
 
-	return error ? error : take_several(space, requests, n, held);
+	return error ? error : take_long(space, requests, n, held);
 }
 
 int shoal_space_remove(struct shoal_context *context, struct shoal_request *request)

@@ -149,9 +149,11 @@ void shoal_space_flush(struct shoal_space *space);
 
 /* Functions for contexts (struct shoal_runtime without packet_release). */
 int shoal_space_take(struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
-/* The same for any n by one way; the twin of what take does for n = 1. */
-int shoal_space_take_several(
-	struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
+/* The same by the long way alone; the twin of the short one. */
+int shoal_space_take_long(struct shoal_context *context, struct shoal_request *requests, unsigned n) SHOAL_MAY_SUSPEND;
+/* take_at_once.c. The same where nobody has to wait: `held` counts the references that were got. False: somebody may have to, or
+ * a request is wrong; nothing is done. */
+bool shoal_take_at_once(struct shoal_space *space, struct shoal_request *requests, unsigned n, uintptr_t *held);
 void shoal_space_expect(struct shoal_context *context, const struct shoal_class *class, const void *key);
 void shoal_space_release(struct shoal_context *context, struct shoal_request *requests, unsigned n);
 int shoal_space_remove(struct shoal_context *context, struct shoal_request *request);
@@ -364,6 +366,13 @@ void shoal_wait_expire(struct shoal_space *space);
 static inline bool shoal_space_frozen(const struct shoal_space *space)
 {
 	return SHOAL_UNLIKELY(space->view.stage != SHOAL_VIEW_QUIET || space->owner_gone);
+}
+/* I am the key's owner, and may answer for it now. */
+static inline bool shoal_space_owner_here(
+	struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot)
+{
+	return shoal_slot_bit(space->keyspace.token, slot) && !shoal_space_frozen(space) &&
+	       shoal_record_here(space, class, key, hash, slot);
 }
 /* The window of origin messages. Whoever has entered sends one, or leaves again; for one that was sent, the answer leaves. */
 static inline bool shoal_window_open(const struct shoal_space *space)
