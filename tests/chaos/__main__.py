@@ -50,7 +50,7 @@ class Run:
         self._seconds = seconds
         self._seed = seed
         self._hosts = hosts
-        self._choose = random.Random(seed)
+        self._draw = random.Random(seed)
         self._began = time.monotonic()
         self.faults: list[str] = []
         self.result: dict[str, Any] = {}
@@ -77,8 +77,8 @@ class Run:
 
     def _violence(self, made: Scene, accounts: bookkeeping.Books) -> Violence:
         if made.hosts is None:
-            return Violence(made, accounts, self._choose, self._say)
-        return ViolenceBetweenHosts(made, made.hosts, accounts, self._choose, self._say)
+            return Violence(made, accounts, self._draw, self._say)
+        return ViolenceBetweenHosts(made, made.hosts, accounts, self._draw, self._say)
 
     async def _judge(self, made: Scene, accounts: bookkeeping.Books, violence: Violence) -> None:
         self._say("judge")

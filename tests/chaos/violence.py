@@ -52,15 +52,17 @@ class Tally:
 
 
 class Violence:
-    """Acts on a scene. `say` is told of each."""
+    """Acts on a scene, drawn from `draw`: the order of acts, and what each of them chooses, does not depend on how the
+    others went. `say` is told of each."""
 
     counts = COUNTS
 
-    def __init__(self, scene: Scene, books: Books, choose: random.Random, say: Callable[[str], None]) -> None:
+    def __init__(self, scene: Scene, books: Books, draw: random.Random, say: Callable[[str], None]) -> None:
         self._scene = scene
         self._deployment = scene.deployment
         self._books = books
-        self._choose = choose
+        self._draw = draw
+        self._choose = draw
         self._say = say
         self.tally = Tally()
         self.faults: list[str] = []
@@ -92,7 +94,8 @@ class Violence:
     async def act(self) -> None:
         """The next act, and what must be true after it."""
         weights = [weight for weight, _ in self._acts]
-        [(_, chosen)] = self._choose.choices(self._acts, weights)
+        [(_, chosen)] = self._draw.choices(self._acts, weights)
+        self._choose = random.Random(self._draw.getrandbits(64))
         await self._at_rest()
         await self._scene.gaps()
         began_ns, slots, self._scaled = time.monotonic_ns(), self._slots(), False

@@ -25,9 +25,9 @@ class ViolenceBetweenHosts(Violence):
     counts = range(4, 7)
 
     def __init__(
-        self, scene: Scene, hosts: Hosts, books: Books, choose: random.Random, say: Callable[[str], None]
+        self, scene: Scene, hosts: Hosts, books: Books, draw: random.Random, say: Callable[[str], None]
     ) -> None:
-        super().__init__(scene, books, choose, say)
+        super().__init__(scene, books, draw, say)
         self._hosts = hosts
         self._cut_off = 0
         self._acts = (

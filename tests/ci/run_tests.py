@@ -24,6 +24,9 @@ SANITIZER_ENVIRONMENT = {
 }
 SEEDS = 3000
 CHAOS_SECONDS = "60"
+# Of all seeds up to 20,000 the one whose first acts are of the most kinds: 15 of 17 in the first twenty on one host,
+# sixteen different ones at first between two.
+CHAOS_SEED = "18828"
 # Programs that are no tests of themselves.
 RUN_BY_PYTHON = ["tests/equivalence/cluster/equivalence_run"]
 CMOCKA_SKIPPED = re.compile(r"\[  SKIPPED \] (\w+)$")
@@ -89,14 +92,24 @@ def simulated_clusters(run: Run) -> int:
 
 
 def chaos(run: Run) -> int:
-    """On one host, then between two. A seed of its own each time, which it prints: each run looks somewhere else. SEED
-    repeats one. What it came to is one line of JSON."""
+    """On one host, then between two. The same acts each time, so that what fails here has failed before or is new; SEED
+    draws others. (`make chaos` draws others each time.) What it came to is one line of JSON."""
     if not permitted():
         print("chaos: needs root, for network namespaces: skipped", flush=True)
         return 1 if skips.strict() else 0
-    seed = ["--seed", os.environ["SEED"]] if os.environ.get("SEED") else []
+    seed = os.environ.get("SEED") or CHAOS_SEED
     for hosts in ("1", "2"):
-        command = [".venv/bin/python", "-m", "tests.chaos", "--seconds", CHAOS_SECONDS, "--hosts", hosts, *seed]
+        command = [
+            ".venv/bin/python",
+            "-m",
+            "tests.chaos",
+            "--seconds",
+            CHAOS_SECONDS,
+            "--hosts",
+            hosts,
+            "--seed",
+            seed,
+        ]
         if status := run.step(Step(f"chaos on {hosts}", command, 900)):
             return status
     return 0
