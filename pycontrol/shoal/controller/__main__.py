@@ -18,7 +18,7 @@ from shoal.controller.store import Store
 from shoal.errors import RefusedError
 from shoal.event_log import EventLog
 from shoal.metrics import Exporter
-from shoal.process_host import hosted, start_logging
+from shoal.process_host import cancelled, hosted, start_logging
 from shoal.proto import controller_pb2, controller_pb2_grpc
 from shoal.rpc import Server
 from shoal.run_directory import RunDirectory
@@ -56,6 +56,21 @@ class Metrics:
             await asyncio.to_thread(exporter.close)
 
 
+async def _reign(cluster: Cluster, server: Server, stop: asyncio.Event) -> None:
+    """Until it is told to end. It answers before it has taken up all that an earlier controller left."""
+    await cluster.take_up()
+    await server.start()
+    resuming = asyncio.create_task(cluster.resume(), name="resume")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait((resuming, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if resuming.done():
+            resuming.result()
+        await stopping
+    finally:
+        await cancelled(resuming, stopping)
+
+
 async def serve(run_directory: RunDirectory, listen: str) -> None:
     events = EventLog()
     directory = run_directory.controller
@@ -80,14 +95,11 @@ async def serve(run_directory: RunDirectory, listen: str) -> None:
         refused = False
         following = asyncio.create_task(metrics.follow(events), name="metrics")
         try:
-            try:
-                await cluster.resume()
-            except StaleStoreError as error:
-                # Nothing has been commanded, and nothing will be: what lies there stays.
-                refused = True
-                raise SystemExit(f"{run_directory.store} is refused: {error}") from None
-            await server.start()
-            await stop.wait()
+            await _reign(cluster, server, stop)
+        except StaleStoreError as error:
+            # Nothing has been commanded, and nothing will be: what lies there stays.
+            refused = True
+            raise SystemExit(f"{run_directory.store} is refused: {error}") from None
         finally:
             events.close()
             await server.stop(GRACE_S)

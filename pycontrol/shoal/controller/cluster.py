@@ -2,7 +2,7 @@
 """The deployment: what an operator may do to it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from shoal.controller.checking import Checked
@@ -19,9 +19,17 @@ from shoal.controller.reorganisation import Reorganisation
 from shoal.controller.restoration import Restoration
 from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_keeper import SplitterKeeper
-from shoal.controller.store import STAGE_COMPLETE, STAGE_LEARN, Store, StoredPlan
+from shoal.controller.store import STAGE_COMPLETE, STAGE_LEARN, Store, StoredDeployment, StoredPlan
 from shoal.controller.vigil import Vigil
-from shoal.errors import InvalidRequestError, NoRoomError, NotFoundError, RefusedError, StaleTermError
+from shoal.errors import (
+    DeadlineError,
+    InvalidRequestError,
+    NoRoomError,
+    NotFoundError,
+    RefusedError,
+    ShoalError,
+    StaleTermError,
+)
 from shoal.event_log import EventLog
 from shoal.model import Deaths, InstanceState, OperationUpdate
 from shoal.network_function.description import Description, describe, find
@@ -30,6 +38,7 @@ from shoal.run_directory import RunDirectory
 from shoal_dataplane import MEMBERS_MAX
 
 OPERATIONS_MAX = 64
+END_S = 45.0  # of each part of a deployment that is taken down: longer than a process takes that must be killed
 
 
 class Cluster:
@@ -69,6 +78,7 @@ class Cluster:
         self.description: Description | None = None
         self._deployed_by = ""  # as the caller of deploy said; a controller that comes back does not know
         self._operations: set[asyncio.Task[OperationUpdate]] = set()
+        self._resumed = asyncio.Event()
 
     # --- what there is
 
@@ -134,6 +144,7 @@ class Cluster:
         """A change of how many are wanted. Where it fails, as many are wanted as before, and nothing in between."""
         if self.reorganisation.current is not None:
             report(OperationUpdate("queued", f"waiting for plan {self.reorganisation.current.number}"))
+        await self._resumed.wait()
         async with self.reorganisation.turn():
             before = self.membership.wanted
             try:
@@ -193,6 +204,7 @@ class Cluster:
         name, before = self.deployed.deployment, self._store.deployment()
 
         async def work(_: Report) -> OperationUpdate:
+            await self._resumed.wait()
             if before is None or before.text != text:
                 raise RefusedError(f"{name} is deployed already, and otherwise: `shoal down` first")
             return OperationUpdate("done", f"{name} is up already: {counted(before.instances_wanted)}", done=True)
@@ -259,45 +271,69 @@ class Cluster:
 
         async def work(report: Report) -> OperationUpdate:
             current = asyncio.current_task()
-            await cancelled(*(task for task in self._operations if task is not current))
-            await self._take_down(report)
+            others = cancelled(*(task for task in self._operations if task is not current))
+            hindrances = [*await self._end("resumption", self._resumed.wait()), *await self._end("operations", others)]
+            hindrances += await self._take_down(report)
             self._stop()
+            if hindrances:
+                raise DeadlineError(f"all else has been taken down: {'; '.join(hindrances)}")
             return OperationUpdate("done", "all has been taken down", done=True)
 
         return self.begin(Operation("down", work))
 
-    async def _take_down(self, report: Report) -> None:
+    async def _take_down(self, report: Report) -> Sequence[str]:
+        """All of it, whatever hinders a part: what that is, as sentences."""
         instances = self.fleet.instances
         report(OperationUpdate("stop", f"ending {counted(len(instances))}"))
-        await self.restoration.stop()
-        await self.vigil.stop()
-        await self.recovery.stop()
-        await self.heartbeat.stop()
-        await asyncio.gather(*(self.fleet.stop(running) for running in instances))
+        hindrances = [*await self._end("restoration", self.restoration.stop())]
+        hindrances += await self._end("vigil", self.vigil.stop())
+        hindrances += await self._end("recovery", self.recovery.stop())
+        hindrances += await self._end("heartbeat", self.heartbeat.stop())
+        ends = await asyncio.gather(*(self._end(each.stored.name, self.fleet.stop(each)) for each in instances))
+        hindrances += [each for found in ends for each in found]
         if self.splitter.client is not None:
             report(OperationUpdate("stop", "ending the splitter"))
-            await self.splitter.stop()
+            hindrances += await self._end("splitter", self.splitter.stop())
         self._store.clear()
         self.config = self.description = None
+        return hindrances
+
+    async def _end(self, name: str, ending: Awaitable[object]) -> Sequence[str]:
+        """No part of a deployment may keep the others from their ends."""
+        try:
+            async with asyncio.timeout(END_S):
+                await ending
+        except (ShoalError, TimeoutError) as error:
+            text = f"{name}: {str(error) or f'it has not ended within {END_S:g} s'}"
+            self._events.add("down.hindered", name, text)
+            return [text]
+        return []
 
     # --- life of the controller
 
-    async def resume(self) -> None:
-        """Takes up what an earlier controller left. StaleStoreError: that is not what this store says."""
+    async def take_up(self) -> None:
+        """What an earlier controller left: as it is. StaleStoreError: that is not what this store says."""
         await check_genuine(self._store, self._run_directory)
         deployment = self._store.deployment()
         if deployment is None:
             return
-        config = parse(deployment.text, deployment.file)
-        nf_path = find(config.network_function.name, config.network_function.path)
-        description = describe(nf_path)
-        self.config, self.description = config, description
+        self.config = config = parse(deployment.text, deployment.file)
+        self.description = describe(find(config.network_function.name, config.network_function.path))
         for stored in self._store.instances():
             self.fleet.take_up(stored)
         self.heartbeat.start()
+
+    async def resume(self) -> None:
+        """Goes on where the earlier controller ended. It may take its time; whoever wants a change waits for it."""
+        deployment = self._store.deployment()
+        if self.config is not None and deployment is not None:
+            await self._resume(self.config, deployment)
+        self._resumed.set()
+
+    async def _resume(self, config: Config, deployment: StoredDeployment) -> None:
         self._events.add("controller.resumed", config.deployment, f"term {self._store.term}")
         if config.splitter is not False:
-            await self.splitter.resume(config, deployment, description, nf_path)
+            await self.splitter.resume(config, deployment, self.nf, self.nf.path)
         self.fleet.note_dead()
         await self._resume_plan(config)
         self.recovery.start()

@@ -232,7 +232,8 @@ class Fleet:
         if running.process is not None and not running.process.ended:
             with contextlib.suppress(ShoalError):
                 await running.client.stop()
-            await running.process.terminate()
+            if await running.process.terminate():
+                self._events.add("instance.killed", running.stored.name, "it did not end as told, and was killed")
         await self._let_go(running)
         await asyncio.to_thread(running.directory.remove)
         self._store.remove_instance(running.stored.name)

@@ -20,6 +20,7 @@ from shoal.errors import DeadlineError, ShoalError
 from shoal.run_directory import ProcessDirectory, ProcessIdentity, make_private, write_pid_file
 
 TERMINATE_GRACE_S: Final = 5.0
+KILLED_S: Final = 20.0  # of the kernel, to take a killed process apart on a busy machine
 _LOG_TAIL_BYTES: Final = 2000
 
 
@@ -45,8 +46,8 @@ class Process(Protocol):
         """Waits for its end; how it ended, as a sentence."""
         ...
 
-    async def terminate(self) -> None:
-        """Asks it to end, kills it after a grace, and waits for its end. Idempotent."""
+    async def terminate(self) -> bool:
+        """Asks it to end, kills it after a grace, and waits for its end; whether it had to be killed. Idempotent."""
         ...
 
     def close(self) -> None:
@@ -90,16 +91,16 @@ class LocalProcess:
     async def wait(self) -> str:
         return await asyncio.shield(self._end)
 
-    async def terminate(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
+    async def terminate(self) -> bool:
+        for number, deadline_s in ((signal.SIGTERM, TERMINATE_GRACE_S), (signal.SIGKILL, KILLED_S)):
+            if not self.ended:
+                self._identity.send_signal(number)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(deadline_s):
+                        await self.wait()
             if self.ended:
-                return
-            self._identity.send_signal(number)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TERMINATE_GRACE_S):
-                    await self.wait()
-        if not self.ended:
-            raise DeadlineError(f"process {self._identity.pid} does not end")
+                return number is signal.SIGKILL
+        raise DeadlineError(f"process {self._identity.pid} does not end, though it was killed")
 
     def close(self) -> None:
         if self._descriptor >= 0:

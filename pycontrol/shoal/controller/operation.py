@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from shoal.errors import RefusedError
 from shoal.model import OperationUpdate
 
 Report = Callable[[OperationUpdate], None]
@@ -30,4 +31,7 @@ class Operation:
         """The steps as they come, the result last; the operation's error if it fails."""
         while (step := await self._steps.get()) is not None:
             yield step
-        yield await self._task
+        await asyncio.wait((self._task,))
+        if self._task.cancelled():
+            raise RefusedError(f"{self._task.get_name()} was broken off: the deployment is taken down")
+        yield self._task.result()

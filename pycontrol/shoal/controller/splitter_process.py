@@ -123,7 +123,8 @@ class SplitterProcess:
         if not self._process.ended:
             with contextlib.suppress(ShoalError):
                 await self._client.stop()
-            await self._process.terminate()
+            if await self._process.terminate():
+                self._events.add("splitter.killed", "splitter", "it did not end as told, and was killed")
         await self.close()
         await asyncio.to_thread(self._directory.remove)
 

@@ -37,7 +37,7 @@ async def test_a_process_ends_when_told_and_leaves_no_socket(run_directory: RunD
     directory = run_directory.splitter
     async with started(directory) as process:
         assert directory.path.stat().st_mode & 0o777 == 0o700
-        await process.terminate()
+        assert await process.terminate() is False
         assert await process.wait() == "its process ended with status 0"
         assert sorted(path.name for path in directory.path.iterdir()) == ["log"]
 
@@ -49,6 +49,14 @@ async def test_a_killed_process_is_noticed_with_its_reason(run_directory: RunDir
         assert await process.wait() == "its process was killed by SIGKILL"
         assert process.ended
         await process.terminate()
+
+
+async def test_a_process_that_does_not_end_as_told_is_killed(run_directory: RunDirectory) -> None:
+    run_directory.create()
+    async with started(run_directory.splitter) as process:
+        os.kill(process.identity.pid, signal.SIGSTOP)
+        assert await process.terminate() is True
+        assert await process.wait() == "its process was killed by SIGKILL"
 
 
 async def test_a_process_that_is_no_child_can_be_watched_too(run_directory: RunDirectory) -> None:
