@@ -156,7 +156,7 @@ async def test_of_two_controllers_the_older_one_ends(directory: Path) -> None:
     first one commands is refused from then on."""
     async with mortal(directory, count=2) as deployment:
         other = directory / "other"
-        other.mkdir()
+        other.mkdir(mode=0o700)
         for name in ("state.db", "instances", "splitter"):
             (other / name).symlink_to(deployment.directory.path / name)
         older = ProcessIdentity.of((await deployment.status()).process)
