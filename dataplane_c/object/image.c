@@ -39,7 +39,7 @@ static void *map_new_file(const char *directory)
 	descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (descriptor < 0)
 		return MAP_FAILED;
-	memory = ftruncate(descriptor, IMAGE_BYTES)
+	memory = shoal_slab_file_resize(descriptor, IMAGE_BYTES)
 	                 ? MAP_FAILED
 	                 : mmap(NULL, IMAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
 	int error = errno;

@@ -27,6 +27,16 @@ static uint32_t entry_stride(const struct shoal_class *class, uint32_t *object_o
 	return (uint32_t)(lines - bytes <= 4 || lines == SHOAL_CACHE_LINE ? lines : bytes);
 }
 
+int shoal_slab_file_resize(int descriptor, size_t bytes)
+{
+	struct statfs filesystem;
+
+	/* Of hugetlbfs the mapping reserves the pages. */
+	if (fstatfs(descriptor, &filesystem) == 0 && filesystem.f_type == TMPFS_MAGIC)
+		return fallocate(descriptor, 0, 0, (off_t)bytes);
+	return ftruncate(descriptor, (off_t)bytes);
+}
+
 static void *map_file(struct shoal_map *map, const char *directory, size_t *bytes, bool touch)
 {
 	struct statfs filesystem;
@@ -39,9 +49,10 @@ static void *map_file(struct shoal_map *map, const char *directory, size_t *byte
 		return MAP_FAILED;
 	if (fstatfs(descriptor, &filesystem) == 0 && filesystem.f_type == HUGETLBFS_MAGIC)
 		*bytes = round_up(*bytes, HUGE_PAGE);
-	memory = ftruncate(descriptor, (off_t)*bytes) ? MAP_FAILED
-	                                              : mmap(NULL, *bytes, PROT_READ | PROT_WRITE,
-								MAP_SHARED | (touch ? MAP_POPULATE : 0), descriptor, 0);
+	memory = shoal_slab_file_resize(descriptor, *bytes)
+	                 ? MAP_FAILED
+	                 : mmap(NULL, *bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (touch ? MAP_POPULATE : 0),
+				   descriptor, 0);
 	if (memory == MAP_FAILED) {
 		int error = errno;
 

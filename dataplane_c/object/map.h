@@ -41,6 +41,9 @@ struct shoal_map {
  * 4 KiB, which packets would pay for later). 0 or -errno. */
 SHOAL_MUST_USE int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity,
 	uint64_t seed, const char *directory, bool touch);
+/* Gives a slab's new file its size, and on tmpfs its pages: that there is no room shows here, not as SIGBUS in a poll. 0 or
+ * -1 with errno. */
+SHOAL_MUST_USE int shoal_slab_file_resize(int descriptor, size_t bytes);
 /* The layout alone: strides and sizes of such a map, nothing mapped. Also for a slab that somebody else has made. */
 void shoal_map_describe(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed);
 /* Where the cold parts lie in the slab. */

@@ -3,7 +3,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "object/map_inline.h"
@@ -158,6 +160,27 @@ static void test_file(void **state)
 	assert_int_equal(rmdir(directory), 0);
 }
 
+/* A container's /dev/shm is small: a slab must be refused there, not fault when it has filled up. */
+static void test_file_without_room(void **state)
+{
+	char directory[] = "/tmp/shoal-map-test-XXXXXX";
+	struct shoal_map map;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		skip();
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(mount("shoal", directory, "tmpfs", 0, "size=1m"), 0);
+	for (unsigned touch = 0; touch < 2; touch++) {
+		assert_int_equal(shoal_map_init(&map, &class8, 100000, 1, directory, touch), -ENOSPC);
+		assert_int_equal(access(map.path, F_OK), -1);
+		assert_int_equal(shoal_map_init(&map, &class8, 5000, 1, directory, touch), 0);
+		memset(map.slab, 0xa5, map.slab_bytes);
+		shoal_map_fini(&map);
+	}
+	assert_int_equal(umount(directory), 0);
+	assert_int_equal(rmdir(directory), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_burst_steps),
 		cmocka_unit_test(test_resident_bytes),
 		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_file_without_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 """A configuration file beside what it speaks of: its network function, which is asked whether it takes the settings,
 and the devices of its ports. All faults at once, those of the file's shape among them."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from shoal.network_function.trial import WHOLE, refusals
 from shoal.port_device import missing, resources
 
 _SECTION = "network_function"
+_ENTRY_BYTES = 60  # of an object, beyond key and payload: entry and share of the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ def check(file: str, text: str) -> Checked:
             faults.append(examined.fault(str(error), _SECTION, "path" if section.path else "name"))
     if description is not None:
         faults += _ports(examined, description)
+        faults += _memory(examined, description)
     faults += _devices(examined)
     if faults or examined.config is None or nf_path is None or description is None:
         raise ConfigError(sorted(set(faults), key=lambda fault: (fault.line, fault.column)))
@@ -66,6 +69,22 @@ def _ports(examined: Examined, description: Description) -> Iterator[ConfigFault
     for name in description.ports:
         if name not in ports:
             yield examined.fault(f"port {name} is missing", "ports")
+
+
+def _memory(examined: Examined, description: Description) -> Iterator[ConfigFault]:
+    """What the instances of one host reserve at their start, where that is more than all there is."""
+    if examined.config is None or examined.config.plane == "remote":
+        return
+    instances, hosts = examined.config.instances, len(examined.config.hosts) or 1
+    each = instances.objects * sum(_ENTRY_BYTES + one.key.size + one.object.size for one in description.classes)
+    needed, there = -(-instances.count // hosts) * each, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        yield examined.fault(
+            f"{instances.objects} of each class need {each / 2**30:.1f} GiB in an instance, {needed / 2**30:.1f} GiB in "
+            f"all that are on one host; this one has {there / 2**30:.1f} GiB",
+            "instances",
+            "objects",
+        )
 
 
 def _devices(examined: Examined) -> Iterator[ConfigFault]:

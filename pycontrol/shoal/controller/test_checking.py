@@ -46,6 +46,14 @@ def test_settings_shape_ports_and_devices_are_refused_at_once() -> None:
     assert "unknown setting" in found[1][2]
 
 
+def test_more_objects_than_the_machine_has_memory_for_are_refused() -> None:
+    """Each instance reserves them at its start."""
+    [(line, field, reason)] = faults(GOOD.replace("count: 1", "count: 64, objects: 134217728"))
+    assert (line, field) == (7, "instances.objects")
+    assert reason.startswith("134217728 of each class need 35.5 GiB in an instance, 2272.0 GiB in all")
+    assert check("nat.yaml", GOOD.replace("count: 1", "count: 2, objects: 262144")).config.instances.count == 2
+
+
 def test_what_is_missing_as_a_whole_is_told_at_the_settings() -> None:
     [(line, field, reason)] = faults(GOOD.replace("public_addresses: 192.0.2.1, ", ""))
     assert (line, field) == (3, "network_function.settings")
