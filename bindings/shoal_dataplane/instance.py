@@ -49,6 +49,7 @@ class InstanceConfig:
     plane: int = Plane.SHARED
     remote_address: str = ""  # plane remote: unix:/path, or a numeric host:port
     remote_name: str = ""  # plane remote: keys in the server begin with it
+    pipe: int = 0  # 1: packets are received on a thread of their own, see run_pipe_on
 
     def to_native(self) -> Any:
         structure = ffi.new("struct shoal_instance_config *")
@@ -67,6 +68,7 @@ class InstanceConfig:
             "take_deadline_ms",
             "lease_ms",
             "plane",
+            "pipe",
         ):
             setattr(structure, field, getattr(self, field))
         return structure
@@ -83,6 +85,10 @@ class Instance(Handle):
 
     def run_on(self, runner: Runner) -> None:
         check(lib.shoal_instance_run_on(self.pointer, runner.pointer))
+
+    def run_pipe_on(self, runner: Runner) -> None:
+        """The runner, another one, whose thread receives packets and queues them for the worker."""
+        check(lib.shoal_instance_run_pipe_on(self.pointer, runner.pointer))
 
     def set(self, name: str, value: str) -> None:
         """Before init_nf: one setting of the NF. EINVAL with the NF's own sentence."""

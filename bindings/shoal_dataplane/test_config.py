@@ -22,6 +22,7 @@ def test_an_instances_configuration_crosses_field_by_field() -> None:
         plane=2,
         remote_address="unix:/x",
         remote_name="y",
+        pipe=1,
     )
     native = config.to_native()
     for field in InstanceConfig.__dataclass_fields__:

@@ -38,6 +38,12 @@ struct shoal_packet_ring {
 	struct marker markers[MARKERS_MAX];
 };
 
+/* Receiving and transmitting may be two threads' (worker/pipe.h). */
+static void count_malformed(struct shoal_port *port)
+{
+	__atomic_fetch_add(&port->dropped_malformed, 1, __ATOMIC_RELAXED);
+}
+
 static struct rte_mbuf *mbuf_get(struct shoal_packet_ring *ring, unsigned burst)
 {
 	if (SHOAL_UNLIKELY(!ring->spare_count)) {
@@ -143,7 +149,7 @@ static unsigned packet_ring_receive(
 		if (SHOAL_LIKELY(acceptance == ACCEPTED_PACKET))
 			port->received_bytes += packets[received++]->length;
 		else if (acceptance == MALFORMED)
-			port->dropped_malformed++;
+			count_malformed(port);
 		else if (acceptance == STAYS)
 			break;
 		shoal_ring_pop(&ring->pair.in);
@@ -210,7 +216,7 @@ static unsigned packet_ring_transmit(struct shoal_port *port, struct shoal_packe
 	port->transmitted_bytes += bytes;
 	/* Would wait for ever: can only come from another, larger pool than create was shown. */
 	if (SHOAL_UNLIKELY(taken < n && packets[taken]->length > longest)) {
-		port->dropped_malformed++;
+		count_malformed(port);
 		shoal_packet_free(packets[taken++]);
 	}
 	return taken;

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 #include "worker/error.h"
 #include "worker/instance.h"
+#include "worker/pipe.h"
 #include "worker/runner.h"
 
 /* Room of one mbuf for a frame and what drivers want. */
@@ -22,6 +23,8 @@
 
 static int config_check(const struct shoal_instance_config *config)
 {
+	unsigned spare = SPARE_PACKETS + (config->pipe ? SHOAL_PIPE_PACKETS : 0);
+
 	if (config->member >= SHOAL_MEMBERS_MAX)
 		return shoal_error(EINVAL, "member %u: the highest is %u", config->member, SHOAL_MEMBERS_MAX - 1);
 	if (!config->life)
@@ -36,10 +39,10 @@ static int config_check(const struct shoal_instance_config *config)
 		return shoal_error(EINVAL, "window is %u: 1 to 65535 messages may be under way", config->window);
 	if (config->microthreads_max < 2)
 		return shoal_error(EINVAL, "microthreads_max is %u, at least 2 are needed", config->microthreads_max);
-	if (config->packets < (uint64_t)config->parked_max + config->microthreads_max + SPARE_PACKETS)
+	if (config->packets < (uint64_t)config->parked_max + config->microthreads_max + spare)
 		return shoal_error(EINVAL,
 			"packets is %u: parked_max (%u) and microthreads_max (%u) may wait, and %u more are needed",
-			config->packets, config->parked_max, config->microthreads_max, SPARE_PACKETS);
+			config->packets, config->parked_max, config->microthreads_max, spare);
 	return 0;
 }
 
@@ -135,9 +138,16 @@ static int open_all(struct shoal_instance *instance)
 	error = open_pool(instance);
 	if (error)
 		goto no_pool;
+	error = shoal_instance_open_pipe(instance);
+	if (error)
+		goto no_pipe;
 	error = open_worker(instance);
-	if (!error)
+	if (!error) {
+		instance->worker.pipe = instance->pipe;
 		return 0;
+	}
+	shoal_pipe_destroy(instance->pipe);
+no_pipe:
 	rte_mempool_free(instance->pool);
 no_pool:
 	close_nf(instance);
@@ -191,6 +201,7 @@ void shoal_instance_destroy(struct shoal_instance *instance)
 	if (!instance)
 		return;
 	shoal_worker_fini(&instance->worker);
+	shoal_pipe_destroy(instance->pipe);
 	close_ports(instance);
 	shoal_tcp_listener_destroy(instance->listener);
 	rte_mempool_free(instance->pool);

@@ -46,7 +46,10 @@ static int drain(void *component, void *argument, uint64_t now_ns)
 int shoal_instance_drain(struct shoal_instance *instance, int draining, struct shoal_drain_progress *progress)
 {
 	struct drain wanted = { .draining = draining != 0, .progress = progress };
-	int error = shoal_instance_command(instance, drain, &wanted);
+	int error = shoal_instance_pipe_drain(instance, wanted.draining);
+
+	if (!error)
+		error = shoal_instance_command(instance, drain, &wanted);
 
 	return error ? shoal_error(-error, "instance %s: its worker did not answer", instance->config.name) : 0;
 }

@@ -20,24 +20,6 @@ static int take_ring(void *component, void *argument, uint64_t now_ns)
 	return 0;
 }
 
-int shoal_instance_attach_packet_ring(struct shoal_instance *instance, int descriptor)
-{
-	struct shoal_packet_ring *ring = shoal_packet_ring_create(descriptor, 1, instance->pool);
-	int error;
-
-	if (!ring)
-		return shoal_error(errno, "instance %s: the descriptor is no packet ring: %s", instance->config.name,
-			strerror(errno));
-	error = shoal_instance_command(instance, take_ring, ring);
-	if (!error)
-		return 0;
-	struct shoal_port *port = shoal_packet_ring_port(ring);
-
-	port->operations->destroy(port);
-	return shoal_error(-error, "instance %s: %s", instance->config.name,
-		error == -EEXIST ? "it has a packet ring already" : "its worker did not answer");
-}
-
 static int drop_ring(void *component, void *argument, uint64_t now_ns)
 {
 	struct shoal_instance *instance = component;
@@ -46,7 +28,8 @@ static int drop_ring(void *component, void *argument, uint64_t now_ns)
 	*ring = instance->worker.ring;
 	if (!*ring)
 		return -ENOENT;
-	/* What waits to leave by it has nowhere to go. */
+	/* What waits to leave by it, or has come by it just now, has nowhere to go. */
+	shoal_worker_empty_pipe(&instance->worker, SHOAL_WORKER_DROP_NO_PORT);
 	instance->worker.backlogged -= instance->worker.output[SHOAL_NF_PORTS_MAX].backlog.count;
 	for (struct shoal_packet *packet;
 		(packet = shoal_packet_list_pop(&instance->worker.output[SHOAL_NF_PORTS_MAX].backlog));)
@@ -57,10 +40,37 @@ static int drop_ring(void *component, void *argument, uint64_t now_ns)
 	return 0;
 }
 
+int shoal_instance_attach_packet_ring(struct shoal_instance *instance, int descriptor)
+{
+	struct shoal_packet_ring *ring = shoal_packet_ring_create(descriptor, 1, instance->pool);
+	int error;
+
+	if (!ring)
+		return shoal_error(errno, "instance %s: the descriptor is no packet ring: %s", instance->config.name,
+			strerror(errno));
+	error = shoal_instance_command(instance, take_ring, ring);
+	if (!error) {
+		error = shoal_instance_pipe_ring(instance, ring);
+		if (!error)
+			return 0;
+		if (shoal_instance_command(instance, drop_ring, &ring))
+			return shoal_error(
+				-error, "instance %s: neither receiver nor worker answers", instance->config.name);
+	}
+	struct shoal_port *port = shoal_packet_ring_port(ring);
+
+	port->operations->destroy(port);
+	return shoal_error(-error, "instance %s: %s", instance->config.name,
+		error == -EEXIST ? "it has a packet ring already" : "its worker did not answer");
+}
+
 int shoal_instance_detach_packet_ring(struct shoal_instance *instance)
 {
 	struct shoal_packet_ring *ring = NULL;
-	int error = shoal_instance_command(instance, drop_ring, &ring);
+	int error = shoal_instance_pipe_ring(instance, NULL);
+
+	if (!error)
+		error = shoal_instance_command(instance, drop_ring, &ring);
 
 	if (error)
 		return shoal_error(-error, "instance %s: %s", instance->config.name,
@@ -85,6 +95,12 @@ static int take_port(void *component, void *argument, uint64_t now_ns)
 	return 0;
 }
 
+static int drop_port(void *component, void *argument, uint64_t now_ns)
+{
+	((struct shoal_instance *)component)->worker.ports[*(const uint8_t *)argument] = NULL;
+	return 0;
+}
+
 int shoal_instance_attach_port(struct shoal_instance *instance, uint8_t nf_port, const char *devargs)
 {
 	struct port_argument attach = { .nf_port = nf_port };
@@ -97,8 +113,14 @@ int shoal_instance_attach_port(struct shoal_instance *instance, uint8_t nf_port,
 	if (!attach.port)
 		return shoal_error(errno, "%s", sentence);
 	error = shoal_instance_command(instance, take_port, &attach);
-	if (!error)
-		return 0;
+	if (!error) {
+		error = shoal_instance_pipe_port(instance, nf_port, attach.port);
+		if (!error)
+			return 0;
+		if (shoal_instance_command(instance, drop_port, &nf_port))
+			return shoal_error(
+				-error, "instance %s: neither receiver nor worker answers", instance->config.name);
+	}
 	attach.port->operations->destroy(attach.port);
 	return shoal_error(-error, "instance %s: %s", instance->config.name,
 		error == -EEXIST ? "the NF port is attached already" : "its worker did not answer");

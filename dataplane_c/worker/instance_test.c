@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <rte_mempool.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,9 +16,12 @@
 #include "io/ethdev_port.h"
 #include "io/made_port.h"
 #include "worker/instance.h"
+#include "worker/pipe.h"
+#include "worker/runner.h"
 
 #define ROWS_MAX 1024
 #define FRAMES 40
+#define DEADLINE_NS (20 * SHOAL_NS_PER_S)
 
 static struct shoal_instance_config config = { .name = "echo-1",
 	.life = 1,
@@ -26,7 +30,7 @@ static struct shoal_instance_config config = { .name = "echo-1",
 	.parked_max = 64,
 	.microthreads_max = 16,
 	.window = 16,
-	.packets = 2047,
+	.packets = 4095,
 	.take_deadline_ms = 1000 };
 
 /* The row's value; fails where there is none. */
@@ -175,6 +179,120 @@ static void a_draining_instance_takes_nothing_new(void **state)
 	unlink(path);
 }
 
+static void wait_for_row(struct shoal_instance *instance, const char *name, const char *value, uint64_t wanted)
+{
+	uint64_t deadline = shoal_clock_now() + DEADLINE_NS;
+
+	while (row(instance, name, value) != wanted) {
+		assert_true(shoal_clock_now() < deadline);
+		sched_yield();
+	}
+}
+
+/* Two threads: one receives, the other does the rest; a device that comes while they run is read too, and one that drains is not. */
+static void a_pipe_is_two_threads(void **state)
+{
+	const struct shoal_runner_config threads[] = { { "worker", -1, SHOAL_IDLE_YIELD, 4, 0 },
+		{ "receiver", -1, SHOAL_IDLE_YIELD, 4, 0 } };
+	char path[] = "/tmp/shoal-instance-XXXXXX";
+	struct shoal_drain_progress progress = { .empty = 0 };
+	struct shoal_runner *runners[2];
+	struct shoal_instance *instance;
+	int file = mkstemp(path);
+
+	assert_true(file >= 0);
+	close(file);
+	write_capture(path, 0);
+	config.pipe = 1;
+	instance = make_instance();
+	for (unsigned i = 0; i < 2; i++)
+		assert_non_null(runners[i] = shoal_runner_create(&threads[i]));
+	attach_capture(instance, 0, path);
+	assert_int_equal(shoal_instance_run_on(instance, runners[0]), 0);
+	assert_int_equal(shoal_instance_run_pipe_on(instance, runners[0]), -EINVAL); /* that is one thread */
+	assert_int_equal(shoal_instance_run_pipe_on(instance, runners[1]), 0);
+	assert_int_equal(shoal_instance_run_pipe_on(instance, runners[1]), -EBUSY);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(shoal_runner_start(runners[i]), 0);
+	wait_for_row(instance, "packets_received_total", "inside", FRAMES);
+	assert_int_equal(shoal_instance_drain(instance, 1, &progress), 0);
+	attach_capture(instance, 1, path);
+	for (uint64_t deadline = shoal_clock_now() + DEADLINE_NS; !progress.empty;) {
+		assert_int_equal(shoal_instance_drain(instance, 1, &progress), 0);
+		assert_true(shoal_clock_now() < deadline);
+	}
+	assert_int_equal(row(instance, "packets_received_total", "outside"), 0);
+	assert_int_equal(shoal_instance_drain(instance, 0, &progress), 0);
+	wait_for_row(instance, "packets_received_total", "outside", FRAMES);
+	assert_int_equal(row(instance, "pipe_packets", ""), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(shoal_runner_stop(runners[i]), 0);
+	shoal_instance_destroy(instance);
+	for (unsigned i = 0; i < 2; i++)
+		shoal_runner_destroy(runners[i]);
+	config.pipe = 0;
+	unlink(path);
+}
+
+/* A ring that comes and goes; what it has sent into the pipe when it goes has nowhere to leave by. */
+static void a_ring_goes_with_what_it_sent(void **state)
+{
+	struct shoal_packet_ring *splitter;
+	struct shoal_instance *instance;
+	int descriptor = shoal_ring_pair_create(1 << 20);
+
+	assert_true(descriptor >= 0);
+	config.pipe = 1;
+	instance = make_instance();
+	assert_int_equal(shoal_instance_attach_packet_ring(instance, descriptor), 0);
+	assert_int_equal(shoal_instance_attach_packet_ring(instance, descriptor), -EEXIST);
+	assert_non_null(splitter = shoal_packet_ring_create(descriptor, 0, made_pool));
+	for (uint16_t number = 0; number < FRAMES; number++) {
+		struct made_frame frame;
+
+		made_udp_frame(&frame, number);
+		struct shoal_packet *packet = made_packet(&frame);
+		struct shoal_port *port = shoal_packet_ring_port(splitter);
+
+		assert_int_equal(port->operations->transmit(port, &packet, 1), 1);
+	}
+	assert_true(shoal_packet_ring_send_marker(splitter, 1, 1));
+	shoal_packet_ring_port(splitter)->operations->flush(shoal_packet_ring_port(splitter));
+	while (shoal_pipe_poll(instance->pipe, 1))
+		;
+	assert_int_equal(row(instance, "pipe_packets", ""), FRAMES);
+	assert_int_equal(shoal_instance_detach_packet_ring(instance), 0);
+	assert_int_equal(row(instance, "drops_total", "no_port"), FRAMES);
+	assert_int_equal(row(instance, "pipe_packets", ""), 0);
+	assert_int_equal(shoal_instance_detach_packet_ring(instance), -ENOENT);
+	assert_int_equal(shoal_instance_attach_packet_ring(instance, descriptor), 0);
+	shoal_worker_poll(&instance->worker, SHOAL_NS_PER_S);
+	assert_int_equal(row(instance, "markers_returned_total", ""), 0);
+	close(descriptor);
+	shoal_packet_ring_port(splitter)->operations->destroy(shoal_packet_ring_port(splitter));
+	shoal_instance_destroy(instance);
+	config.pipe = 0;
+}
+
+/* Packets in a pipe need buffers; who has none has no thread for one. */
+static void a_pipe_is_asked_for(void **state)
+{
+	const struct shoal_runner_config thread = { "receiver", -1, SHOAL_IDLE_YIELD, 4, 0 };
+	struct shoal_runner *runner = shoal_runner_create(&thread);
+	struct shoal_instance *instance = make_instance();
+
+	assert_int_equal(shoal_instance_run_pipe_on(instance, runner), -EINVAL);
+	assert_non_null(strstr(shoal_last_error(), "has no pipe"));
+	shoal_instance_destroy(instance);
+	shoal_runner_destroy(runner);
+	config.pipe = 1;
+	config.packets = 2047;
+	assert_null(shoal_instance_create(&config));
+	assert_non_null(strstr(shoal_last_error(), "2048 more are needed"));
+	config.packets = 4095;
+	config.pipe = 0;
+}
+
 static int set_up(void **state)
 {
 	static char prefix[48];
@@ -197,6 +315,9 @@ int main(void)
 		cmocka_unit_test(what_devices_lose_has_a_name),
 		cmocka_unit_test(frames_too_long_have_a_name),
 		cmocka_unit_test(a_draining_instance_takes_nothing_new),
+		cmocka_unit_test(a_pipe_is_two_threads),
+		cmocka_unit_test(a_ring_goes_with_what_it_sent),
+		cmocka_unit_test(a_pipe_is_asked_for),
 	};
 
 	return cmocka_run_group_tests_name("instance", tests, set_up, made_pool_tear_down);

@@ -290,7 +290,7 @@ static void take_markers(struct shoal_worker *worker)
 	uint8_t steering_slot;
 	uint32_t marker;
 
-	while (shoal_packet_ring_take_marker(worker->ring, &steering_slot, &marker)) {
+	while (shoal_worker_take_marker(worker, &steering_slot, &marker)) {
 		worker->markers_waiting += !worker->marker[steering_slot];
 		worker->marker[steering_slot] = (uint64_t)marker + 1;
 		if (worker->nf->release)

@@ -2,10 +2,9 @@
 #include <errno.h>
 #include <string.h>
 #include "worker/burst.h"
+#include "worker/pipe.h"
 
 #define READY_BUDGET 256
-/* Suspended packets go on before new ones come in; a full backlog stops the intake. */
-#define BURSTS 4
 /* Objects of a class from which on its table lies beyond the cache, so that bursts are worked on two at a time: what one has
  * prefetched arrives while the other is worked on. Below, twice as many packets in hand would cost more than that gives. */
 #define AHEAD_FROM (UINT32_C(1) << 17)
@@ -88,6 +87,7 @@ void shoal_worker_fini(struct shoal_worker *worker)
 		for (unsigned i = 0; i < worker->output[output].count; i++)
 			shoal_worker_drop(worker, worker->output[output].packets[i], SHOAL_WORKER_DROP_STOPPED);
 	}
+	shoal_worker_empty_pipe(worker, SHOAL_WORKER_DROP_STOPPED);
 	free_list(worker, &worker->handling);
 	free_list(worker, &worker->reentering);
 	for (uint32_t i = 1; i < worker->flows.high; i++) {
@@ -106,177 +106,13 @@ uint32_t shoal_worker_inside(const struct shoal_worker *worker)
 {
 	uint32_t inside = worker->handling.count + worker->reentering.count;
 
+	if (worker->pipe)
+		inside += shoal_pipe_waiting(worker->pipe);
 	for (unsigned slot = 0; slot < SHOAL_STEERING_SLOTS; slot++)
 		inside += worker->inside[slot];
 	for (unsigned output = 0; output <= SHOAL_NF_PORTS_MAX; output++)
 		inside += worker->output[output].count + worker->output[output].backlog.count;
 	return inside;
-}
-
-/* Two bursts at a time, where that pays. */
-struct pipeline {
-	struct shoal_burst bursts[2];
-	struct shoal_burst *begun; /* the one whose objects are being prefetched, or NULL */
-};
-
-static struct shoal_burst *fresh_burst(struct pipeline *pipeline)
-{
-	return &pipeline->bursts[pipeline->begun == &pipeline->bursts[0]];
-}
-
-static void end_begun(struct shoal_worker *worker, struct pipeline *pipeline)
-{
-	if (pipeline->begun)
-		shoal_burst_end(worker, pipeline->begun);
-	pipeline->begun = NULL;
-}
-
-/* The other burst ends between the stages that prefetch: so nothing changes between a burst's match and its end, and packets
- * leave in order. */
-static void run_burst(struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_burst *burst)
-{
-	shoal_burst_begin(worker, burst);
-	end_begun(worker, pipeline);
-	shoal_burst_match(worker, burst);
-	if (worker->declared[burst->port]->count >= worker->ahead_from)
-		pipeline->begun = burst;
-	else
-		shoal_burst_end(worker, burst);
-}
-
-/* Each port's packets are a burst of their own. A packet that has gone through its burst is no longer the worker's: ports are
- * read first. */
-static void split_by_port(
-	struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_packet *const packets[], unsigned n)
-{
-	uint32_t left = UINT32_MAX >> (32 - n);
-
-	while (left) {
-		struct shoal_burst *burst = fresh_burst(pipeline);
-
-		burst->port = packets[__builtin_ctz(left)]->port;
-		burst->count = 0;
-		for (uint32_t at = left; at; at &= at - 1) {
-			unsigned i = (unsigned)__builtin_ctz(at);
-
-			if (packets[i]->port != burst->port)
-				continue;
-			burst->packets[burst->count++] = packets[i];
-			left &= ~(1u << i);
-		}
-		if (burst->port < worker->nf->ports_count) {
-			run_burst(worker, pipeline, burst);
-			continue;
-		}
-		for (unsigned i = 0; i < burst->count; i++)
-			shoal_worker_drop(worker, burst->packets[i], SHOAL_WORKER_DROP_NO_PORT);
-	}
-}
-
-/* Packets that came in together; usually all are of one NF port. */
-static void run_received(struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_burst *burst)
-{
-	struct shoal_packet *packets[SHOAL_BURST_MAX];
-	uint8_t port = burst->packets[0]->port, others = 0;
-
-	for (unsigned i = 1; i < burst->count; i++)
-		others |= burst->packets[i]->port ^ port;
-	burst->port = port;
-	if (SHOAL_LIKELY(!others && port < worker->nf->ports_count)) {
-		run_burst(worker, pipeline, burst);
-		return;
-	}
-	memcpy(packets, burst->packets, burst->count * sizeof(packets[0]));
-	split_by_port(worker, pipeline, packets, burst->count);
-}
-
-/* Where every packet waits for its state, no more come in than may wait: the others do so in their port. */
-static unsigned room(const struct shoal_worker *worker)
-{
-	unsigned packets = worker->plane->room(&worker->space);
-
-	if (worker->parked >= worker->config.parked_max / 2)
-		return 0;
-	return packets < SHOAL_BURST_MAX ? packets : SHOAL_BURST_MAX;
-}
-
-static unsigned receive(struct shoal_worker *worker, struct pipeline *pipeline, struct shoal_port *port)
-{
-	struct shoal_burst *burst = fresh_burst(pipeline);
-	unsigned most = worker->plane->room ? room(worker) : SHOAL_BURST_MAX;
-	unsigned n = most ? port->operations->receive(port, burst->packets, most, worker->space.now_ns) : 0;
-
-	burst->count = n;
-	if (!n)
-		return 0;
-	burst->port = burst->packets[0]->port;
-	if (SHOAL_LIKELY(port->of_one && burst->port < worker->nf->ports_count))
-		run_burst(worker, pipeline, burst);
-	else
-		run_received(worker, pipeline, burst);
-	return n;
-}
-
-static unsigned receive_reentering(struct shoal_worker *worker, struct pipeline *pipeline)
-{
-	struct shoal_burst *burst = fresh_burst(pipeline);
-	unsigned n = 0;
-
-	while (n < SHOAL_BURST_MAX && worker->reentering.first)
-		burst->packets[n++] = shoal_packet_list_pop(&worker->reentering);
-	burst->count = n;
-	run_received(worker, pipeline, burst);
-	return n;
-}
-
-static bool intake_open(const struct shoal_worker *worker)
-{
-	for (unsigned output = 0; worker->backlogged && output <= SHOAL_NF_PORTS_MAX; output++)
-		if (worker->output[output].backlog.count > worker->config.backlog_max / 2)
-			return false;
-	return true;
-}
-
-static struct shoal_port *input_port(const struct shoal_worker *worker, unsigned input)
-{
-	return input == SHOAL_NF_PORTS_MAX ? shoal_packet_ring_port(worker->ring) : worker->ports[input];
-}
-
-static unsigned receive_all(struct shoal_worker *worker, struct pipeline *pipeline)
-{
-	uint32_t open = 0; /* bit for each input, the ring's last */
-	unsigned work = 0;
-
-	if (worker->ring)
-		open |= 1u << SHOAL_NF_PORTS_MAX;
-	for (unsigned port = 0; port < worker->nf->ports_count && !worker->draining; port++)
-		open |= (unsigned)(worker->ports[port] != NULL) << port;
-	/* In turn; one that has no more is not asked again in this poll. */
-	for (unsigned burst = 0; burst < BURSTS; burst++) {
-		for (uint32_t left = open; left; left &= left - 1) {
-			unsigned input = (unsigned)__builtin_ctz(left);
-			unsigned n = receive(worker, pipeline, input_port(worker, input));
-
-			work += n;
-			if (n < SHOAL_BURST_MAX)
-				open &= ~(1u << input);
-		}
-	}
-	return work;
-}
-
-static unsigned take_in(struct shoal_worker *worker)
-{
-	struct pipeline pipeline;
-	unsigned work = 0;
-
-	pipeline.begun = NULL;
-	if (worker->reentering.first)
-		work += receive_reentering(worker, &pipeline);
-	if (intake_open(worker))
-		work += receive_all(worker, &pipeline);
-	end_begun(worker, &pipeline);
-	return work;
 }
 
 bool shoal_worker_allowed(struct shoal_worker *worker, uint64_t now_ns)
@@ -333,7 +169,7 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 		work += shoal_scheduler_run_ready(worker->scheduler, READY_BUDGET);
 	if (worker->handling.first)
 		shoal_worker_run_handlers(worker);
-	worker->taken_in = take_in(worker);
+	worker->taken_in = shoal_worker_take_in(worker);
 	if (worker->taken_in)
 		worker->space.packets_ns = now_ns;
 	work += worker->taken_in;
@@ -371,6 +207,8 @@ void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_sta
 	shoal_statistics_counter(statistics, "polls_total", NULL, NULL, worker->polls);
 	shoal_statistics_counter(statistics, "polls_busy_total", NULL, NULL, worker->busy_polls);
 	shoal_statistics_gauge(statistics, "packets_inside", NULL, NULL, shoal_worker_inside(worker));
+	if (worker->pipe)
+		shoal_pipe_statistics(worker->pipe, statistics);
 	shoal_statistics_gauge(statistics, "packets_parked", NULL, NULL, worker->parked);
 	shoal_statistics_gauge(statistics, "packets_parked_most", NULL, NULL, worker->parked_most);
 	shoal_statistics_gauge(statistics, "packets_held", NULL, NULL, worker->held);

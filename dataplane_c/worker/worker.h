@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One worker: a component that takes packets from its ports, runs the NF on them, and is a member of the object space. The
- * packet's path, in this order: worker.c (the poll), burst.c (parse, look up, burst handler), handler.c (packet handlers in
+ * packet's path, in this order: worker.c (the poll), input.c (from where it comes), burst.c (parse, look up, burst handler), handler.c (packet handlers in
  * microthreads), output.c (verdicts, transmission, markers). */
 #ifndef SHOAL_WORKER_WORKER_H
 #define SHOAL_WORKER_WORKER_H
@@ -36,6 +36,8 @@ struct shoal_worker_config {
 	const struct shoal_plane *plane; /* borrows; NULL: shared */
 	struct shoal_remote_config remote; /* for the plane `remote` */
 };
+
+struct shoal_pipe;
 
 struct shoal_packet_list {
 	struct shoal_packet *first, *last;
@@ -87,6 +89,7 @@ struct shoal_worker {
 	struct shoal_runtime runtime;
 	struct shoal_fence fence;
 
+	struct shoal_pipe *pipe; /* borrows; NULL: reads ring and ports itself, else they are the pipe's to read */
 	struct shoal_packet_ring *ring; /* borrows; from the splitter, for all NF ports */
 	struct shoal_port *ports[SHOAL_NF_PORTS_MAX]; /* borrows; by NF port, where there is no splitter */
 	uint8_t declared_class[SHOAL_NF_PORTS_MAX];
@@ -146,7 +149,7 @@ void shoal_worker_fini(struct shoal_worker *worker);
 unsigned shoal_worker_poll(void *worker, uint64_t now_ns);
 
 const char *shoal_worker_drop_name(unsigned drop);
-/* Packets inside: waiting, suspended, held or in a backlog. */
+/* Packets inside: in the pipe, waiting, suspended, held or in a backlog. */
 uint32_t shoal_worker_inside(const struct shoal_worker *worker);
 void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_statistics *statistics);
 
@@ -155,6 +158,12 @@ bool shoal_worker_allowed(struct shoal_worker *worker, uint64_t now_ns);
 
 /* --- Between the files of the worker --- */
 
+/* input.c */
+unsigned shoal_worker_take_in(struct shoal_worker *worker);
+/* The next marker, once all packets before it were received. */
+bool shoal_worker_take_marker(struct shoal_worker *worker, uint8_t *steering_slot, uint32_t *marker);
+/* Drops what has come through the pipe and was not received. */
+void shoal_worker_empty_pipe(struct shoal_worker *worker, enum shoal_worker_drop reason);
 /* handler.c */
 void shoal_worker_run_handlers(struct shoal_worker *worker);
 unsigned shoal_worker_run_tasks(struct shoal_worker *worker);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The NAT on a real redis-server: state that outlives every instance, a server that dies under traffic, two workers on one
- * store, and what is said where there is no server. */
+ * store, and what is said where there is no server. One worker with a pipe too. */
 #include <errno.h>
 #include <shoal/dataplane.h>
 #include <stdio.h>
@@ -20,9 +20,12 @@
 
 static const char *const plain[] = { "public_addresses", "198.51.100.1", NULL };
 
+static bool pipe; /* receiving is another thread's */
+
 static struct world *begin(const struct made_server *server, unsigned members, uint64_t first_life)
 {
 	const struct world_setup setup = { .members = members,
+		.pipe = pipe,
 		.objects = 1,
 		.settings = plain,
 		.plane = &shoal_plane_remote,
@@ -153,6 +156,7 @@ static void a_restart_loses_nothing(void **state)
 		for (uint16_t packet = 0; packet < 3; packet++)
 			for (uint16_t flow = 0; flow < flows; flow++)
 				send_udp(world, 0, flow, (uint16_t)(kill * 3 + packet - flow / NEW_FLOWS * 3));
+		world_await_receivers(world);
 		poll_times(world, 40 * kill);
 		made_server_kill(&server);
 		poll_times(world, 50);
@@ -185,6 +189,7 @@ static void a_long_absence_is_a_named_drop(void **state)
 	made_server_kill(&server);
 	for (unsigned packet = 0; packet < 3; packet++)
 		send_udp(world, 0, 1, 0);
+	world_await_receivers(world);
 	for (unsigned step = 0; step < 400; step++) {
 		world->now_ns += 10 * SHOAL_NS_PER_MS;
 		world_poll(world);
@@ -283,9 +288,24 @@ static void what_is_wrong_is_said(void **state)
 	made_server_end(&server);
 }
 
+static int with_a_pipe(void **state)
+{
+	pipe = true;
+	return 0;
+}
+
+static int without_a_pipe(void **state)
+{
+	pipe = false;
+	return 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(state_outlives_all_instances, with_a_pipe, without_a_pipe),
+		cmocka_unit_test_setup_teardown(a_restart_loses_nothing, with_a_pipe, without_a_pipe),
+		cmocka_unit_test_setup_teardown(a_long_absence_is_a_named_drop, with_a_pipe, without_a_pipe),
 		cmocka_unit_test(state_outlives_all_instances),
 		cmocka_unit_test(a_restart_loses_nothing),
 		cmocka_unit_test(a_long_absence_is_a_named_drop),

@@ -9,18 +9,17 @@
 
 #include <rte_mempool.h>
 #include <shoal/dataplane.h>
-#include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "channel/ring_transport.h"
 #include "forward.h"
 #include "plane/remote.h"
+#include "worker/pipe.h"
 #include "worker/runner.h"
 
 #define POOL_PACKETS 4095u
 #define POLLS_MAX 1000
-#define REAL_DEADLINE_NS (10 * SHOAL_NS_PER_S)
 
 static struct rte_mempool *pool;
 static unsigned worlds; /* that there are: their rings keep buffers */
@@ -68,6 +67,19 @@ static void attach_ring(struct world_member *member)
 	member->worker.ring = member->ring;
 }
 
+static void start_receiver(struct world_member *member)
+{
+	const struct shoal_runner_config config = { "receiver", -1, SHOAL_IDLE_YIELD, 4, 0 };
+
+	member->pipe = shoal_pipe_create();
+	member->receiver = shoal_runner_create(&config);
+	assert_true(member->pipe && member->receiver);
+	shoal_pipe_set_ring(member->pipe, member->ring);
+	member->worker.pipe = member->pipe;
+	assert_int_equal(shoal_runner_add(member->receiver, shoal_pipe_poll, member->pipe), 0);
+	assert_int_equal(shoal_runner_start(member->receiver), 0);
+}
+
 static void begin_member(struct world *world, uint8_t number, const struct world_setup *setup)
 {
 	struct world_member *member = &world->members[number];
@@ -98,6 +110,8 @@ static void begin_member(struct world *world, uint8_t number, const struct world
 	if (number)
 		member->worker.ahead_from = 0; /* its bursts overlap from the first object on */
 	attach_ring(member);
+	if (setup->pipe)
+		start_receiver(member);
 }
 
 static void connect_members(struct world *world, uint64_t first_life)
@@ -174,7 +188,9 @@ struct world *world_create_on(const struct world_setup *asked)
 
 static void end_member(struct world_member *member)
 {
+	shoal_runner_destroy(member->receiver);
 	shoal_worker_fini(&member->worker);
+	shoal_pipe_destroy(member->pipe);
 	member->splitter->operations->destroy(member->splitter);
 	shoal_packet_ring_port(member->ring)->operations->destroy(shoal_packet_ring_port(member->ring));
 	shoal_nf.destroy(member->nat);
@@ -209,56 +225,6 @@ void world_destroy(struct world *world)
 	if (!--worlds)
 		assert_int_equal(rte_mempool_in_use_count(pool), world->packets_before);
 	free(world);
-}
-
-void world_poll(struct world *world)
-{
-	for (unsigned member = 0; member < world->members_count; member++)
-		shoal_worker_poll(&world->members[member].worker, world->now_ns);
-}
-
-static bool under_way(const struct world *world)
-{
-	for (unsigned number = 0; number < world->members_count; number++) {
-		const struct shoal_worker *worker = &world->members[number].worker;
-
-		if (shoal_scheduler_suspended(worker->scheduler) || worker->space.outstanding ||
-			!shoal_channel_idle(worker->space.channel))
-			return true;
-	}
-	return false;
-}
-
-/* Until nothing is under way: in virtual time, so many polls; where a server answers, as long as the deadline lets it. */
-static void settle(struct world *world)
-{
-	uint64_t begin = shoal_clock_now();
-
-	for (unsigned poll = 0; poll < 4 || under_way(world); poll++) {
-		if (world->real ? shoal_clock_now() - begin > REAL_DEADLINE_NS : poll == POLLS_MAX)
-			return;
-		world->now_ns += world->real ? 10 : 1000;
-		world_poll(world);
-		if (world->real)
-			sched_yield(); /* the server may be on this core */
-	}
-}
-
-void world_run(struct world *world, uint64_t milliseconds)
-{
-	uint64_t end = world->now_ns + milliseconds * SHOAL_NS_PER_MS;
-
-	while (world->now_ns < end) {
-		uint64_t left = end - world->now_ns,
-			 step = (world->real ? WORLD_REAL_STEP_MS : WORLD_STEP_MS) * SHOAL_NS_PER_MS;
-
-		world->now_ns += left < step ? left : step;
-		world_poll(world);
-		if (world->real)
-			settle(world); /* a server's answers come in real time */
-	}
-	settle(world);
-	assert_false(under_way(world));
 }
 
 struct shoal_packet *world_make_packet(const struct made_frame *frame, uint8_t port)

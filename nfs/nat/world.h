@@ -17,6 +17,8 @@ struct world_member {
 	struct shoal_worker worker;
 	struct nat_worker *nat;
 	struct shoal_packet_ring *ring;
+	struct shoal_pipe *pipe; /* NULL: none */
+	struct shoal_runner *receiver; /* of the pipe: its thread */
 	struct shoal_port *splitter;
 };
 
@@ -36,6 +38,7 @@ struct world_setup {
 	const struct shoal_plane *plane; /* NULL: shared */
 	const char *server; /* of the plane `remote` */
 	uint64_t first_life; /* of member 0; 0: 100 */
+	bool pipe; /* packets are received by a thread of its own, in real time */
 };
 
 /* Group set-up and tear-down of cmocka: EAL and the packet pool. */
@@ -51,6 +54,8 @@ void world_destroy(struct world *world);
 /* On the plane `remote`: its members end as if killed, in the midst of whatever they are doing. */
 void world_kill(struct world *world);
 
+/* Waits until nothing that was sent lies before a receiver any more, but in its pipe. */
+void world_await_receivers(const struct world *world);
 /* Polls all members once. */
 void world_poll(struct world *world);
 /* Lets that much time pass, in steps; then until nothing is under way. */

@@ -64,20 +64,21 @@ def sanitized_tests(run: Run) -> int:
 
 
 def thread_tests(run: Run) -> int:
-    """The lockless queues, whose tests run with two threads."""
+    """The lockless queues and the pipe, whose tests run with two threads."""
     folder = "build-tsan"
     if status := build_folder.configure(run, folder):
         return status
-    tests = [target for target in build_folder.targets(folder) if _tests_a_queue(target)]
+    tests = [target for target in build_folder.targets(folder) if _has_two_threads(target)]
     if not tests:
-        raise LookupError("no test of dataplane_c/queue in the build: it would pass unseen")
+        raise LookupError("no test with two threads in the build: it would pass unseen")
     names = [target.name.removesuffix("_test") for target in tests]
     status = build_folder.build(run, folder, [target.path for target in tests])
     return status or _meson_test(run, folder, names, SANITIZER_ENVIRONMENT)
 
 
-def _tests_a_queue(target: build_folder.Target) -> bool:
-    return target.name.endswith("_test") and any("/dataplane_c/queue/" in source for source in target.sources)
+def _has_two_threads(target: build_folder.Target) -> bool:
+    parts = ("/dataplane_c/queue/", "/dataplane_c/worker/pipe_test.c")
+    return target.name.endswith("_test") and any(part in source for source in target.sources for part in parts)
 
 
 def python_tests(run: Run) -> int:

@@ -65,9 +65,10 @@ def server() -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture
-def config(server: Server) -> str:
-    return CONFIG + f'plane: remote\nremote: {{ address: "unix:{server.socket}" }}\n'
+@pytest.fixture(params=["false", "true"], ids=["one_thread", "pipe"])
+def config(server: Server, request: pytest.FixtureRequest) -> str:
+    """Each instance with one thread, and with a second one that receives."""
+    return CONFIG + f'plane: remote\nremote: {{ address: "unix:{server.socket}", pipe: {request.param} }}\n'
 
 
 @pytest.mark.timeout(240)
@@ -75,6 +76,8 @@ def test_state_outlives_the_only_instance(shell: Shell, server: Server) -> None:
     until(lambda: server.count("nat/nat.reverse/*") == FLOWS, "a mapping for each flow")
     before = server.translations()
     first = shell.instances()["nat-1"]
+    threads = {(task / "comm").read_text().strip() for task in Path(f"/proc/{first['process']}/task").glob("*")}
+    assert ("receive-0" in threads) == ("pipe: true" in shell.file.read_text()), threads
 
     os.kill(first["process"], signal.SIGKILL)
     shell.good("down")

@@ -80,12 +80,15 @@ struct shoal_instance_config {
 	char remote_address
 		[128]; /* plane remote: of the server, unix:/path or a numeric host:port; SHOAL_REMOTE_ADDRESS_BYTES */
 	char remote_name[64]; /* plane remote: keys in the server begin with it; SHOAL_NAME_BYTES */
+	int pipe; /* packets are received by a thread of their own: shoal_instance_run_pipe_on */
 };
 
 struct shoal_instance;
 struct shoal_instance *shoal_instance_create(const struct shoal_instance_config *config); /* NULL: shoal_last_error */
-void shoal_instance_destroy(struct shoal_instance *instance); /* after its runner has stopped; removes the slabs */
+void shoal_instance_destroy(struct shoal_instance *instance); /* after its runners have stopped; removes the slabs */
 int shoal_instance_run_on(struct shoal_instance *instance, struct shoal_runner *runner);
+/* With `pipe`: the runner, another one, whose thread receives packets and queues them for the worker. */
+int shoal_instance_run_pipe_on(struct shoal_instance *instance, struct shoal_runner *runner);
 
 /* Before init: one NF setting. -EINVAL with the NF's own sentence. Then init, once. */
 int shoal_instance_set(struct shoal_instance *instance, const char *name, const char *value);

@@ -45,12 +45,16 @@ def check_ports(ports: Sequence[common_pb2.Port]) -> None:
         require_text("device", port.device, PATH_MAX)
 
 
+def _check_runner(name: str, runner: common_pb2.RunnerSettings) -> None:
+    require_between(f"{name}.cpu", runner.cpu, -1, CPU_MAX)
+    require_text(f"{name}.idle", runner.idle, NAME_MAX)
+    require_between(f"{name}.idle_polls", runner.idle_polls, 0, IDLE_POLLS_MAX)
+    require_between(f"{name}.sleep_us", runner.sleep_us, 0, SLEEP_MAX_US)
+
+
 def check_process(runner: common_pb2.RunnerSettings, eal: Sequence[str], metrics_address: str) -> None:
     """What every process of ours is told."""
-    require_between("runner.cpu", runner.cpu, -1, CPU_MAX)
-    require_text("runner.idle", runner.idle, NAME_MAX)
-    require_between("runner.idle_polls", runner.idle_polls, 0, IDLE_POLLS_MAX)
-    require_between("runner.sleep_us", runner.sleep_us, 0, SLEEP_MAX_US)
+    _check_runner("runner", runner)
     require_at_most("eal", eal)
     for argument in eal:
         require_eal_argument("an argument of EAL", argument)
@@ -91,6 +95,10 @@ def check_configuration(request: instance_pb2.ConfigureInstanceRequest) -> None:
     require_between("listen_port", request.listen_port, 0, 65535)
     require_between("lease_ms", request.lease_ms, 0, DEADLINE_MAX_MS)
     _check_plane(request.plane)
+    if request.HasField("pipe"):
+        _check_runner("pipe", request.pipe)
+        if request.plane.kind != "remote":
+            raise InvalidRequestError("a pipe is for plane remote alone")
 
 
 def check_dead(dead: Sequence[instance_pb2.DeadMember]) -> None:

@@ -58,6 +58,7 @@ def worker_config(request: instance_pb2.ConfigureInstanceRequest, directory: Pro
         listen_port=request.listen_port,
         lease_ms=request.lease_ms,
         plane=conversion.plane_from_proto(request.plane),
+        pipe=conversion.runner_from_proto(request.pipe) if request.HasField("pipe") else None,
         slab_directories=slabs.candidates(directory.path, request.life),
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The worker of this process: EAL, a runner, and the C instance. Every method runs in the control thread."""
+"""The worker of this process: EAL, its runner or two, and the C instance. Every method runs in the control thread."""
 
 import errno
 from collections.abc import Mapping, Sequence
@@ -64,6 +64,7 @@ class WorkerConfig:
     listen_port: int
     lease_ms: int  # of the fence; 0: all instances are on this host
     plane: StatePlane
+    pipe: RunnerSettings | None  # of the thread that receives packets; None: the worker does
     slab_directories: tuple[Path, ...]  # where the slabs of this life may lie, the best first
 
 
@@ -122,6 +123,7 @@ def _instance_config(config: WorkerConfig, slab_directory: Path) -> InstanceConf
         plane=Plane[config.plane.kind.upper()],
         remote_address=config.plane.address,
         remote_name=config.plane.name,
+        pipe=int(config.pipe is not None),
     )
 
 
@@ -133,14 +135,14 @@ class Worker:
         """Starts the data plane. What was made is taken down again if a later step fails."""
         self.config = config
         self._directory = directory
-        self._running = False
+        self._polling: list[Runner] = []
         self.slab_directory: Path | None = None
         prefix = eal_files.prefix(config.cluster, config.name)
         devices = [port.device for port in config.ports]
         self._claims = Claims(devices)
         eal_files.note(directory, prefix)
         self._eal = Eal(eal_arguments(prefix, config.sizes.packets, devices, config.eal))
-        self._runner: Runner | None = None
+        self._runners: list[Runner] = []
         self._instance: Instance | None = None
         try:
             self._start()
@@ -150,7 +152,7 @@ class Worker:
 
     def _start(self) -> None:
         config = self.config
-        self._runner = Runner(runner_config(config.name, config.runner))
+        runner = self._add_runner(config.name, config.runner)
         self._instance = self._create()
         for name, value in config.settings.items():
             self._instance.set(name, value)
@@ -159,9 +161,16 @@ class Worker:
             self._instance.listen(config.listen_address, config.listen_port)
         for port in config.ports:
             self._instance.attach_port(port.number, port.device)
-        self._instance.run_on(self._runner)
-        self._runner.start()
-        self._running = True
+        self._instance.run_on(runner)
+        if config.pipe is not None:
+            self._instance.run_pipe_on(self._add_runner(f"receive-{config.member}", config.pipe))
+        for runner in self._runners:
+            runner.start()
+            self._polling.append(runner)
+
+    def _add_runner(self, name: str, settings: RunnerSettings) -> Runner:
+        self._runners.append(Runner(runner_config(name, settings)))
+        return self._runners[-1]
 
     def _create(self) -> Instance:
         """With its slabs in the first directory that has room for them."""
@@ -222,10 +231,10 @@ class Worker:
 
     def close(self) -> None:
         """Stops polling, then takes everything down; the slabs go. May be called again."""
-        if self._runner is not None and self._running:
-            self._runner.stop()
-            self._running = False
-        for handle in (self._instance, self._runner, self._eal):
+        while self._polling:
+            self._polling[-1].stop()  # who receives stops first
+            self._polling.pop()
+        for handle in (self._instance, *self._runners, self._eal):
             if handle is not None:
                 handle.close()
         if self.slab_directory is not None:

@@ -172,6 +172,14 @@ class Remote(Section):
 
     address: Annotated[str, AfterValidator(_server)]
     name: Name | None = None  # its keys begin with it; default: the deployment's name
+    pipe: bool = False  # each instance receives packets on a thread of its own, beside the worker's
+    pipe_cpus: tuple[Annotated[int, Field(ge=0, le=CPU_MAX)], ...] = Field(default=(), strict=False)  # as cpus
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Remote":
+        if self.pipe_cpus and not self.pipe:
+            raise ValueError("pipe_cpus: counts with `pipe: true` alone")
+        return self
 
 
 class Metrics(Section):
@@ -209,6 +217,8 @@ class Config(Section):
             raise ValueError("plane remote: needs the section `remote` with the address of a Redis or Valkey server")
         if self.plane != "remote" and self.remote is not None:
             raise ValueError(f"remote: counts with `plane: remote` alone, and the plane is {self.plane}")
+        if self.remote is not None and self.remote.pipe:
+            self._check_pipe(self.remote)
         if self.plane == "local" and self.instances.count > 1:
             raise ValueError("plane local: nothing is shared, so there can be one instance only")
         if self.splitter is False:
@@ -220,6 +230,15 @@ class Config(Section):
                     )
         return self
 
+    def _check_pipe(self, remote: Remote) -> None:
+        """Both threads of a pipe want a CPU of their own, where they never rest."""
+        runner = self.instances.runner
+        shared = sorted(set(runner.cpus) & set(remote.pipe_cpus))
+        if shared and runner.idle == "spin":
+            raise ValueError(
+                f"remote.pipe_cpus: CPU {shared[0]} is a worker's too, and with `idle: spin` neither lets the other run"
+            )
+
     @property
     def deployment(self) -> str:
         return self.name or self.network_function.name
@@ -229,6 +248,12 @@ class Config(Section):
         if self.remote is None:
             return StatePlane(self.plane)
         return StatePlane(self.plane, self.remote.address, self.remote.name or self.deployment)
+
+    def pipe_runner(self, member: int) -> RunnerSettings | None:
+        """Of the thread that receives a member's packets; None: its worker does."""
+        if self.remote is None or not self.remote.pipe:
+            return None
+        return self.instances.runner.model_copy(update={"cpus": self.remote.pipe_cpus}).settings(member)
 
     @property
     def lease_ms(self) -> int:

@@ -302,6 +302,7 @@ def worker_config(config: Config, deployment: StoredDeployment, stored: StoredIn
         listen_port=host.first_tcp_port + stored.member if host is not None and by_tcp else 0,
         lease_ms=config.lease_ms,
         plane=config.state_plane,
+        pipe=config.pipe_runner(stored.member),
         slab_directories=(),  # the agent's affair
     )
 

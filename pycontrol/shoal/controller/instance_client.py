@@ -85,6 +85,7 @@ class InstanceClient:
             metrics_address=metrics_address,
             lease_ms=config.lease_ms,
             plane=conversion.plane_to_proto(config.plane),
+            pipe=conversion.runner_to_proto(config.pipe) if config.pipe is not None else None,
         )
         return conversion.instance_report_from_proto(
             await self._call(self._stub.Configure, request, CONFIGURE_DEADLINE_S)

@@ -182,6 +182,12 @@ def test_planes_fit_their_sections() -> None:
     assert config.state_plane == StatePlane("remote", "unix:/run/redis/socket", "nat")
     assert parse(remote.replace('socket"}', 'socket", name: mine}'), "nat.yaml").state_plane.name == "mine"
     assert parse(GOOD, "nat.yaml").state_plane == StatePlane("shared")
+    assert config.pipe_runner(0) is None
+    piped = parse(remote.replace('socket"}', 'socket", pipe: true, pipe_cpus: [4, 5]}'), "nat.yaml")
+    first, worker = piped.pipe_runner(0), piped.instances.runner.settings(0)
+    assert first is not None
+    assert (first.cpu, first.idle, first.idle_polls) == (4, worker.idle, worker.idle_polls)
+    assert [runner.cpu for member in range(3) if (runner := piped.pipe_runner(member))] == [4, 5, 4]
     alone = GOOD.replace("count: 2", "count: 1") + "plane: local\n"
     assert parse(alone, "nat.yaml").state_plane == StatePlane("local")
 
@@ -197,6 +203,10 @@ def test_planes_fit_their_sections() -> None:
         ('plane: remote\nremote: {address: "unix:socket"}\n', "named by its whole path"),
         (f'plane: remote\nremote: {{address: "unix:/{"x" * 200}"}}\n', "at most 107 bytes"),
         ('plane: remote\nremote: {address: "127.0.0.1:70000"}\n', "numeric host:port"),
+        ('plane: remote\nremote: {address: "127.0.0.1:1", pipe: 2}\n', "valid boolean"),
+        ('plane: remote\nremote: {address: "127.0.0.1:1", pipe_cpus: [1]}\n', "counts with `pipe: true` alone"),
+        ("remote: {pipe: true}\n", "is missing"),
+        ('plane: remote\nremote: {address: "127.0.0.1:1", pipe: true, pipe_cpus: [2, 1]}\n', "CPU 1 is a worker's too"),
     ],
 )
 def test_planes_that_do_not_fit_are_refused(text: str, reason: str) -> None:
