@@ -148,6 +148,8 @@ int shoal_eal_start(int count, const char *const *arguments)
 			log_tail.failure);
 	}
 	eal.started = true;
+	/* Without a shared configuration nothing will lie there; so a kill leaves nothing of it. */
+	rmdir(rte_eal_get_runtime_dir());
 	return 0;
 }
 
@@ -161,7 +163,7 @@ void shoal_eal_stop(void)
 	eal.stopped = true;
 	snprintf(directory, sizeof(directory), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
-	rmdir(directory); /* where it is empty, as with --no-shconf */
+	rmdir(directory);
 }
 
 bool shoal_eal_running(void)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <rte_eal.h>
 #include <rte_lcore.h>
 
 #include "worker/eal.h"
@@ -107,6 +108,7 @@ static void the_host_keeps_its_signals_and_cpus(void **state)
 	assert_int_equal(sched_getaffinity(0, sizeof(cpus_before), &cpus_before), 0);
 	assert_int_equal(shoal_eal_start(COUNT(good), good), 0);
 	assert_true(shoal_eal_running());
+	assert_int_equal(access(rte_eal_get_runtime_dir(), F_OK), -1); /* a kill from here on leaves nothing */
 	for (int i = 0; i < COUNT(numbers); i++) {
 		assert_int_equal(sigaction(numbers[i], NULL, &after), 0);
 		assert_ptr_equal(after.sa_handler, host_handler);

@@ -2,8 +2,6 @@
 #include "nat_cluster.h"
 
 #include <errno.h>
-#include <rte_eal.h>
-#include <rte_errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,14 +32,13 @@ static void must_not_be_null(const void *pointer, const char *what)
 struct rte_mempool *nat_cluster_pool(const char *program, unsigned packets, unsigned frame_bytes)
 {
 	char name[64], prefix[96];
-	char *arguments[] = { name, "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m", "128",
+	const char *const arguments[] = { name, "--no-huge", "--no-pci", "--no-telemetry", "--no-shconf", "-m", "128",
 		"--log-level", "4", "--file-prefix", prefix };
 	struct rte_mempool *pool;
 
 	snprintf(name, sizeof(name), "%s", program);
 	snprintf(prefix, sizeof(prefix), "%s_%d", program, (int)getpid());
-	if (rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) < 0)
-		nat_cluster_must(rte_errno, "EAL");
+	nat_cluster_must(shoal_eal_start(sizeof(arguments) / sizeof(arguments[0]), arguments), "EAL");
 	pool = shoal_packet_pool_create("ends", packets, frame_bytes);
 	must_not_be_null(pool, "packet pool");
 	return pool;
