@@ -80,8 +80,8 @@ def _memory(examined: Examined, description: Description) -> Iterator[ConfigFaul
     needed, there = -(-instances.count // hosts) * each, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
         yield examined.fault(
-            f"{instances.objects} of each class need {each / 2**30:.1f} GiB in an instance, {needed / 2**30:.1f} GiB in "
-            f"all that are on one host; this one has {there / 2**30:.1f} GiB",
+            f"{instances.objects} of each class need {each / 2**30:.1f} GiB in an instance, {needed / 2**30:.1f} GiB "
+            f"in all that are on one host; this one has {there / 2**30:.1f} GiB",
             "instances",
             "objects",
         )
