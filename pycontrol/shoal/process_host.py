@@ -11,7 +11,10 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+from shoal.errors import ShoalError
 from shoal.run_directory import ProcessDirectory, read_pid_file, write_pid_file
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +88,12 @@ def cancelled_by_signals() -> list[int]:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, cancel, number)
     return received
+
+
+def log_unforeseen(error: Exception, what: str) -> None:
+    """For tasks that must not end: an error that is none of ours is a fault of the program, which goes on."""
+    if not isinstance(error, ShoalError):
+        logger.error("%s: unforeseen", what, exc_info=error)
 
 
 async def cancelled(*tasks: asyncio.Task[Any] | None) -> None:

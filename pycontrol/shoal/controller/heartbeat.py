@@ -9,7 +9,7 @@ from shoal.controller.fleet import Fleet, Running
 from shoal.errors import RefusedError, ShoalError
 from shoal.event_log import EventLog
 from shoal.model import InstanceState
-from shoal.process_host import cancelled
+from shoal.process_host import cancelled, log_unforeseen
 
 PERIOD_S: Final = 1.0
 DEADLINE_S: Final = 1.0
@@ -50,6 +50,9 @@ class Heartbeat:
             return  # it answers, but is not configured
         except ShoalError as error:
             self._silent(running, str(error))
+            return
+        except Exception as error:
+            log_unforeseen(error, f"heartbeat of {running.stored.name}")
             return
         running.class_objects = tuple(each.objects for each in classes)
         if running.stalled:

@@ -28,7 +28,7 @@ from shoal.controller.view_store import StoredView, ViewStore
 from shoal.errors import DeadlineError, ShoalError, StaleTermError, UnreachableError
 from shoal.event_log import EventLog
 from shoal.model import Deaths, InstanceState
-from shoal.process_host import cancelled
+from shoal.process_host import cancelled, log_unforeseen
 
 FAILURE_PAUSE_S: Final = 1.0
 _MEMBERS: Final = (InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.FENCED)
@@ -140,7 +140,8 @@ class Recovery:
             except StaleTermError:
                 self._usurped()
                 return
-            except ShoalError as error:
+            except Exception as error:
+                log_unforeseen(error, "recovery")
                 self._events.add("view.failed", "view", str(error))
                 await asyncio.sleep(FAILURE_PAUSE_S)
                 self._died.set()

@@ -4,16 +4,13 @@ not succeed is tried again, after longer and longer pauses, until it does."""
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from shoal.errors import ShoalError, StaleTermError
+from shoal.errors import StaleTermError
 from shoal.event_log import EventLog
 from shoal.model import OperationUpdate
-from shoal.process_host import cancelled
-
-logger = logging.getLogger(__name__)
+from shoal.process_host import cancelled, log_unforeseen
 
 FIRST_S: Final = 0.5
 LONGEST_S: Final = 30.0
@@ -63,8 +60,7 @@ class Restoration:
                 self._usurped()
                 return
             except Exception as error:
-                if not isinstance(error, ShoalError):
-                    logger.exception("a restoration failed")
+                log_unforeseen(error, "restoration")
                 pause_s = self._first_s if pause_s is None else min(2 * pause_s, LONGEST_S)
                 self._events.add("operation.failed", "restore what is wanted", f"{error}; again in {pause_s:g} s")
             else:

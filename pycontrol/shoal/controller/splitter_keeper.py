@@ -20,7 +20,7 @@ from shoal.errors import DeadlineError, ShoalError, StaleTermError, UnreachableE
 from shoal.event_log import EventLog
 from shoal.model import InstanceState
 from shoal.network_function.description import Description
-from shoal.process_host import cancelled
+from shoal.process_host import cancelled, log_unforeseen
 from shoal.run_directory import ProcessDirectory
 from shoal_dataplane import MEMBER_NONE, STEERING_SLOTS
 
@@ -173,7 +173,8 @@ class SplitterKeeper:
                 process = await self._begin()
             except StaleTermError:
                 return  # another controller reigns, and keeps it
-            except ShoalError as error:
+            except Exception as error:
+                log_unforeseen(error, "splitter")
                 self._events.add("splitter.failed", "splitter", f"no fresh one could be started: {error}")
                 await asyncio.sleep(self._patience.pause_s(0.0))
                 continue

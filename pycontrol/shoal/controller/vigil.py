@@ -22,7 +22,7 @@ from shoal.controller.suspicion import Witness, cut_off, majority, silent_pairs
 from shoal.errors import ShoalError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.model import FenceState, InstanceState
-from shoal.process_host import cancelled
+from shoal.process_host import cancelled, log_unforeseen
 
 PERIOD_MAX_S: Final = 1.0
 ROUNDS_EACH_LEASE: Final = 4
@@ -92,7 +92,8 @@ class Vigil:
             self._judge(config)
         except StaleTermError:
             raise
-        except ShoalError as error:
+        except Exception as error:
+            log_unforeseen(error, "vigil")
             self._events.add("vigil.failed", "vigil", str(error))
 
     async def _speak(self, running: Running, deadline_s: float) -> None:
