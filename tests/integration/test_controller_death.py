@@ -15,7 +15,7 @@ from shoal.client import Client, connected
 from shoal.errors import ShoalError
 from shoal.model import InstanceState, PlanState
 from shoal.run_directory import ProcessIdentity, RunDirectory
-from tests.integration.test_deployment import FLOWS, Shell, config, shell
+from tests.integration.test_deployment import FLOWS, Shell, config, processes_naming, shell, until
 
 __all__ = ["config", "shell"]
 
@@ -84,3 +84,18 @@ async def test_a_plan_is_completed_by_the_next_controller(shell: Shell, before: 
         assert await mappings(client) == known
         await scaled(client, 2)
         assert await mappings(client) == known
+
+
+@pytest.mark.timeout(180)
+def test_what_stands_still_does_not_keep_a_deployment_from_its_end(shell: Shell) -> None:
+    """Nor does it keep the next controller from its reign."""
+    shell.good("scale", "nat", "2")
+    before = shell.status()
+    os.kill(before["instances"][0]["process"], signal.SIGSTOP)
+    os.kill(before["process"], signal.SIGKILL)
+    until(lambda: shell.command("status").returncode == 3, "no controller answers")
+    shell.good("up", str(shell.file))
+    assert shell.status()["instances_wanted"] == 2
+    shell.good("down")
+    assert not processes_naming(shell.directory)
+    assert not shell.directory.exists()

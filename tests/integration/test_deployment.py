@@ -224,21 +224,6 @@ def test_a_killed_controller_is_replaced_and_takes_the_instances_up(shell: Shell
     assert {instance["life"] for instance in shell.instances().values()} == {1, 2}
 
 
-@pytest.mark.timeout(180)
-def test_what_stands_still_does_not_keep_a_deployment_from_its_end(shell: Shell) -> None:
-    """Nor does it keep the next controller from its reign."""
-    shell.good("scale", "nat", "2")
-    before = shell.status()
-    os.kill(before["instances"][0]["process"], signal.SIGSTOP)
-    os.kill(before["process"], signal.SIGKILL)
-    until(lambda: shell.command("status").returncode == 3, "no controller answers")
-    shell.good("up", str(shell.file))
-    assert shell.status()["instances_wanted"] == 2
-    shell.good("down")
-    assert not processes_naming(shell.directory)
-    assert not shell.directory.exists()
-
-
 class ProcessState:
     def __init__(self, pid: int) -> None:
         self._stat = Path(f"/proc/{pid}/stat")
