@@ -10,6 +10,7 @@
 #include "plane/made_server.h"
 #include "plane/remote_buffer.h"
 #include "plane/remote_reply.h"
+#include "planes_latency.h"
 #include "ring_store.h"
 #include "worker/runner.h"
 
@@ -19,6 +20,8 @@
 #define RING_CHUNKS 300
 #define REMOTE_PACKETS 60000u
 #define ONE_PACKETS 6000u /* where one packet is under way */
+#define LATENCY_NS (400 * SHOAL_NS_PER_MS)
+#define LOAD 0.5 /* of what a plane bears, where latencies are measured */
 
 struct planes {
 	struct bench bench;
@@ -26,8 +29,9 @@ struct planes {
 	uint32_t flows;
 	struct nat_world shared, local;
 	struct made_server server;
-	double shared_ns[2], ideal_ns[2]; /* by distribution: zipf, uniform */
+	double shared_ns[2], local_ns[2], ideal_ns[2]; /* by distribution: zipf, uniform */
 	double best_remote_ns;
+	double half_remote_ns; /* between packets, at LOAD of what remote bears */
 };
 
 static struct source_traffic traffic_of(const struct planes *planes, bool zipf)
@@ -35,7 +39,7 @@ static struct source_traffic traffic_of(const struct planes *planes, bool zipf)
 	return (struct source_traffic){ .flows = planes->flows, .zipf = zipf };
 }
 
-/* "batch" is the most packets under way; cores: that it keeps busy. */
+/* "batch" is the most packets under way, and what more the row is told by; cores: that it keeps busy. */
 static void print(struct planes *planes, const char *plane, bool zipf, const char *batch, unsigned cores, double ns,
 	const char *limited_by)
 {
@@ -55,6 +59,37 @@ static void print_ratio(struct planes *planes, const char *metric, double ratio)
 		"\"nf\": \"nat\", \"metric\": \"%s\", \"flows\": %u, \"distribution\": \"uniform\", \"packet_bytes\": "
 		"64",
 		metric, planes->flows);
+}
+
+/* How long packets are inside, offered at a steady rate. */
+static void print_latency(
+	struct planes *planes, struct nat_world *world, const char *plane, double interval_ns, bool pipe)
+{
+	static const struct {
+		const char *metric;
+		double share;
+	} shares[] = { { "latency_us_p50", 0.5 }, { "latency_us_p99", 0.99 }, { "latency_us_p999", 0.999 } };
+	const struct source_traffic traffic = traffic_of(planes, false);
+	bool remote = !strcmp(plane, "remote");
+	static struct shoal_latency latency;
+
+	source_draw(&world->source, &traffic, planes->flows);
+	planes_latency_measure(world, interval_ns, planes->bench.quick ? LATENCY_NS / 20 : LATENCY_NS,
+		pipe ? planes->bench.other_cpu : -1, &latency);
+	nat_world_check(world);
+	for (unsigned i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+		const struct bench_figure figure = { (double)shoal_latency_quantile(&latency, shares[i].share) / 1000,
+			"us", 0,
+			remote ? "round trips, and the scheduler's slices"
+			       : "how often the worker polls, and the scheduler's slices" };
+
+		bench_row(&planes->bench, &figure,
+			"\"nf\": \"nat\", \"plane\": \"%s\", \"metric\": \"%s\", \"flows\": %u, \"distribution\": "
+			"\"uniform\", \"packet_bytes\": 64, \"offered\": \"%s\", \"pipe\": %s, \"cores\": %u",
+			plane, shares[i].metric, planes->flows,
+			remote || interval_ns != planes->half_remote_ns ? "half" : "half of remote's",
+			pipe ? "true" : "false", remote ? 2u : 1u);
+	}
 }
 
 /* --- One core --- */
@@ -80,7 +115,7 @@ static double measure_here(struct planes *planes, struct nat_world *world, const
 static void measure_planes_here(struct planes *planes)
 {
 	for (unsigned zipf = 0; zipf < 2; zipf++) {
-		measure_here(planes, &planes->local, "local", zipf);
+		planes->local_ns[!zipf] = measure_here(planes, &planes->local, "local", zipf);
 		planes->shared_ns[!zipf] = measure_here(planes, &planes->shared, "shared", zipf);
 		print(planes, "ideal", zipf, "32", 1, planes->ideal_ns[!zipf], "instructions of one core");
 	}
@@ -180,15 +215,20 @@ static double bare_client_ns(struct planes *planes, unsigned batch, unsigned pac
 
 /* --- remote --- */
 
-/* The median of what as many packets as are in a part take; with those that are under way already. */
-static double remote_ns(struct nat_world *world, unsigned packets, unsigned part)
+/* The median of what as many packets as are in a part take; with those that are under way already. With a pipe the source's
+ * room is another thread's. */
+static double remote_ns(struct nat_world *world, unsigned packets, unsigned part, int receiver_cpu)
 {
 	static struct bench_samples samples;
-	uint64_t begin = shoal_clock_now(), now = begin, since = begin, out = world->sink.out;
+	struct planes_pipe *pipe = NULL;
+	uint64_t begin, now, since, out = world->sink.out, end = out + packets;
 
 	samples.count = 0;
 	world->source.room = packets;
-	while (world->source.room || shoal_worker_inside(world->worker)) {
+	if (receiver_cpu >= 0)
+		pipe = planes_pipe_start(world, receiver_cpu);
+	begin = now = since = shoal_clock_now();
+	while ((pipe ? world->sink.out < end : world->source.room) || shoal_worker_inside(world->worker)) {
 		shoal_worker_poll(world->worker, now);
 		now = shoal_clock_now();
 		if (now - begin > 60 * SHOAL_NS_PER_S)
@@ -199,35 +239,61 @@ static double remote_ns(struct nat_world *world, unsigned packets, unsigned part
 		since = now;
 		out = world->sink.out;
 	}
+	planes_pipe_stop(pipe);
 	return bench_median(&samples);
 }
 
-static void measure_remote(struct planes *planes, unsigned batch, bool zipf, bool first)
+static void measure_remote(struct planes *planes, unsigned batch, bool zipf, bool pipe)
 {
-	struct shoal_remote_config remote = { .name = "nat", .owner = 1 + batch + zipf, .batch_max = batch };
+	int receiver_cpu = pipe ? planes->bench.other_cpu : -1;
+	struct shoal_remote_config remote = {
+		.name = "nat", .owner = 1 + batch + zipf + 1000 * pipe, .batch_max = batch
+	};
 	const struct source_traffic traffic = traffic_of(planes, zipf);
 	unsigned packets = batch == 1 ? ONE_PACKETS : REMOTE_PACKETS;
 	struct nat_world world;
-	char text[16];
+	char text[40];
 	double ns;
 
 	snprintf(remote.address, sizeof(remote.address), "%s", planes->server.address);
 	nat_world_init_on(&world, &planes->bench, planes->pool, planes->flows, 0, &shoal_plane_remote, &remote);
-	if (first)
-		nat_world_fill(&world);
+	if (!planes->best_remote_ns)
+		nat_world_fill(&world); /* the first: its flows lie there for the others */
 	source_draw(&world.source, &traffic, planes->flows);
-	remote_ns(&world, 64, 32); /* connected, and its code at hand */
+	remote_ns(&world, 64, 32, receiver_cpu); /* connected, and its code at hand */
 	ns = remote_ns(&world, planes->bench.quick ? 64 : packets,
 		planes->bench.quick || batch == 1 ? 32
 		: batch                           ? 512
-						  : 8192);
+						  : 8192,
+		receiver_cpu);
 	nat_world_check(&world);
-	nat_world_fini(&world);
 	snprintf(text, sizeof(text), batch ? "%u" : "\"adaptive\"", batch);
+	if (pipe)
+		strcat(text, ", \"pipe\": true");
 	print(planes, "remote", zipf, text, 2, ns,
-		zipf ? "round trips: packets of one flow follow each other" : "the server: two commands a packet");
+		zipf   ? "round trips: packets of one flow follow each other"
+		: pipe ? "the server: two commands a packet, and its core is the receiver's too"
+		       : "the server: two commands a packet");
+	if (!batch && !zipf) {
+		if (!pipe)
+			planes->half_remote_ns = ns / LOAD;
+		print_latency(planes, &world, "remote", planes->half_remote_ns, pipe);
+	}
+	nat_world_fini(&world);
 	if (!zipf && (!planes->best_remote_ns || ns < planes->best_remote_ns))
 		planes->best_remote_ns = ns;
+}
+
+static void measure_latencies_here(struct planes *planes)
+{
+	struct nat_world *worlds[] = { &planes->local, &planes->shared };
+	static const char *const names[] = { "local", "shared" };
+
+	for (unsigned i = 0; i < 2; i++) {
+		print_latency(
+			planes, worlds[i], names[i], (i ? planes->shared_ns[1] : planes->local_ns[1]) / LOAD, false);
+		print_latency(planes, worlds[i], names[i], planes->half_remote_ns, false);
+	}
 }
 
 static void measure_server(struct planes *planes)
@@ -237,8 +303,10 @@ static void measure_server(struct planes *planes)
 	if (made_server_start(&planes->server, false, planes->bench.other_cpu))
 		bench_fail(&planes->bench, "there is no redis-server, or it does not start (Debian: redis-server)");
 	for (unsigned i = 0; i < 5; i++)
-		measure_remote(planes, batches[i], false, i == 0);
+		measure_remote(planes, batches[i], false, false);
 	measure_remote(planes, 0, true, false);
+	for (unsigned i = 0; i < 5; i++)
+		measure_remote(planes, batches[i], false, true);
 	for (unsigned i = 1; i < 5; i++) {
 		unsigned packets = planes->bench.quick ? 100 : batches[i] == 1 ? ONE_PACKETS : REMOTE_PACKETS;
 		char batch[16];
@@ -272,6 +340,7 @@ int main(int argc, char **argv)
 	measure_planes_here(&planes);
 	measure_ring(&planes);
 	measure_server(&planes);
+	measure_latencies_here(&planes);
 	nat_world_fini(&planes.local);
 	nat_world_fini(&planes.shared);
 	bench_finish(&planes.bench);
