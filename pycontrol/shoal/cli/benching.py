@@ -14,7 +14,7 @@ from shoal.bench.catalogue import BENCHMARKS, Benchmark
 from shoal.bench.comparison import Change
 from shoal.bench.document import Document, Row
 from shoal.bench.program import Settings
-from shoal.cli.console import EXIT_INTERRUPTED, fail, output, remarks
+from shoal.cli.console import EXIT_INTERRUPTED, fail, output, remarks, require_writable
 from shoal.errors import InvalidRequestError, ShoalError
 
 BASELINE = "bench/baseline.json"
@@ -53,6 +53,7 @@ def bench(
         _show_names()
         return
     try:
+        require_writable(json, plot)
         before = document.read(baseline or _last_release()) if against else None
         measured = running.run(
             catalogue.chosen(names or [catalogue.ALL]), _settings(core, runs, quick=quick), _progress

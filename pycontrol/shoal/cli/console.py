@@ -5,6 +5,7 @@ import asyncio
 import dataclasses
 import enum
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -121,6 +122,17 @@ def fail(error: Exception, *, as_json: bool) -> NoReturn:
     else:
         remarks.print(f"shoal: {error}", style="red", markup=False, highlight=False)
     raise typer.Exit(code)
+
+
+def require_writable(*paths: Path | None) -> None:
+    """InvalidRequestError where a result could not be written when the work is done."""
+    for path in paths:
+        if path is None:
+            continue
+        if not path.absolute().parent.is_dir():
+            raise errors.InvalidRequestError(f"{path}: there is no directory {path.absolute().parent}")
+        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+            raise errors.InvalidRequestError(f"{path} can't be written")
 
 
 def os_error_text(error: OSError) -> str:

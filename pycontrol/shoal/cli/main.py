@@ -41,7 +41,11 @@ def shoal(
         ),
     ] = None,
     address: Annotated[
-        str, typer.Option(envvar="SHOAL_CONTROLLER", help="host:port of a controller that listens on TCP.")
+        str,
+        typer.Option(
+            envvar="SHOAL_CONTROLLER",
+            help="host:port of a controller that listens on TCP. It obeys whoever reaches it.",
+        ),
     ] = "",
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it")

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from shoal.cli.console import output, run
+from shoal.cli.console import fail, output, require_writable, run
 from shoal.demo.main import demo as run_demo
 from shoal.demo.settings import DemoSettings
+from shoal.errors import InvalidRequestError
 
 DEFAULTS = DemoSettings()
 
@@ -47,4 +48,8 @@ def demo(
         json=json,
         picture=picture,
     )
+    try:
+        require_writable(json, picture)
+    except InvalidRequestError as error:
+        fail(error, as_json=False)
     raise typer.Exit(run(run_demo(settings, output), as_json=False))

@@ -241,6 +241,14 @@ def test_a_file_that_is_no_text_is_a_configuration_that_is_refused(shell: Shell,
     assert document["faults"][0]["reason"] == "is no text in UTF-8"
 
 
+@pytest.mark.parametrize(
+    "words", [("demo", "--json"), ("demo", "--picture"), ("bench", "parse", "--json"), ("bench", "parse", "--plot")]
+)
+def test_a_result_that_could_not_be_written_is_refused_before_the_work(tmp_path: Path, words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*words, str(tmp_path / "no" / "x")])
+    assert (result.exit_code, f"there is no directory {tmp_path}/no" in result.output) == (2, True)
+
+
 def test_words_behind_a_task_are_its_arguments(shell: Shell) -> None:
     shell("task", "ports", "203.0.113.1", "udp")
     shell("task", "ports", "203.0.113.1 udp")

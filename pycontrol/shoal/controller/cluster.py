@@ -223,7 +223,7 @@ class Cluster:
             await self.splitter.start(config, deployment, description, nf_path)
         count = config.instances.count
         result = await self.membership.reach(config, nf_path, count, report)
-        self._events.add("deployment.up", config.deployment, f"{count} instances of {description.name}")
+        self._events.add("deployment.up", config.deployment, f"{counted(count)} of {description.name}")
         return replace(result, text=f"{config.deployment} is up: {counted(count)}")
 
     def scale(self, name: str, count: int) -> Operation:
