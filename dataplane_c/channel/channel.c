@@ -652,6 +652,16 @@ uint64_t shoal_channel_received_up_to(const struct shoal_channel *channel, uint8
 	return channel->peers[member].received;
 }
 
+static void visit_frame(const struct shoal_frame *frame, uint32_t length, shoal_channel_visit visit, void *owner)
+{
+	const struct shoal_message *message;
+
+	for (uint32_t at = sizeof(*frame); at < length; at += message->length) {
+		message = (const void *)((const uint8_t *)frame + at);
+		visit(owner, frame->number, message);
+	}
+}
+
 void shoal_channel_visit_waiting(
 	const struct shoal_channel *channel, uint8_t member, shoal_channel_visit visit, void *owner)
 {
@@ -665,11 +675,10 @@ void shoal_channel_visit_waiting(
 		return;
 	for (unsigned i = 0; i < peer->unacknowledged_frames; i++, offset = next) {
 		frame = shoal_byte_queue_at(&peer->unacknowledged, offset, &length, &next);
-		for (uint32_t at = sizeof(*frame); at < frame->length; at += message->length) {
-			message = (const void *)((const uint8_t *)frame + at);
-			visit(owner, frame->number, message);
-		}
+		visit_frame(frame, frame->length, visit, owner);
 	}
+	if (peer->open)
+		visit_frame(peer->open, peer->open_length, visit, owner);
 	for (offset = 0; (message = shoal_byte_queue_at(&peer->outbox, offset, &length, &next)) != NULL; offset = next)
 		visit(owner, 0, message);
 }

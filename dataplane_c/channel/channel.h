@@ -86,7 +86,7 @@ bool shoal_channel_takes(const struct shoal_channel *channel, uint8_t member);
 /* Number of the peer's last frame taken in order. */
 uint64_t shoal_channel_received_up_to(const struct shoal_channel *channel, uint8_t member);
 /* Calls `visit` for each message that lies here for the peer: those of frames that it has not acknowledged (links that are
- * not reliable), then those that no frame had room for (frame: 0). What the peer has received all the same is told by its
+ * not reliable), those of the frame that is being filled, then those that no frame had room for (frame: 0). What the peer has received all the same is told by its
  * received_up_to. */
 typedef void (*shoal_channel_visit)(void *owner, uint64_t frame, const struct shoal_message *message);
 void shoal_channel_visit_waiting(

@@ -192,6 +192,20 @@ static uint32_t missing(struct shoal_space *space, const struct shoal_place *pla
 	return contention ? contention->missing : 0;
 }
 
+static void copy_returned(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
+{
+	memcpy(shoal_place_object(place), shoal_message_waiters(message) + message->waiters, message->bytes);
+	place->entry->used_ms = space->now_ms - message->age_ms;
+}
+
+/* The object is here, and nobody's. */
+static void become_free(struct shoal_place *place)
+{
+	__atomic_store_n(&place->entry->record, SHOAL_RECORD_FREE, __ATOMIC_RELEASE);
+	place->entry->holder = SHOAL_MEMBER_NONE;
+	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_MAIL;
+}
+
 /* The holder gives the lease up. Until every PASSED before it has come, some of those who wait here may have been served
  * already, and would be granted twice: then the message waits. Returns whether it may be applied now. */
 static bool ends_lease(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
@@ -203,6 +217,11 @@ static bool ends_lease(struct shoal_space *space, struct shoal_place *place, con
 	if (!missing(space, place))
 		return true;
 	shoal_record_keep(space, place, message);
+	/* Its sender counts it as delivered: should this worker die now, the object is found in the slab. */
+	if (message->kind == SHOAL_RETURN && !SHOAL_PLANT(SHOAL_PLANT_RETURN_NOT_KEPT)) {
+		copy_returned(space, place, message);
+		__atomic_store_n(&place->entry->flags, place->entry->flags | SHOAL_ENTRY_MAIL, __ATOMIC_RELEASE);
+	}
 	return false;
 }
 
@@ -257,16 +276,30 @@ static void handle_return(struct shoal_space *space, struct shoal_place *place, 
 	}
 	if (!ends_lease(space, place, message))
 		return;
-	place->entry->record = SHOAL_RECORD_FREE;
-	place->entry->holder = SHOAL_MEMBER_NONE;
-	place->entry->used_ms = space->now_ms - message->age_ms;
-	memcpy(shoal_place_object(place), shoal_message_waiters(message) + message->waiters, message->bytes);
+	copy_returned(space, place, message);
+	become_free(place);
 	contention = shoal_place_contended(space, place);
 	if (contention && shoal_waiters_pop(&space->contention, &contention->waiters, &next))
 		grant_free(space, place, next);
 	else
 		shoal_idle_arm(space, place, 0);
 	shoal_place_tidy(space, place);
+}
+
+bool shoal_record_returned_while_frozen(struct shoal_space *space, const struct shoal_message *message)
+{
+	const void *key = shoal_message_key(message);
+	struct shoal_place place =
+		shoal_place_find(space, message->class, key, shoal_map_hash(&space->maps[message->class], key));
+
+	if (!same_life(&place, message) || shoal_request_after(place.cold->lease, message->lease) || !message->bytes ||
+		!shoal_slot_bit(space->keyspace.token, place.entry->slot) || place.entry->handle == SHOAL_HANDLE_HELD ||
+		place.entry->handle == SHOAL_HANDLE_REMOVING || SHOAL_PLANT(SHOAL_PLANT_RETURN_NOT_KEPT))
+		return false;
+	copy_returned(space, &place, message);
+	place.cold->lease = message->lease;
+	become_free(&place);
+	return true;
 }
 
 /* The life has ended: those who would make it anew go on, the others learn that it is gone. */

@@ -106,6 +106,7 @@ void shoal_record_hand_over(struct shoal_space *space, struct shoal_place *place
 	space->counters.records_out++;
 	entry->record = SHOAL_RECORD_NONE;
 	entry->holder = SHOAL_MEMBER_NONE;
+	entry->flags &= (uint8_t)~SHOAL_ENTRY_MAIL;
 	if (bytes) {
 		space->counters.bytes_out += place->map->class->object_bytes;
 		shoal_idle_disarm(space, place);

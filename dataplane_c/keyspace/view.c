@@ -138,8 +138,10 @@ bool shoal_view_filter(struct shoal_space *space, uint8_t from, const struct sho
 		shoal_view_keep(space, &view->after_first, &view->after_last, message);
 		return true;
 	case SHOAL_RETURN:
-		/* The bytes count; who holds what is reported anew. */
-		shoal_view_keep(space, &view->returns_first, &view->returns_last, message);
+		/* The bytes count; who holds what is reported anew. Where the record is here the object lies in the slab at once:
+		 * its sender counts it as delivered. */
+		if (!shoal_record_returned_while_frozen(space, message))
+			shoal_view_keep(space, &view->returns_first, &view->returns_last, message);
 		return true;
 	case SHOAL_LEASE_REQUEST:
 	case SHOAL_PASSED:
@@ -298,7 +300,8 @@ unsigned shoal_view_poll(struct shoal_space *space)
 		if (!all_said(view, view->tokens_view))
 			return 0;
 		/* Records and grants that came before the flushes brought waiters with them. */
-		shoal_view_forget_waiting(space);
+		if (!SHOAL_PLANT(SHOAL_PLANT_WAITERS_COME_BACK))
+			shoal_view_forget_waiting(space);
 		mint(space);
 		if (!SHOAL_PLANT(SHOAL_PLANT_CLAIMS_KEPT) || view->number == view->resumed + 1)
 			shoal_view_unclaim(space);

@@ -45,7 +45,8 @@ static void take_over_parked(struct shoal_space *space, struct shoal_contention 
 		parked->message.flags |= parked->message.kind == SHOAL_CALL ? SHOAL_MESSAGE_COUNTED : 0;
 		if (parked->message.kind == SHOAL_CALL)
 			shoal_view_keep(space, &space->view.after_first, &space->view.after_last, &parked->message);
-		else if (parked->message.kind == SHOAL_RETURN)
+		else if (parked->message.kind == SHOAL_RETURN &&
+			 !shoal_record_returned_while_frozen(space, &parked->message))
 			shoal_view_keep(space, &space->view.returns_first, &space->view.returns_last, &parked->message);
 		shoal_parked_put(&space->contention, parked);
 		space->contention.parked--;

@@ -54,6 +54,12 @@ static void report_mail(struct shoal_space *space, const struct shoal_message *m
 		shoal_message_waiters(message) + message->waiters, message->bytes);
 }
 
+static bool forgotten(const struct shoal_space *space, uint8_t to, const struct shoal_message *call)
+{
+	return SHOAL_PLANT(SHOAL_PLANT_CALLS_FORGOTTEN) && call->flags & SHOAL_MESSAGE_UNTETHERED &&
+	       !shoal_channel_link(space->channel, to, space->view.death->life[to])->reliable;
+}
+
 /* One message that a dead member never handled. */
 static void take_back(void *owner, uint8_t to, const struct shoal_message *message)
 {
@@ -73,7 +79,7 @@ static void take_back(void *owner, uint8_t to, const struct shoal_message *messa
 		break;
 	case SHOAL_CALL:
 		/* Calls go on when the view is complete; those of an earlier try of this view are kept already. */
-		if (!(space->view.calls_taken_back >> to & 1))
+		if (!(space->view.calls_taken_back >> to & 1) && !forgotten(space, to, message))
 			shoal_view_keep_call(space, message);
 		break;
 	default:

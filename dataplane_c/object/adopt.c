@@ -88,6 +88,13 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 	shoal_view_fate(space, SHOAL_FATE_ADOPTED, class, entry->bytes);
 }
 
+/* It had been returned to the dead worker, whose record did not count it yet. */
+static bool returned(const struct shoal_entry *entry)
+{
+	return entry->flags & SHOAL_ENTRY_MAIL &&
+	       (entry->record == SHOAL_RECORD_LEASED || entry->record == SHOAL_RECORD_RECALLED);
+}
+
 /* Whether the receiver of what was sent is known to have had it: what became of it is for the receiver to say. */
 static bool delivered(
 	const struct shoal_space *space, const struct shoal_legacy *legacy, const struct shoal_entry_cold *cold)
@@ -111,7 +118,8 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 
 	if (entry->handle == SHOAL_HANDLE_WAITING && map->class->pattern == SHOAL_SINGLE_WRITER)
 		report_ended(space, class, slot, entry, cold, (uint8_t)legacy->image->member);
-	if (!lease && !record && (!(entry->flags & SHOAL_ENTRY_MAILED) || delivered(space, legacy, cold)))
+	if (!lease && !record && !returned(entry) &&
+		(!(entry->flags & SHOAL_ENTRY_MAILED) || delivered(space, legacy, cold)))
 		return;
 	/* Its maker had not got it yet: nobody has seen it, and nobody will. */
 	if (lease && entry->flags & SHOAL_ENTRY_FRESH) {

@@ -325,8 +325,10 @@ int shoal_space_call(struct shoal_context *context, const struct shoal_class *cl
 			error = -ETIMEDOUT;
 			break;
 		}
-		if (in_window)
+		if (in_window && (!shoal_space_frozen(space) || SHOAL_PLANT(SHOAL_PLANT_CALLS_WHILE_FROZEN)))
 			return call_remote(space, index, slot, key, method, argument, result, since_ns);
+		if (in_window)
+			shoal_window_leave(space); /* a view change has begun since: again when it is complete */
 		in_window = shoal_window_enter(space, since_ns, false);
 		if (!in_window)
 			return -ETIMEDOUT;

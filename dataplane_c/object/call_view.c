@@ -62,7 +62,8 @@ void shoal_calls_after_view(struct shoal_space *space)
 
 		/* Where the caller has given up, nobody needs to know whether it went on from there to one that died. */
 		if (!call->under_way ||
-			(call->wait && (call->member >= SHOAL_MEMBERS_MAX || !(dead >> call->member & 1))))
+			(call->wait && (call->member >= SHOAL_MEMBERS_MAX || !(dead >> call->member & 1)) &&
+				!SHOAL_PLANT(SHOAL_PLANT_CALLS_ALL_END)))
 			continue;
 		if (call->wait && call->wait->outcome == SHOAL_WAIT_PENDING)
 			shoal_wait_end(space, call->wait, SHOAL_WAIT_TIMED_OUT);

@@ -43,7 +43,9 @@ enum shoal_entry_flag {
 	SHOAL_ENTRY_ADOPTED = 1 << 3, /* of a dead worker; not used before the view is complete (RECALLED is set too) */
 	SHOAL_ENTRY_BACK = 1 << 6, /* the record knew of a newer lease, which nobody has claimed yet */
 	SHOAL_ENTRY_UNCLAIMED = 1 << 7, /* the record is LEASED; nobody has said in this view that he is the holder */
-	SHOAL_ENTRY_MAIL = 1 << 4, /* the record's object was mail: at the same lease a live holder beats it */
+	/* The record's object was mail: at the same lease a live holder beats it. Of a record that is LEASED: its object has been
+	 * returned and lies here, but a PASSED is missing before that counts. */
+	SHOAL_ENTRY_MAIL = 1 << 4,
 };
 
 /* writer: worker. The slab outlives the process: no pointers. */

@@ -19,6 +19,11 @@ enum shoal_planted_death {
 	SHOAL_PLANT_LEGACY_NOT_VOID, /* slabs count again that were adopted in a completed view */
 	SHOAL_PLANT_GAP_AFTER_DEATH, /* calls wait for those that have gone with the dead */
 	SHOAL_PLANT_NOTHING_LOST, /* records whose holder is gone stay */
+	SHOAL_PLANT_CALLS_FORGOTTEN, /* untethered ones that the dead never handled are not taken back from lossy links */
+	SHOAL_PLANT_CALLS_ALL_END, /* every call that is under way ends, whoever has it */
+	SHOAL_PLANT_CALLS_WHILE_FROZEN, /* sent by who is given a place in the window while a view changes */
+	SHOAL_PLANT_RETURN_NOT_KEPT, /* an object that was returned lies in memory alone while its record waits for a PASSED */
+	SHOAL_PLANT_WAITERS_COME_BACK, /* those that came with moved records while a view changed are still waited for */
 };
 
 #ifdef SHOAL_PLANTED_BUILD

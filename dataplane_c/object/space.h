@@ -280,6 +280,9 @@ void shoal_holder_let_go(struct shoal_space *space, struct shoal_place *place);
 
 /* keyspace/record.c */
 void shoal_record_handle(struct shoal_space *space, const struct shoal_message *message);
+/* A view changes, so that nobody waits and no PASSED is missing: the object is free at once. False: its record is not here, or
+ * knows better. */
+bool shoal_record_returned_while_frozen(struct shoal_space *space, const struct shoal_message *message);
 /* True: the record is here to be used, or it is certain that there is none. False: it is being pulled. */
 bool shoal_record_here_while_moving(
 	struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot);

@@ -149,8 +149,10 @@ void shoal_window_leave(struct shoal_space *space)
 		space->counters.stale_messages++; /* an answer that nobody has asked for */
 		return;
 	}
-	/* A place beyond the window was for somebody who held references, and ends with it. */
-	if (!wait || space->outstanding > space->config.window) {
+	/* A place beyond the window was for somebody who held references, and ends with it. While a view changes nothing is sent:
+	 * all who wait are looked at when it is complete. */
+	if (!wait || space->outstanding > space->config.window ||
+		(shoal_space_frozen(space) && !SHOAL_PLANT(SHOAL_PLANT_CALLS_WHILE_FROZEN))) {
 		space->outstanding--;
 		return;
 	}

@@ -212,7 +212,141 @@ static void same_view_of_the_next_term(struct sim_world *world)
 	sim_direct_end(world);
 }
 
+/* --- Objects on their way home, and those who wait for them --- */
+
+static void run_until_received(struct sim_world *world, uint8_t member, unsigned kind)
+{
+	uint64_t until = world->now_ns + SHOAL_NS_PER_S;
+	const struct shoal_channel_counters *counters = shoal_channel_counters(world->members[member]->space->channel);
+
+	while (!world->failed && !counters->received[kind] && world->now_ns < until)
+		sim_world_step(world);
+	sim_expect(world, counters->received[kind] == 1, "the message has come");
+}
+
+/* 2 has it from 1, whose PASSED is slow, and leaves; its RETURN has to wait at 0, which owns the key. */
+static unsigned return_before_passed(struct sim_world *world, unsigned members)
+{
+	const struct sim_settings settings = sim_direct_mortal(members);
+
+	sim_direct_begin_with(world, &settings);
+	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 0, NONE, 0);
+
+	sim_expect_answer(world, 1, sim_ask_take(world, 1, SIM_ACCOUNT, key, true, 0), 0);
+	sim_hold(world, 1, 0);
+	sim_expect_answer(world, 2, sim_ask_take(world, 2, SIM_ACCOUNT, key, false, 0), 0);
+	return key;
+}
+
+/* 0 dies while the object that came back waits there for a PASSED: it lies in 0's slab, for 2 counts it as delivered. */
+static void returned_before_passed(struct sim_world *world)
+{
+	unsigned key = return_before_passed(world, 4);
+
+	sim_controller_begin(world, 0xb, false); /* 2 leaves */
+	run_until_received(world, 0, SHOAL_RETURN);
+	sim_expect(world, world->members[0]->space->contention.parked == 1, "the RETURN waits for a PASSED");
+	sim_run_ms(world, 20);
+	sim_die(world, 0, 3);
+	sim_run_to_recovery(world);
+	sim_expect_answer(world, 3, sim_ask_take(world, 3, SIM_ACCOUNT, key, false, 0), 0);
+	sim_expect(world, holds(world, 3, key), "the object is there");
+	sim_direct_end(world);
+}
+
+/* The same while a view changes: the RETURN comes to 0 when all stands still, and 0 dies before it has reported anything. */
+static void returned_while_frozen(struct sim_world *world)
+{
+	unsigned key = return_before_passed(world, 5);
+
+	sim_let(world, 1, 0);
+	sim_run_ms(world, 10);
+	sim_hold(world, 2, 0);
+	sim_controller_begin(world, 0x1b, false); /* 2 leaves */
+	while (!world->failed && holds(world, 2, key))
+		sim_world_step(world);
+	sim_hold(world, 3, 0); /* 3's FLUSH does not come */
+	sim_die(world, 4, 1);
+	sim_run_to_stage(world, 0, 1, SHOAL_VIEW_FLUSHING);
+	sim_let(world, 2, 0);
+	run_until_received(world, 0, SHOAL_RETURN);
+	sim_run_ms(world, 5);
+	sim_expect(world, world->members[0]->space->view.stage == SHOAL_VIEW_FLUSHING, "0 waits for 3");
+	sim_die(world, 0, 3);
+	sim_run_to_recovery(world);
+	sim_expect_answer(world, 3, sim_ask_take(world, 3, SIM_ACCOUNT, key, false, 0), 0);
+	sim_expect(world, holds(world, 3, key), "the object is there");
+	sim_direct_end(world);
+}
+
+/* Two wait at 0 for what 3 holds, when 0's slot goes to 1 and one of them dies. 1 forgets who waits there when it is told; the
+ * record that is still under way brings both back. They are forgotten again: the one that lives asks anew, and is not left
+ * behind the dead one, whom nobody will serve or strike. */
+static void waiters_come_back(struct sim_world *world)
+{
+	const struct sim_settings settings = sim_direct_mortal(5);
+
+	sim_direct_begin_with(world, &settings);
+	sim_plan_by_hand(world, 0x1e); /* 0 leaves */
+	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 0, 1, 0), holder, living;
+
+	holder = sim_ask_take(world, 3, SIM_ACCOUNT, key, true, 200 * SHOAL_NS_PER_MS);
+	sim_run_ms(world, 10);
+	sim_ask_take(world, 4, SIM_ACCOUNT, key, false, 0);
+	sim_run_ms(world, 10);
+	living = sim_ask_take(world, 2, SIM_ACCOUNT, key, false, 0);
+	sim_run_ms(world, 10);
+	for (uint8_t member = 0; member < 5; member++)
+		sim_expect(world, !sim_learn(world, member), "learn");
+	sim_hold(world, 0, 1); /* the token, and behind it the record */
+	for (uint8_t member = 0; member < 5; member++)
+		sim_expect(world, !sim_hand_over(world, member), "hand over");
+	sim_plan_let(world);
+	while (!world->failed && sim_entry(world, 0, SIM_ACCOUNT, key))
+		sim_world_step(world);
+	sim_die(world, 4, 2);
+	sim_run_to_stage(world, 1, 1, SHOAL_VIEW_FLUSHING);
+	sim_let(world, 0, 1);
+	sim_run_to_recovery(world);
+	sim_expect_answer(world, 3, holder, 0);
+	sim_expect_answer(world, 2, living, 0);
+	sim_expect(world, holds(world, 2, key), "who waited has it");
+	sim_direct_end(world);
+}
+
+/* 1 waits for what 2 has, and that fills its window, for which a call waits. 2 dies, and 1 adopts the object: the place is free
+ * while the view changes, but the call is not sent by a map that may be void before it is complete. */
+static void call_waits_for_the_view(struct sim_world *world)
+{
+	struct sim_settings settings = sim_direct_mortal(3);
+	unsigned key, counter, take, call;
+
+	settings.window = 1;
+	sim_direct_begin_with(world, &settings);
+	key = sim_key_owned(world, SIM_ACCOUNT, 0, NONE, 0);
+	counter = sim_key_owned(world, SIM_COUNTER, 0, NONE, 0);
+	sim_expect_answer(world, 2, sim_ask_take(world, 2, SIM_ACCOUNT, key, true, 0), 0);
+	sim_hold(world, 0, 2); /* it does not hear of the RECALL */
+	take = sim_ask_take(world, 1, SIM_ACCOUNT, key, false, 0);
+	sim_run_ms(world, 5);
+	call = sim_ask_call(world, 1, counter, false);
+	sim_run_ms(world, 5);
+	sim_die(world, 2, 1);
+	sim_run_to_stage(world, 1, 1, SHOAL_VIEW_SETTLING);
+	sim_expect(world, holds(world, 1, key), "it has adopted the object");
+	sim_expect(world, !shoal_channel_counters(world->members[1]->space->channel)->sent[SHOAL_CALL],
+		"no call is sent while the view changes");
+	sim_run_to_recovery(world);
+	sim_expect_answer(world, 1, take, 0);
+	sim_expect_answer(world, 1, call, 0);
+	sim_direct_end(world);
+}
+
 const struct sim_case sim_death_cases[] = {
+	{ "call_waits_for_the_view", call_waits_for_the_view },
+	{ "returned_before_passed", returned_before_passed },
+	{ "returned_while_frozen", returned_while_frozen },
+	{ "waiters_come_back", waiters_come_back },
 	{ "minted_slot_over_two_views", minted_slot_over_two_views },
 	{ "same_view_of_the_next_term", same_view_of_the_next_term },
 	{ "handled_mail_stays_handled", handled_mail_stays_handled },

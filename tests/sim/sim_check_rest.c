@@ -73,27 +73,6 @@ static void check_single(struct sim_world *world, unsigned class, unsigned key)
 		sim_ledger_compare(world, found.holder, class, found.object);
 }
 
-/* What callers gave up, and was not applied until now, never will be. */
-static void settle_doubts(struct sim_world *world)
-{
-	struct sim_ledger *ledger = &world->ledger;
-
-	for (unsigned i = 0; i < ledger->doubts_count; i++) {
-		const struct sim_doubt *doubt = &ledger->doubts[i];
-
-		if (doubt->sequence > ledger->shared[doubt->key].seen[doubt->member][doubt->strand])
-			ledger->shared[doubt->key].accepted -= sim_amount(doubt->sequence);
-	}
-	for (unsigned i = 0; i < ledger->doubts_count; i++) {
-		const struct sim_doubt *doubt = &ledger->doubts[i];
-		uint32_t *seen = &ledger->shared[doubt->key].seen[doubt->member][doubt->strand];
-
-		if (doubt->sequence > *seen)
-			*seen = doubt->sequence;
-	}
-	ledger->doubts_count = 0;
-}
-
 static void check_shared(struct sim_world *world, unsigned key)
 {
 	const struct sim_shared *shared = &world->ledger.shared[key];
@@ -102,8 +81,7 @@ static void check_shared(struct sim_world *world, unsigned key)
 
 	find_key(world, SIM_COUNTER, key, &found);
 	counter = found.object;
-	if (shared->shaken)
-		return;
+	sim_ledger_go_back(world, key, counter);
 	if (found.records != (shared->applications != 0))
 		sim_fail(
 			world, 3, "counter %u has %u records after %u calls", key, found.records, shared->applications);
@@ -174,7 +152,7 @@ static void check_reports(struct sim_world *world)
 void sim_check_at_rest(struct sim_world *world)
 {
 	sim_check_tokens(world);
-	settle_doubts(world);
+	sim_calls_check(world);
 	if (world->deaths.done)
 		check_reports(world);
 	for (unsigned number = 0; number < world->settings.members_most; number++)

@@ -165,67 +165,6 @@ static void doubt_strand(struct sim_member *member, const struct sim_strand *str
 	}
 }
 
-/* --- Calls that end with it: its own, and those of others that lay with it and were not applied yet --- */
-
-static void doubt_call(void *owner, const struct shoal_message *message)
-{
-	struct sim_world *world = owner;
-	const struct sim_add *add = (const void *)shoal_message_waiters(message);
-
-	if (message->kind == SHOAL_CALL)
-		sim_ledger_doubt(
-			world, (struct sim_doubt){ add->sequence, (uint16_t)sim_key_number(shoal_message_key(message)),
-				       add->member, add->strand });
-}
-
-static void doubt_waiting(void *owner, uint64_t frame, const struct shoal_message *message)
-{
-	(void)frame;
-	doubt_call(owner, message);
-}
-
-static void doubt_parked(struct sim_world *world, const struct shoal_parked *parked)
-{
-	for (; parked; parked = parked->next)
-		doubt_call(world, &parked->message);
-}
-
-static void doubt_calls_inside(struct sim_world *world, struct sim_member *member)
-{
-	struct shoal_space *space = member->space;
-
-	doubt_parked(world, space->loopback_first);
-	doubt_parked(world, space->view.after_first);
-	for (unsigned slot = 0; slot < SHOAL_SLOTS && space->keyspace.held_back_count; slot++)
-		doubt_parked(world, space->keyspace.held_back[slot]);
-	for (uint32_t index = 1; index < space->maps[SIM_COUNTER].high_water; index++) {
-		struct shoal_place place = shoal_place_at(space, SIM_COUNTER, index);
-		const struct shoal_contention *contention = shoal_place_contended(space, &place);
-
-		doubt_parked(world, contention ? contention->parked_first : NULL);
-	}
-	for (uint8_t peer = 0; peer < SHOAL_MEMBERS_MAX; peer++)
-		shoal_channel_visit_waiting(space->channel, peer, doubt_waiting, world);
-}
-
-static void doubt_calls(struct sim_world *world, struct sim_member *dead)
-{
-	bool all = dead->torn_off || !world->network.reliable;
-
-	if (!all)
-		doubt_calls_inside(world, dead);
-	for (unsigned key = 0; key < SIM_KEYS_MAX; key++) {
-		struct sim_shared *shared = &world->ledger.shared[key];
-
-		for (uint8_t member = 0; member < world->settings.members_most; member++)
-			for (uint8_t strand = 0; strand < SIM_STRANDS_MAX && (all || member == dead->number); strand++)
-				for (uint32_t sequence = shared->seen[member][strand] + 1;
-					sequence <= shared->issued[member][strand]; sequence++)
-					sim_ledger_doubt(
-						world, (struct sim_doubt){ sequence, (uint16_t)key, member, strand });
-	}
-}
-
 /* --- The end of a process --- */
 
 static void note_losses(struct sim_world *world, const struct sim_member *member)
@@ -273,16 +212,19 @@ void sim_kill(struct sim_world *world, struct sim_member *member)
 {
 	struct sim_deaths *deaths = &world->deaths;
 	struct sim_corpse *corpse = &deaths->corpses[member->number];
+	uint8_t number = member->number;
 
+	if (!member->torn_off)
+		sim_calls_check(world);
 	*corpse = (struct sim_corpse){ .lies_here = true,
 		.usable = !sim_random_chance(&world->random, world->settings.unusable_percent),
 		.life = member->life,
 		.died_ns = world->now_ns,
 		.notice_ns = world->now_ns + sim_random_below(&world->random, NOTICE_MOST_NS) };
+	memcpy(corpse->received, member->space->image->received, sizeof(corpse->received));
 	memcpy(corpse->directory, member->slab_directory, sizeof(corpse->directory));
 	sim_note(world, "member %ld dies, in the middle of a poll: %ld, slab usable: %ld", member->number,
 		member->torn_off, corpse->usable);
-	doubt_calls(world, member);
 	for (unsigned i = 0; i < SIM_STRANDS_MAX; i++)
 		doubt_strand(member, &member->strands[i], corpse->usable);
 	if (member->ending.under_way)
@@ -293,8 +235,9 @@ void sim_kill(struct sim_world *world, struct sim_member *member)
 	deaths->slabs_lost += !corpse->usable;
 	deaths->exact &= corpse->usable;
 	shake(world, corpse->usable);
-	doubt_makings(world, member->number);
+	doubt_makings(world, number);
 	deaths->done++;
+	sim_calls_after_death(world, number);
 	deaths->latest_ns = world->now_ns;
 	if (!deaths->recovering_ns)
 		deaths->recovering_ns = world->now_ns;
@@ -344,6 +287,7 @@ void sim_deaths_poll(struct sim_world *world)
 	deaths->next_ns = world->now_ns + (sim_random_chance(&world->random, world->settings.together_percent)
 							  ? sim_random_below(&world->random, 80 * SHOAL_NS_PER_MS)
 							  : sim_random_below(&world->random, 800 * SHOAL_NS_PER_MS));
+	sim_calls_check(world);
 	member->doomed = true;
 	member->instructions_left =
 		1 + sim_random_below(&world->random,

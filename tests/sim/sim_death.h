@@ -14,6 +14,7 @@ struct sim_corpse {
 	bool usable; /* its slabs can be adopted */
 	uint64_t life;
 	uint64_t died_ns, notice_ns;
+	uint64_t received[SHOAL_MEMBERS_MAX]; /* what its image says of each peer */
 	char directory[64];
 };
 

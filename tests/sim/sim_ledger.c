@@ -109,44 +109,94 @@ void sim_ledger_construct(struct sim_world *world, uint8_t member, unsigned clas
 	sim_note(world, "  member %ld makes class %ld key %ld life %ld", member, class, object->key, object->life);
 }
 
-void sim_ledger_doubt(struct sim_world *world, struct sim_doubt doubt)
-{
-	for (unsigned i = 0; i < world->ledger.doubts_count; i++) {
-		const struct sim_doubt *at = &world->ledger.doubts[i];
+/* --- Calls --- */
 
-		if (at->sequence == doubt.sequence && at->key == doubt.key && at->member == doubt.member &&
-			at->strand == doubt.strand)
-			return;
-	}
-	if (world->ledger.doubts_count == SIM_DOUBTS_MAX)
+static bool same(struct sim_call a, struct sim_call b)
+{
+	return a.sequence == b.sequence && a.key == b.key && a.member == b.member && a.strand == b.strand;
+}
+
+/* Its index in the list, or the list's end. */
+static unsigned index_of(const struct sim_call *list, unsigned count, struct sim_call call)
+{
+	unsigned index = 0;
+
+	while (index < count && !same(list[index], call))
+		index++;
+	return index;
+}
+
+bool sim_ledger_gone(const struct sim_world *world, struct sim_call call)
+{
+	const struct sim_ledger *ledger = &world->ledger;
+
+	return index_of(ledger->gone, ledger->gone_count, call) < ledger->gone_count;
+}
+
+void sim_ledger_lose(struct sim_world *world, struct sim_call call)
+{
+	struct sim_ledger *ledger = &world->ledger;
+
+	if (ledger->gone_count == SIM_GONE_MAX)
 		abort();
-	world->ledger.doubts[world->ledger.doubts_count++] = doubt;
+	ledger->gone[ledger->gone_count++] = call;
+	ledger->shared[call.key].accepted -= sim_amount(call.sequence);
 }
 
-bool sim_ledger_give_up(struct sim_world *world, struct sim_doubt doubt)
+/* The books of a counter go back by its latest call. */
+static void undo_latest(struct sim_ledger *ledger, struct sim_shared *shared)
 {
-	for (unsigned i = 0; i < world->ledger.doubts_count; i++) {
-		const struct sim_doubt *at = &world->ledger.doubts[i];
+	struct sim_applied *latest = &ledger->log[shared->log_last - 1];
 
-		if (at->sequence != doubt.sequence || at->key != doubt.key || at->member != doubt.member ||
-			at->strand != doubt.strand)
-			continue;
-		world->ledger.shared[doubt.key].accepted -= sim_amount(doubt.sequence);
-		world->ledger.doubts[i] = world->ledger.doubts[--world->ledger.doubts_count];
-		return true;
-	}
-	return false;
+	shared->log_last = latest->before;
+	shared->applications--;
+	shared->applied -= sim_amount(latest->call.sequence);
+	shared->accepted -= sim_amount(latest->call.sequence);
+	if (ledger->undone_count == SIM_GONE_MAX)
+		abort();
+	ledger->undone[ledger->undone_count++] = latest->call;
 }
 
-/* What the dead had applied may be gone, and be applied again: only sums are followed. */
-static void apply_after_loss(struct sim_shared *shared, const struct sim_counter *counter, const struct sim_add *add)
+void sim_ledger_go_back(struct sim_world *world, unsigned key, const struct sim_counter *counter)
 {
-	uint32_t *seen = &shared->seen[add->member][add->strand];
+	struct sim_shared *shared = &world->ledger.shared[key];
+	uint64_t applications = counter ? counter->applications : 0, sum = counter ? counter->sum : 0;
 
-	if (add->sequence > *seen)
-		*seen = add->sequence;
-	shared->applied = counter->sum + add->amount;
-	shared->applications = (uint32_t)counter->applications + 1;
+	if (!shared->shaken)
+		return;
+	shared->shaken = false;
+	while (shared->applications > applications)
+		undo_latest(&world->ledger, shared);
+	if (shared->applications != applications || shared->applied != sum)
+		sim_fail(world, 3, "counter %u has %lu after %lu calls, which it never had", key, sum, applications);
+}
+
+static void log_applied(struct sim_world *world, struct sim_shared *shared, struct sim_call call)
+{
+	struct sim_ledger *ledger = &world->ledger;
+
+	shared->applied += sim_amount(call.sequence);
+	shared->applications++;
+	if (!world->settings.deaths && !world->settings.deaths_by_hand)
+		return;
+	if (ledger->log_count == SIM_APPLIED_MAX)
+		abort();
+	ledger->log[ledger->log_count++] = (struct sim_applied){ call, shared->log_last };
+	shared->log_last = ledger->log_count;
+}
+
+/* It had been applied to an object that was lost: once more is right. */
+static bool apply_again(struct sim_world *world, struct sim_shared *shared, struct sim_call call)
+{
+	struct sim_ledger *ledger = &world->ledger;
+	unsigned index = index_of(ledger->undone, ledger->undone_count, call);
+
+	if (index == ledger->undone_count)
+		return false;
+	ledger->undone[index] = ledger->undone[--ledger->undone_count];
+	shared->accepted += sim_amount(call.sequence);
+	log_applied(world, shared, call);
+	return true;
 }
 
 void sim_ledger_apply(
@@ -154,25 +204,27 @@ void sim_ledger_apply(
 {
 	struct sim_shared *shared = &world->ledger.shared[key];
 	uint32_t *seen = &shared->seen[add->member][add->strand];
+	struct sim_call call = { add->sequence, (uint16_t)key, add->member, add->strand };
 
-	if (shared->shaken) {
-		apply_after_loss(shared, counter, add);
-		return;
-	}
+	sim_note(world, "  member %ld applies call %ld of member %ld strand %ld on counter %ld", member, add->sequence,
+		add->member, add->strand, key);
+	sim_ledger_go_back(world, key, counter);
 	if (counter->sum != shared->applied || counter->applications != shared->applications)
 		sim_fail(world, 3, "member %u: counter %u has %lu after %lu calls, applied were %lu in %u", member, key,
 			counter->sum, counter->applications, shared->applied, shared->applications);
-	if (add->sequence <= *seen) {
-		sim_fail(world, 3, "member %u applies call %u of member %u strand %u on counter %u again (last %u)",
-			member, add->sequence, add->member, add->strand, key, *seen);
+	if (add->sequence <= *seen && apply_again(world, shared, call))
+		return;
+	if (add->sequence <= *seen || sim_ledger_gone(world, call)) {
+		sim_fail(world, 3, "member %u applies call %u of member %u strand %u on counter %u %s (last %u)",
+			member, add->sequence, add->member, add->strand, key,
+			add->sequence <= *seen ? "again" : "though it was gone", *seen);
 		return;
 	}
-	for (uint32_t skipped = *seen + 1; skipped < add->sequence; skipped++)
-		if (!sim_ledger_give_up(world, (struct sim_doubt){ skipped, (uint16_t)key, add->member, add->strand }))
+	for (call.sequence = *seen + 1; call.sequence < add->sequence; call.sequence++)
+		if (!sim_ledger_gone(world, call))
 			sim_fail(world, 9,
 				"member %u applies call %u of member %u strand %u on counter %u before call %u", member,
-				add->sequence, add->member, add->strand, key, skipped);
-	*seen = add->sequence;
-	shared->applied += add->amount;
-	shared->applications++;
+				add->sequence, add->member, add->strand, key, call.sequence);
+	*seen = call.sequence;
+	log_applied(world, shared, call);
 }

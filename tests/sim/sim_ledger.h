@@ -3,6 +3,7 @@
 #ifndef SIM_LEDGER_H
 #define SIM_LEDGER_H
 
+#include "sim_calls.h"
 #include "sim_classes.h"
 
 #define SIM_STRANDS_MAX 16 /* the upper half is for directed schedules */
@@ -27,8 +28,9 @@ struct sim_single {
 struct sim_shared {
 	uint64_t accepted; /* sum of what calls that were accepted carried */
 	uint64_t applied; /* sum of what has been applied */
-	bool shaken;
+	bool shaken; /* it may be lost, or again what it once was: the first look at it tells */
 	uint32_t applications;
+	uint32_t log_last; /* index + 1 of its latest call in the log */
 	/* Of each strand: last sequence number given out, last one applied. */
 	uint32_t issued[SHOAL_MEMBERS_MAX][SIM_STRANDS_MAX];
 	uint32_t seen[SHOAL_MEMBERS_MAX][SIM_STRANDS_MAX];
@@ -40,17 +42,20 @@ static inline uint64_t sim_amount(uint32_t sequence)
 	return 1 + sequence % 997;
 }
 
-/* A call whose caller gave up: it may be applied or not. */
-struct sim_doubt {
-	uint32_t sequence;
-	uint16_t key;
-	uint8_t member, strand;
+/* A call that was applied, in the order of all; those of one counter are chained. */
+struct sim_applied {
+	struct sim_call call;
+	uint32_t before; /* index + 1 of the one before it; 0: it was the first */
 };
-#define SIM_DOUBTS_MAX 65536
+#define SIM_APPLIED_MAX 65536 /* in worlds where members die */
+#define SIM_GONE_MAX 65536
 
 struct sim_ledger {
-	struct sim_doubt doubts[SIM_DOUBTS_MAX];
-	unsigned doubts_count;
+	struct sim_call gone[SIM_GONE_MAX]; /* calls that will never be applied */
+	struct sim_call undone[SIM_GONE_MAX]; /* applied to an object that was lost: each may be applied once more */
+	unsigned gone_count, undone_count;
+	struct sim_applied log[SIM_APPLIED_MAX];
+	uint32_t log_count;
 	struct sim_single single[SIM_SINGLE_CLASSES][SIM_KEYS_MAX];
 	struct sim_shared shared[SIM_KEYS_MAX];
 	uint64_t updates, calls, lives, ends;
@@ -66,10 +71,11 @@ void sim_ledger_update(struct sim_world *world, unsigned class, struct sim_objec
 void sim_ledger_end(struct sim_world *world, unsigned class, unsigned key);
 /* A take that began in that step was told that there is none. */
 void sim_ledger_absent(struct sim_world *world, uint8_t member, unsigned class, unsigned key, uint64_t since_step);
-/* Such a call may be applied or not; noted once. */
-void sim_ledger_doubt(struct sim_world *world, struct sim_doubt doubt);
-/* A call that is in doubt will not be applied any more. False: it is not in doubt. */
-bool sim_ledger_give_up(struct sim_world *world, struct sim_doubt doubt);
+/* The call lies nowhere any more, and is never to be applied. */
+void sim_ledger_lose(struct sim_world *world, struct sim_call call);
+bool sim_ledger_gone(const struct sim_world *world, struct sim_call call);
+/* A counter that a death may have taken is looked at; NULL: there is none. What was applied to the lost one is undone. */
+void sim_ledger_go_back(struct sim_world *world, unsigned key, const struct sim_counter *counter);
 /* From the classes' own functions. */
 void sim_ledger_construct(struct sim_world *world, uint8_t member, unsigned class, struct sim_object *object);
 void sim_ledger_apply(

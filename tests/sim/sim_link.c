@@ -60,6 +60,10 @@ static void note(void *owner, const struct shoal_message *message)
 
 	noted->network->messages++;
 	noted->network->of_kind[message->kind]++;
+	/* Between two members its object would lie in no slab. */
+	if (message->kind == SHOAL_RETURN && message->origin != noted->from)
+		sim_fail(noted->network->world, 3, "member %u forwards a RETURN of member %u", noted->from,
+			message->origin);
 	if (message->kind == SHOAL_TOKEN)
 		return; /* thousands; the slots that matter show in what follows */
 	uint64_t key = 0;

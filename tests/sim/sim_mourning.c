@@ -236,6 +236,7 @@ static int tell_one(struct sim_world *world, uint8_t number)
 	if (!told.error && view->phase == SIM_VIEW_TELL) {
 		sim_reign_check(world, number);
 		sim_deaths_told(world);
+		sim_calls_after_telling(world);
 	}
 	return told.error;
 }

@@ -159,10 +159,25 @@ static int take(struct sim_member *member, uint8_t strand, const struct sim_oper
 	return 0;
 }
 
+/* Whether it was applied, if the answer says so. */
+static void check_answer(
+	struct sim_member *member, const struct sim_calling *calling, const struct sim_add *add, struct sim_sum sum)
+{
+	const struct sim_shared *shared = &member->world->ledger.shared[calling->call.key];
+
+	if (sum.sequence != add->sequence || sum.sum < add->amount)
+		sim_fail(member->world, 3, "member %u: the answer to call %u was that to call %u", member->number,
+			add->sequence, sum.sequence);
+	if (shared->seen[add->member][add->strand] < add->sequence)
+		sim_fail(member->world, 3, "member %u: call %u of strand %u on counter %u was answered, not applied",
+			member->number, add->sequence, add->strand, calling->call.key);
+}
+
 static int call_once(struct sim_member *member, uint8_t strand, const struct sim_operation *operation, bool untethered)
 {
 	unsigned key = operation->objects[0].key;
 	struct sim_shared *shared = &member->world->ledger.shared[key];
+	struct sim_calling *calling = &member->strands[strand].calling;
 	struct sim_add add = {
 		.member = member->number, .strand = strand, .sequence = ++shared->issued[member->number][strand]
 	};
@@ -174,14 +189,19 @@ static int call_once(struct sim_member *member, uint8_t strand, const struct sim
 	add.amount = sim_amount(add.sequence);
 	shared->accepted += add.amount;
 	member->world->ledger.calls++;
+	*calling = (struct sim_calling){ .under_way = true,
+		.exact = !untethered,
+		.call = { add.sequence, (uint16_t)key, member->number, strand },
+		.microthread = shoal_microthread_current(member->scheduler) };
+	sim_note(member->world, "  member %ld strand %ld calls counter %ld, call %ld, exact %ld", member->number,
+		strand, key, add.sequence, !untethered);
 	error = shoal_call(&member->context->context, sim_classes[SIM_COUNTER], bytes,
 		untethered ? SIM_ADD_UNTETHERED : SIM_ADD_EXACT, &add, untethered ? NULL : &sum);
+	calling->under_way = false;
 	if (error)
-		sim_ledger_doubt(
-			member->world, (struct sim_doubt){ add.sequence, (uint16_t)key, add.member, add.strand });
-	if (!error && !untethered && (sum.sequence != add.sequence || sum.sum < add.amount))
-		sim_fail(member->world, 3, "member %u: the answer to call %u was that to call %u", member->number,
-			add.sequence, sum.sequence);
+		sim_call_failed(member->world, calling, error);
+	else if (!untethered)
+		check_answer(member, calling, &add, sum);
 	return error;
 }
 

@@ -4,6 +4,7 @@
 #define SIM_OPERATION_H
 
 #include <shoal/types.h>
+#include "sim_calls.h"
 #include "sim_random.h"
 
 struct sim_member;
@@ -43,6 +44,7 @@ struct sim_strand {
 	uint64_t since_ns; /* the running one */
 	struct shoal_request *held; /* what it holds; NULL: nothing */
 	unsigned held_count;
+	struct sim_calling calling;
 };
 
 void sim_operation_draw(
