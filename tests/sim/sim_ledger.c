@@ -126,6 +126,14 @@ static unsigned index_of(const struct sim_call *list, unsigned count, struct sim
 	return index;
 }
 
+/* A world works on while its plan is not over. */
+static bool too_many(struct sim_world *world, unsigned count, unsigned most)
+{
+	if (count == most)
+		sim_fail(world, 7, "%u calls were made, and this world has not come to its end", count);
+	return count == most;
+}
+
 bool sim_ledger_gone(const struct sim_world *world, struct sim_call call)
 {
 	const struct sim_ledger *ledger = &world->ledger;
@@ -137,8 +145,8 @@ void sim_ledger_lose(struct sim_world *world, struct sim_call call)
 {
 	struct sim_ledger *ledger = &world->ledger;
 
-	if (ledger->gone_count == SIM_GONE_MAX)
-		abort();
+	if (too_many(world, ledger->gone_count, SIM_GONE_MAX))
+		return;
 	ledger->gone[ledger->gone_count++] = call;
 	ledger->shared[call.key].accepted -= sim_amount(call.sequence);
 }
@@ -153,7 +161,7 @@ static void undo_latest(struct sim_ledger *ledger, struct sim_shared *shared)
 	shared->applied -= sim_amount(latest->call.sequence);
 	shared->accepted -= sim_amount(latest->call.sequence);
 	if (ledger->undone_count == SIM_GONE_MAX)
-		abort();
+		abort(); /* there are no more in the log */
 	ledger->undone[ledger->undone_count++] = latest->call;
 }
 
@@ -179,8 +187,8 @@ static void log_applied(struct sim_world *world, struct sim_shared *shared, stru
 	shared->applications++;
 	if (!world->settings.deaths && !world->settings.deaths_by_hand)
 		return;
-	if (ledger->log_count == SIM_APPLIED_MAX)
-		abort();
+	if (too_many(world, ledger->log_count, SIM_APPLIED_MAX))
+		return;
 	ledger->log[ledger->log_count++] = (struct sim_applied){ call, shared->log_last };
 	shared->log_last = ledger->log_count;
 }
