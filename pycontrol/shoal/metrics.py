@@ -2,6 +2,8 @@
 """Statistics as Prometheus metrics: names with the prefix shoal_, durations in seconds."""
 
 import math
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -107,6 +109,21 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def require_free(address: str) -> None:
+    """RefusedError: nobody could serve metrics there now."""
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise _refusal(address, error) from error
+
+
+def _refusal(address: str, error: OSError) -> RefusedError:
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    return RefusedError(f"can't serve metrics on {address}: {reason}")
+
+
 class Exporter:
     """Serves /metrics in a thread of its own. `samples` is called there."""
 
@@ -117,7 +134,7 @@ class Exporter:
         try:
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as error:
-            raise RefusedError(f"can't serve metrics on {address}: {error.strerror}") from error
+            raise _refusal(address, error) from error
 
     def close(self) -> None:
         self._server.shutdown()

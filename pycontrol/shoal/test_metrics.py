@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shoal.errors import InvalidRequestError, RefusedError
-from shoal.metrics import Exporter, Sample, split_address
+from shoal.metrics import Exporter, Sample, require_free, split_address
 from shoal_dataplane import Statistic, StatisticKind
 
 ROWS = (
@@ -81,8 +81,14 @@ def test_an_address_that_is_taken_is_told() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(RefusedError, match="can't serve metrics"):
-            Exporter(f"127.0.0.1:{taken.getsockname()[1]}", lambda: ())
+            Exporter(address, lambda: ())
+        with pytest.raises(RefusedError, match="Address already in use"):
+            require_free(address)
+    require_free(address)
+    with pytest.raises(RefusedError, match="can't serve metrics on nowhere"):
+        require_free("nowhere.invalid:9464")
 
 
 @pytest.mark.parametrize("address", ["", "9464", "host:", ":9464", "host:0", "host:65536", "host:x"])

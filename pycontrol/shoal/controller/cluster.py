@@ -31,6 +31,7 @@ from shoal.errors import (
     StaleTermError,
 )
 from shoal.event_log import EventLog
+from shoal.metrics import require_free
 from shoal.model import Deaths, InstanceState, OperationUpdate
 from shoal.network_function.description import Description, describe, find
 from shoal.process_host import cancelled
@@ -213,6 +214,8 @@ class Cluster:
 
     async def _deploy(self, checked: Checked, report: Report) -> OperationUpdate:
         config, description, nf_path = checked.config, checked.description, checked.nf_path
+        if config.metrics is not None:
+            require_free(config.metrics.address)
         deployment = self._store.begin_deployment(checked.file, checked.text, config.instances.count, NO_MAP)
         self.recovery.start()
         self.heartbeat.start()
