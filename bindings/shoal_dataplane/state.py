@@ -15,6 +15,7 @@ class StatePlace(enum.IntEnum):
     FREE = lib.SHOAL_STATE_FREE
     MULTI_WRITER = lib.SHOAL_STATE_MULTI_WRITER
     RECORD_ONLY = lib.SHOAL_STATE_RECORD_ONLY
+    STORE = lib.SHOAL_STATE_STORE
 
 
 @dataclass(frozen=True, slots=True)

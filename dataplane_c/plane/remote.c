@@ -193,5 +193,7 @@ const struct shoal_plane shoal_plane_remote = {
 	.room = room,
 	.settle = shoal_remote_settle,
 	.run_idle_task = shoal_remote_run_idle_task,
+	.state_get = shoal_remote_state_get,
+	.state_list = shoal_remote_state_list,
 	.statistics = statistics,
 };

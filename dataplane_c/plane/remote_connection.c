@@ -18,7 +18,7 @@
 #define RETRY_FIRST_NS SHOAL_NS_PER_MS
 #define RETRY_MOST_NS (100 * SHOAL_NS_PER_MS)
 #define SILENCE_NS (2 * SHOAL_NS_PER_S)
-#define CHECK_SECONDS 2
+#define CHECK_MS 2000
 /* Commands that wait for company: as many as a quarter of those under way, at most this many, for at most this long. */
 #define COMPANY_MOST 64
 #define COMPANY_NS 20000
@@ -54,15 +54,20 @@ static int host_and_port(const char *address, char *host, size_t room, int *port
 
 /* --- The control thread --- */
 
-static redisContext *connect_and_wait(const char *address)
+void *shoal_remote_connect(const char *address, unsigned milliseconds)
 {
-	const struct timeval deadline = { .tv_sec = CHECK_SECONDS };
+	const struct timeval deadline = { .tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000 };
+	redisContext *context = NULL;
 	char host[64];
 	int port;
 
 	if (unix_path(address))
-		return redisConnectUnixWithTimeout(unix_path(address), deadline);
-	return host_and_port(address, host, sizeof(host), &port) ? NULL : redisConnectWithTimeout(host, port, deadline);
+		context = redisConnectUnixWithTimeout(unix_path(address), deadline);
+	else if (!host_and_port(address, host, sizeof(host), &port))
+		context = redisConnectWithTimeout(host, port, deadline);
+	if (context && !context->err)
+		redisSetTimeout(context, deadline);
+	return context;
 }
 
 /* The server answers a script's name, which it makes of its text. */
@@ -118,7 +123,7 @@ static int check_format(struct shoal_remote *remote, redisContext *context)
 int shoal_remote_connection_check(struct shoal_remote *remote)
 {
 	const char *address = remote->config.address;
-	redisContext *context = connect_and_wait(address);
+	redisContext *context = shoal_remote_connect(address, CHECK_MS);
 	int error = 0;
 
 	if (!context)
@@ -131,12 +136,8 @@ int shoal_remote_connection_check(struct shoal_remote *remote)
 			"--unixsocket PATH, "
 			"or redis-server --port PORT), or correct the address",
 			address, context->errstr);
-	if (!error) {
-		const struct timeval deadline = { .tv_sec = CHECK_SECONDS };
-
-		redisSetTimeout(context, deadline);
+	if (!error)
 		error = learn_scripts(remote, context);
-	}
 	if (!error)
 		error = check_format(remote, context);
 	redisFree(context);

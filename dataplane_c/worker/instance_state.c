@@ -111,10 +111,6 @@ static int get_row(void *component, void *argument, uint64_t now_ns)
 
 static int check_class(const struct shoal_instance *instance, unsigned class_index)
 {
-	if (instance->worker.plane->objects_here)
-		return shoal_error(EOPNOTSUPP,
-			"on plane %s objects lie in the server at %s, under keys that begin with %s/",
-			instance->worker.plane->name, instance->config.remote_address, instance->config.remote_name);
 	if (class_index >= instance->worker.space.config.classes_count)
 		return shoal_error(ENOENT, "NF %s has %u classes", instance->worker.nf->name,
 			instance->worker.space.config.classes_count);
@@ -133,9 +129,14 @@ int shoal_instance_state_get(struct shoal_instance *instance, unsigned class_ind
 		return shoal_error(EINVAL, "a key of class %s has %u bytes, not %u",
 			instance->worker.space.config.classes[class_index]->name,
 			instance->worker.space.config.classes[class_index]->key_bytes, key_bytes);
-	error = shoal_instance_command(instance, get_row, &lookup);
+	if (instance->worker.plane->state_get)
+		error = instance->worker.plane->state_get(&instance->worker.space, lookup.class, key, row);
+	else
+		error = shoal_instance_command(instance, get_row, &lookup);
 	if (error == -ENOENT)
 		return shoal_error(ENOENT, "no such object at instance %s", instance->config.name);
+	if (instance->worker.plane->state_get)
+		return error; /* its own sentence */
 	return error ? shoal_error(-error, "instance %s: its worker did not answer", instance->config.name) : 0;
 }
 
@@ -168,6 +169,10 @@ long shoal_instance_state_list(
 
 	if (error)
 		return error;
+	if (instance->worker.plane->state_list)
+		return *cursor == UINT64_MAX ? 0
+		                             : instance->worker.plane->state_list(
+						       &instance->worker.space, lookup.class, cursor, rows, n);
 	while (!error && lookup.count < n && lookup.cursor != UINT64_MAX)
 		error = shoal_instance_command(instance, list_rows, &lookup);
 	if (error)

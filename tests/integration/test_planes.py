@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -93,9 +94,17 @@ def test_state_outlives_the_only_instance(shell: Shell, server: Server) -> None:
     assert set(moved) == {"0"}
     assert server.count("nat/nat.mapping/*") == FLOWS
     assert server.translations() == before
-    refused = shell.command("state", "list", "nat.mapping")
-    assert refused.returncode
-    assert "lie in the server" in refused.stderr
+    mappings = shell.objects("nat.mapping")
+    assert {each["place"] for each in mappings} == {"store"}
+    assert len({json.dumps(each["key"]) for each in mappings}) == FLOWS
+    assert len(shell.good("state", "list", "nat.mapping", "--limit", "5").splitlines()) == 6
+    known = shell.good("state", "get", "nat.mapping", "10.0.0.1:2000/udp")
+    assert known.count("nat.mapping ") == 1
+    assert "store, told by nat-" in known
+    assert "198.51.100" not in known
+    unknown = shell.command("state", "get", "nat.mapping", "10.0.0.1:9/udp")
+    assert unknown.returncode
+    assert "no instance knows of it" in unknown.stderr
 
 
 @pytest.mark.timeout(120)

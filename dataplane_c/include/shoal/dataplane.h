@@ -262,7 +262,13 @@ long shoal_instance_statistics(struct shoal_instance *instance, struct shoal_sta
 
 /* --- State --- */
 
-enum shoal_state_place { SHOAL_STATE_HELD, SHOAL_STATE_FREE, SHOAL_STATE_MULTI_WRITER, SHOAL_STATE_RECORD_ONLY };
+enum shoal_state_place {
+	SHOAL_STATE_HELD,
+	SHOAL_STATE_FREE,
+	SHOAL_STATE_MULTI_WRITER,
+	SHOAL_STATE_RECORD_ONLY,
+	SHOAL_STATE_STORE, /* plane remote: in the server; every instance tells the same */
+};
 
 struct shoal_state_row {
 	int place; /* enum shoal_state_place */
@@ -284,10 +290,12 @@ struct shoal_class_information {
 };
 int shoal_instance_class_information(
 	struct shoal_instance *instance, unsigned index, struct shoal_class_information *information);
-/* The row of one key: 0, or -ENOENT. Copied by the worker between two packets. */
+/* The row of one key: 0, or -ENOENT. Copied by the worker between two packets; on plane remote asked of the server, which may
+ * take half a second for each answer (-ENOTCONN: it does not answer). */
 int shoal_instance_state_get(struct shoal_instance *instance, unsigned class_index, const void *key, uint32_t key_bytes,
 	struct shoal_state_row *row);
-/* Rows from *cursor (0 at first) on; sets *cursor for the next call, UINT64_MAX at the end. Returns the rows filled. */
+/* Rows from *cursor (0 at first) on; sets *cursor for the next call, UINT64_MAX at the end. Returns the rows filled, which may be
+ * fewer than n before the end. */
 long shoal_instance_state_list(
 	struct shoal_instance *instance, unsigned class_index, uint64_t *cursor, struct shoal_state_row *rows, long n);
 

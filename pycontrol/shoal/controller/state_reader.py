@@ -45,16 +45,15 @@ class StateReader:
         object_class = self._description.object_class(class_name)
         data = encode_key(object_class.key, key)
         rows = await asyncio.gather(*(running.client.state_get(class_name, data) for running in self._instances))
-        return tuple(
-            self._decoded(object_class, running, row)
-            for running, row in zip(self._instances, rows, strict=True)
-            if row is not None
-        )
+        found = [(running, row) for running, row in zip(self._instances, rows, strict=True) if row is not None]
+        if any(row.place is StatePlace.STORE for _, row in found):
+            found = found[:1]  # it is the same one
+        return tuple(self._decoded(object_class, running, row) for running, row in found)
 
     async def list(self, class_name: str, limit: int, instance: str) -> AsyncIterator[StateObject]:
         """Objects where they are (key records alone are left out); `limit` 0: all; `instance` "": of all."""
         object_class = self._description.object_class(class_name)
-        left = limit or -1
+        left, in_store = limit or -1, False
         for running in self._instances:
             if instance and running.stored.name != instance:
                 continue
@@ -62,9 +61,12 @@ class StateReader:
                 if row.place is StatePlace.RECORD_ONLY:
                     continue
                 yield self._decoded(object_class, running, row)
+                in_store = in_store or row.place is StatePlace.STORE
                 left -= 1
                 if left == 0:
                     return
+            if in_store:  # the others would tell the same
+                return
 
     async def death_keys(self, view: int, fate: str, limit: int) -> AsyncIterator[DeathKey]:
         """Keys of what deaths did to objects; `view` 0, `fate` "", `limit` 0: all."""
