@@ -88,7 +88,9 @@ def encode_key(layout: Structure, values: Mapping[str, str]) -> bytes:
         parts = _parts(values[""])
         if len(parts) != len(members):
             form = "/".join(member.name for member in members)
-            raise InvalidRequestError(f"{values['']!r} has {len(parts)} parts; a key is {form}")
+            raise InvalidRequestError(
+                f"{values['']!r} has {len(parts)} part{'' if len(parts) == 1 else 's'}; a key is {form}"
+            )
         values = {member.name: part for member, part in zip(members, parts, strict=True)}
     names = {member.name for member in members}
     for given in (*sorted(set(values) - names), *sorted(names - set(values))):
@@ -125,19 +127,34 @@ def _encode(member: Member, text: str) -> bytes:
     try:
         if member.name.endswith("address") and _is_address(layout):
             packed = ipaddress.ip_address(text).packed
-            if len(packed) != size:
-                raise ValueError(f"is an address of {len(packed)} bytes")
-            return packed
-        if isinstance(layout, Number):
+            if len(packed) == size:
+                return packed
+        elif isinstance(layout, Number):
             if member.name == "protocol" and text.lower() in _PROTOCOL_NUMBERS:
                 text = str(_PROTOCOL_NUMBERS[text.lower()])
             big = member.name.endswith("port") and size == 2
             return int(text, 0).to_bytes(size, "big" if big else "little", signed=layout.signed)
-        if isinstance(layout, Enumeration):
+        elif isinstance(layout, Enumeration):
             numbers = {name: number for number, name in layout.names}
             return (numbers[text] if text in numbers else int(text, 0)).to_bytes(size, "little")
-        if isinstance(layout, Characters) and len(text.encode()) <= size:
+        elif isinstance(layout, Characters) and len(text.encode()) <= size:
             return text.encode().ljust(size, b"\0")
-    except (ValueError, OverflowError) as error:
-        raise InvalidRequestError(f"{member.name}: {text!r} does not fit {size} bytes of that field: {error}") from None
-    raise InvalidRequestError(f"{member.name}: {text!r} can't be written into that field")
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidRequestError(f"{member.name}: {text!r} is not {_asked(member)}")
+
+
+def _asked(member: Member) -> str:
+    """What a field of a key takes, for a person."""
+    layout, size = member.layout, member.layout.size
+    if member.name.endswith("address") and _is_address(layout):
+        return "an IPv4 address" if size == 4 else "an IPv6 address"
+    if isinstance(layout, Enumeration):
+        return f"one of {', '.join(name for _, name in layout.names)}"
+    if isinstance(layout, Number) and not layout.real:
+        low, high = (-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1) if layout.signed else (0, (1 << 8 * size) - 1)
+        names = f", or {', '.join(_PROTOCOL_NUMBERS)}" if member.name == "protocol" else ""
+        return f"a whole number from {low} to {high}{names}"
+    if isinstance(layout, Characters):
+        return f"a text of at most {size} bytes"
+    return "what can be written into that field"

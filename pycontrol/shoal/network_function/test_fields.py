@@ -50,9 +50,11 @@ def test_an_object_is_read_with_what_lies_in_it(nat: Description) -> None:
     [
         ({"address": "10.0.0.1", "port": "1"}, "'protocol' is missing"),
         ({"address": "10.0.0.1", "port": "1", "protocol": "6", "colour": "red"}, "'colour' is no field"),
-        ({"address": "::1", "port": "1", "protocol": "6"}, "16 bytes"),
-        ({"address": "10.0.0.1", "port": "65536", "protocol": "6"}, "does not fit 2 bytes"),
-        ({"address": "10.0.0.1", "port": "many", "protocol": "6"}, "does not fit 2 bytes"),
+        ({"address": "::1", "port": "1", "protocol": "6"}, "address: '::1' is not an IPv4 address"),
+        ({"address": "10.0.0.1", "port": "65536", "protocol": "6"}, "'65536' is not a whole number from 0 to 65535"),
+        ({"address": "10.0.0.1", "port": "-1", "protocol": "6"}, "'-1' is not a whole number from 0 to 65535"),
+        ({"address": "10.0.0.1", "port": "many", "protocol": "6"}, "'many' is not a whole number"),
+        ({"address": "10.0.0.1", "port": "1", "protocol": "blah"}, "from 0 to 255, or icmp, tcp, udp, icmp6, sctp"),
         ({"": "10.0.0.1/udp"}, "a key is address/port/protocol"),
     ],
 )
