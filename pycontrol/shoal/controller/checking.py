@@ -14,6 +14,7 @@ from shoal.network_function.trial import WHOLE, refusals
 from shoal.port_device import missing, resources
 
 _SECTION = "network_function"
+_NAMESPACES = Path("/run/netns")
 _ENTRY_BYTES = 60  # of an object, beyond key and payload: entry and share of the table
 
 
@@ -44,6 +45,7 @@ def check(file: str, text: str) -> Checked:
         faults += _ports(examined, description)
         faults += _memory(examined, description)
     faults += _devices(examined)
+    faults += _namespaces(examined)
     if faults or examined.config is None or nf_path is None or description is None:
         raise ConfigError(sorted(set(faults), key=lambda fault: (fault.line, fault.column)))
     return Checked(file, text, examined.config, nf_path, description)
@@ -85,6 +87,14 @@ def _memory(examined: Examined, description: Description) -> Iterator[ConfigFaul
             "instances",
             "objects",
         )
+
+
+def _namespaces(examined: Examined) -> Iterator[ConfigFault]:
+    for index, host in enumerate(examined.config.hosts if examined.config else ()):
+        name = host.network_namespace
+        if name is not None and not (_NAMESPACES / name).exists():
+            reason = f"there is no network namespace {name}; `ip netns add {name}` makes one"
+            yield examined.fault(reason, "hosts", index, "network_namespace")
 
 
 def _devices(examined: Examined) -> Iterator[ConfigFault]:

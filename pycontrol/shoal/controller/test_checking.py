@@ -54,6 +54,16 @@ def test_more_objects_than_the_machine_has_memory_for_are_refused() -> None:
     assert check("nat.yaml", GOOD.replace("count: 1", "count: 2, objects: 262144")).config.instances.count == 2
 
 
+def test_a_host_in_a_namespace_that_is_not_there_is_told_where_it_is_named() -> None:
+    hosts = (
+        "hosts:\n  - {name: a, address: 127.0.0.1}\n  - {name: b, address: 127.0.0.2, network_namespace: shoalnone}\n"
+    )
+    [(line, field, reason)] = faults(GOOD + hosts)
+    assert (line, field) == (11, "hosts[1].network_namespace")
+    assert reason.startswith("there is no network namespace shoalnone")
+    assert check("nat.yaml", GOOD + hosts.replace(", network_namespace: shoalnone", "")).config.hosts[1].name == "b"
+
+
 def test_what_is_missing_as_a_whole_is_told_at_the_settings() -> None:
     [(line, field, reason)] = faults(GOOD.replace("public_addresses: 192.0.2.1, ", ""))
     assert (line, field) == (3, "network_function.settings")
