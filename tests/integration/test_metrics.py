@@ -18,8 +18,9 @@ from tests.integration.test_deployment import CONFIG, FLOWS, Shell, shell, until
 __all__ = ["config", "shell"]
 
 LISTED = Path(__file__).parents[2] / "docs" / "metrics.md"
-# What only another deployment has: several hosts, ports of an instance's own, a store, objects that somebody has lost.
-ELSEWHERE = re.compile(r"shoal_(fence|port|store|objects_(adopted|checked|rejected|lost|rolled_back))_")
+OF_THE_NAT = Path(__file__).parents[2] / "nfs" / "nat" / "README.md"
+# What only another deployment has: several hosts, ports of an instance's own, a store, a second thread, objects that somebody has lost.
+ELSEWHERE = re.compile(r"shoal_(fence|port|store|pipe|objects_(adopted|checked|rejected|lost|rolled_back))_")
 
 
 def free_ports(count: int) -> int:
@@ -107,4 +108,14 @@ def test_the_list_of_metrics_is_the_whole_list(shell: Shell) -> None:
     listed: set[str] = set(re.findall(r"^\| `(shoal_\w+)`", LISTED.read_text(), flags=re.MULTILINE))
     exposed: set[Any] = set().union(*(scraped(first_port(shell) + offset).keys() for offset in range(4)))
     assert exposed <= listed
+    explained: set[str] = set(
+        re.findall(r"^\| `(\w+)` \|", LISTED.read_text() + OF_THE_NAT.read_text(), flags=re.MULTILINE)
+    )
+    drops = (
+        scraped(first_port(shell) + 1)["shoal_splitter_drops_total"],
+        scraped(first_port(shell) + 2)["shoal_drops_total"],
+    )
+    reasons = {sample.labels["reason"] for family in drops for sample in family.samples}
+    assert reasons >= {"runt", "instance_died", "parked_full", "no_mapping"}
+    assert reasons <= explained
     assert {name for name in listed - exposed if not ELSEWHERE.match(name)} == set()
