@@ -19,7 +19,8 @@ __all__ = ["config", "shell"]
 
 LISTED = Path(__file__).parents[2] / "docs" / "metrics.md"
 OF_THE_NAT = Path(__file__).parents[2] / "nfs" / "nat" / "README.md"
-# What only another deployment has: several hosts, ports of an instance's own, a store, a second thread, objects that somebody has lost.
+# What only another deployment has: several hosts, ports of an instance's own, a store, a second thread, objects that
+# somebody has lost.
 ELSEWHERE = re.compile(r"shoal_(fence|port|store|pipe|objects_(adopted|checked|rejected|lost|rolled_back))_")
 
 
