@@ -2,6 +2,7 @@
 /* The NAT on a real redis-server: state that outlives every instance, a server that dies under traffic, two workers on one
  * store, and what is said where there is no server. One worker with a pipe too. */
 #include <errno.h>
+#include <sched.h>
 #include <shoal/dataplane.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,18 @@ static void send_udp(struct world *world, unsigned member, uint16_t flow, uint16
 	world_send_to(world, member, &frame, NAT_INSIDE);
 }
 
+/* The round that finds what is idle has its answers from the server, which has no core of its own: in real time. */
+static void until_expired(struct world *world, unsigned flows)
+{
+	uint64_t begin_ns = shoal_clock_now();
+
+	while (world_count(world, NAT_COUNT_EXPIRED) < flows) {
+		assert_true(shoal_clock_now() - begin_ns < DEADLINE_NS);
+		world_run(world, 200);
+	}
+	assert_int_equal(world_count(world, NAT_COUNT_EXPIRED), flows);
+}
+
 /* The only instance is killed, with packets under way; the next one finds what was there, and what was locked. */
 static void state_outlives_all_instances(void **state)
 {
@@ -85,7 +98,7 @@ static void state_outlives_all_instances(void **state)
 	}
 	assert_int_equal(made_server_keys(&server, "nat/nat.mapping/*"), FLOWS);
 	world_run(world, 11 * 60 * 1000);
-	assert_int_equal(world_count(world, NAT_COUNT_EXPIRED), FLOWS);
+	until_expired(world, FLOWS);
 	assert_int_equal(ports_taken(world), 0);
 	assert_int_equal(made_server_keys(&server, "nat/nat.mapping/*"), 0);
 	assert_int_equal(made_server_keys(&server, "nat/nat.reverse/*"), 0);
@@ -112,18 +125,21 @@ static void note(struct book *book, const struct made_frame *frame)
 	assert_true(same(source_of(frame), book->public[flow]));
 }
 
-/* Takes that many packets; a little time passes in each poll, so that a connection is tried again. */
+/* Takes that many packets. Time passes, so that a connection is tried again; ten times slower than real time, so that no
+ * packet has waited for too long before the deadline, whenever the server gets a core. */
 static void take_packets(struct world *world, struct book *book, unsigned packets)
 {
-	uint64_t begin_ns = shoal_clock_now();
+	uint64_t begin_ns = shoal_clock_now(), begin_world_ns = world->now_ns;
 
 	while (packets) {
+		uint64_t passed_ns = shoal_clock_now() - begin_ns;
 		struct made_frame frame;
 		uint8_t port;
 
-		assert_true(shoal_clock_now() - begin_ns < DEADLINE_NS);
-		world->now_ns += 1000;
+		assert_true(passed_ns < DEADLINE_NS);
+		world->now_ns = begin_world_ns + passed_ns / 10;
 		world_poll(world);
+		sched_yield(); /* the server may be on this core */
 		while (packets && world_receive(world, &frame, &port)) {
 			assert_int_equal(port, NAT_OUTSIDE);
 			note(book, &frame);
