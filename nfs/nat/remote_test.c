@@ -58,18 +58,6 @@ static void send_udp(struct world *world, unsigned member, uint16_t flow, uint16
 	world_send_to(world, member, &frame, NAT_INSIDE);
 }
 
-/* The round that finds what is idle has its answers from the server, which has no core of its own: in real time. */
-static void until_expired(struct world *world, unsigned flows)
-{
-	uint64_t begin_ns = shoal_clock_now();
-
-	while (world_count(world, NAT_COUNT_EXPIRED) < flows) {
-		assert_true(shoal_clock_now() - begin_ns < DEADLINE_NS);
-		world_run(world, 200);
-	}
-	assert_int_equal(world_count(world, NAT_COUNT_EXPIRED), flows);
-}
-
 /* The only instance is killed, with packets under way; the next one finds what was there, and what was locked. */
 static void state_outlives_all_instances(void **state)
 {
@@ -98,7 +86,7 @@ static void state_outlives_all_instances(void **state)
 	}
 	assert_int_equal(made_server_keys(&server, "nat/nat.mapping/*"), FLOWS);
 	world_run(world, 11 * 60 * 1000);
-	until_expired(world, FLOWS);
+	world_until(world, NAT_COUNT_EXPIRED, FLOWS);
 	assert_int_equal(ports_taken(world), 0);
 	assert_int_equal(made_server_keys(&server, "nat/nat.mapping/*"), 0);
 	assert_int_equal(made_server_keys(&server, "nat/nat.reverse/*"), 0);

@@ -60,6 +60,8 @@ void world_await_receivers(const struct world *world);
 void world_poll(struct world *world);
 /* Lets that much time pass, in steps; then until nothing is under way. */
 void world_run(struct world *world, uint64_t milliseconds);
+/* Lets time pass until the counter has that value: where answers come in real time. */
+void world_until(struct world *world, enum nat_counter counter, uint64_t value);
 
 /* Steering slot of a frame that enters at `port`, and the member that has it. */
 unsigned world_member_of(struct world *world, const struct made_frame *frame, uint8_t port);

@@ -86,3 +86,14 @@ void world_run(struct world *world, uint64_t milliseconds)
 	settle(world);
 	assert_false(under_way(world));
 }
+
+void world_until(struct world *world, enum nat_counter counter, uint64_t value)
+{
+	uint64_t begin = shoal_clock_now();
+
+	while (world_count(world, counter) < value) {
+		assert_true(shoal_clock_now() - begin < REAL_DEADLINE_NS);
+		world_run(world, 200);
+	}
+	assert_int_equal(world_count(world, counter), value);
+}
