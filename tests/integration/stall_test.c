@@ -66,8 +66,7 @@ struct side {
 	unsigned owned, steps;
 	uint32_t next; /* of the last look at everything */
 	uint8_t number;
-	bool working;
-	bool endless; /* there is always work of its own: until the other one has stood still */
+	bool working, endless; /* work of its own is: until the other one has stood still */
 };
 
 static void add(struct shoal_context *context, const void *key, void *object, const void *argument, void *result)
@@ -282,8 +281,7 @@ static size_t resident_bytes(void)
 	unsigned long pages = 0;
 	FILE *file = fopen("/proc/self/statm", "r");
 
-	assert_non_null(file);
-	assert_int_equal(fscanf(file, "%*u %lu", &pages), 1);
+	assert_true(file && fscanf(file, "%*u %lu", &pages) == 1);
 	fclose(file);
 	return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
