@@ -195,6 +195,22 @@ static void take_mark(struct shoal_view *view, const struct shoal_message *messa
 		adoption->taken[message->granted] = message->incarnation;
 }
 
+/* A record that was reported in a view which another death ended before it came: its sender has it no more, and says it once.
+ * It comes before the sender's FLUSH of this view. */
+static bool reported_before(struct shoal_space *space, const struct shoal_message *message)
+{
+	struct shoal_place place;
+	const void *key = shoal_message_key(message);
+
+	if (message->kind != SHOAL_VIEW_BYTES || message->flags & (SHOAL_MESSAGE_MAIL | SHOAL_MESSAGE_CONSTRUCT) ||
+		space->view.stage != SHOAL_VIEW_FLUSHING ||
+		!shoal_request_after(message->request, (uint32_t)space->view.resumed))
+		return false;
+	place = shoal_place_find(space, message->class, key, shoal_map_hash(&space->maps[message->class], key));
+	return !place.entry || (place.entry->record == SHOAL_RECORD_NONE && place.entry->handle != SHOAL_HANDLE_HELD &&
+				       place.entry->handle != SHOAL_HANDLE_REMOVING);
+}
+
 void shoal_view_handle(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
 {
 	struct shoal_view *view = &space->view;
@@ -211,7 +227,8 @@ void shoal_view_handle(struct shoal_space *space, uint8_t from, const struct sho
 		take_tokens(space, from, message);
 		return;
 	}
-	if (message->request != (uint32_t)view->number || view->stage == SHOAL_VIEW_QUIET) {
+	if ((message->request != (uint32_t)view->number && !reported_before(space, message)) ||
+		view->stage == SHOAL_VIEW_QUIET) {
 		space->counters.stale_messages++;
 		return;
 	}

@@ -77,6 +77,11 @@ static void take_back(void *owner, uint8_t to, const struct shoal_message *messa
 		if (message->bytes)
 			report_mail(space, message, message->method, 0);
 		break;
+	case SHOAL_VIEW_BYTES:
+		/* A record of mine, told in a view that its death ended. What was mail then is taken back again. */
+		if (!(message->flags & (SHOAL_MESSAGE_MAIL | SHOAL_MESSAGE_CONSTRUCT)))
+			report_mail(space, message, message->method, 0);
+		break;
 	case SHOAL_CALL:
 		/* Calls go on when the view is complete; those of an earlier try of this view are kept already. */
 		if (!(space->view.calls_taken_back >> to & 1) && !forgotten(space, to, message))

@@ -84,8 +84,15 @@ static struct known know(struct sim_world *world, unsigned class, unsigned key)
 	return known;
 }
 
+/* An object that the dead one made in its last poll: that it had got the grant has gone with its slab, so that the owner, whose
+ * record names the object, can't tell it from one that was never made. */
+static bool unheard_of(const struct sim_world *world, const struct sim_single *single, uint8_t dead, bool usable)
+{
+	return !usable && single->maker == dead && single->absent_last_step == world->steps;
+}
+
 /* What nobody could adopt may be gone, or be again what it once was. */
-static void shake(struct sim_world *world, bool usable)
+static void shake(struct sim_world *world, uint8_t dead, bool usable)
 {
 	for (unsigned key = 0; key < SIM_KEYS_MAX; key++) {
 		for (unsigned class = 0; class < SIM_SINGLE_CLASSES; class ++) {
@@ -94,7 +101,7 @@ static void shake(struct sim_world *world, bool usable)
 
 			if (!usable && !known.safe && !single->shaken)
 				single->shaken = single->named = true;
-			single->named &= known.named;
+			single->named &= known.named && !unheard_of(world, single, dead, usable);
 		}
 		if (!usable && !know(world, SIM_COUNTER, key).safe)
 			world->ledger.shared[key].shaken = true;
@@ -234,7 +241,7 @@ void sim_kill(struct sim_world *world, struct sim_member *member)
 	sim_network_died(&world->network, member->number);
 	deaths->slabs_lost += !corpse->usable;
 	deaths->exact &= corpse->usable;
-	shake(world, corpse->usable);
+	shake(world, number, corpse->usable);
 	doubt_makings(world, number);
 	deaths->done++;
 	sim_calls_after_death(world, number);
