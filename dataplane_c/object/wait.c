@@ -102,7 +102,7 @@ void shoal_wait_expire(struct shoal_space *space)
 
 bool shoal_window_try(struct shoal_space *space)
 {
-	if (!shoal_window_open(space) && !SHOAL_PLANT(8))
+	if (!shoal_window_open(space) && (shoal_space_frozen(space) || !SHOAL_PLANT(8)))
 		return false;
 	space->outstanding++;
 	return true;

@@ -78,12 +78,23 @@ static void find(void *owner, const struct shoal_message *message)
 					argument->strand }));
 }
 
-/* Of the messages to a peer: those that it has not taken. */
-static void find_untaken(void *owner, uint64_t frame, const struct shoal_message *message)
+/* Of the messages to a peer, in their order: whether it has not taken this one. */
+static bool untaken(uint64_t frame)
 {
 	found.index = frame == found.frame ? found.index + 1 : 0;
 	found.frame = frame;
-	if (!frame || frame > found.beyond + 1 || (frame == found.beyond + 1 && found.index >= found.taken))
+	return !frame || frame > found.beyond + 1 || (frame == found.beyond + 1 && found.index >= found.taken);
+}
+
+static void find_untaken(void *owner, uint64_t frame, const struct shoal_message *message)
+{
+	if (untaken(frame))
+		find(owner, message);
+}
+
+static void find_taken(void *owner, uint64_t frame, const struct shoal_message *message)
+{
+	if (!untaken(frame))
 		find(owner, message);
 }
 
@@ -112,15 +123,14 @@ static void find_inside(struct sim_member *member)
 	}
 }
 
-/* Up to where a dead one had handled what `from` sent, as those who take it back are told. */
-static void read_mark(struct sim_world *world, uint8_t from, uint8_t dead)
+/* Up to where a dead one had handled what `from` sent. */
+static void read_mark(const struct sim_corpse *corpse, uint8_t from, bool known)
 {
-	const struct sim_corpse *corpse = &world->deaths.corpses[dead];
-	bool known = corpse->usable && !(world->controller.view.refused >> dead & 1);
 	uint64_t mark = known ? corpse->received[from] : 0;
 
 	found.beyond = mark ? (mark >> 16) - 1 : 0;
 	found.taken = mark & 0xffff;
+	found.frame = UINT64_MAX;
 }
 
 static void find_in_frames(const struct sim_pair *pair)
@@ -142,14 +152,23 @@ static void find_in_frames(const struct sim_pair *pair)
 /* What a survivor has sent to somebody who died lies there until it is taken back. */
 static void find_sent_to_dead(struct sim_world *world, const struct sim_member *from, uint8_t dead)
 {
+	const struct sim_corpse *corpse = &world->deaths.corpses[dead];
+	bool known = corpse->usable && !(world->controller.view.refused >> dead & 1);
+
 	if (from->space->view.calls_taken_back >> dead & 1 || !shoal_channel_attached(from->space->channel, dead))
 		return;
 	found.into = &found.lying;
 	found.to = dead;
-	read_mark(world, from->number, dead);
-	found.frame = UINT64_MAX;
+	/* As those who take it back are told. */
+	read_mark(corpse, from->number, known);
 	shoal_channel_visit_waiting(from->space->channel, dead, find_untaken, NULL);
 	find_in_frames(&world->network.pairs[from->number][dead]);
+	if (known || world->network.reliable)
+		return;
+	/* What had been taken has gone with the slab if its acknowledgement still comes: the sender forgets it then. */
+	found.into = &found.coming;
+	read_mark(corpse, from->number, true);
+	shoal_channel_visit_waiting(from->space->channel, dead, find_taken, NULL);
 }
 
 static void find_sent(struct sim_world *world, const struct sim_member *from, const struct sim_member *to)
