@@ -3,6 +3,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -115,21 +116,23 @@ def test_slabs_that_nobody_maps_are_told_with_their_life_and_how_to_clean_up(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
-def test_what_another_user_has_is_not_judged(root: Path, run_directory: RunDirectory) -> None:
+def test_what_another_user_has_is_not_judged(root: Path) -> None:
     """Who has it mapped can't be seen, so that all of it would look left behind; nor can its size."""
-    open_root = run_directory.path.parent  # pytest's own folders are closed to others
-    shutil.copytree(root, open_root, dirs_exist_ok=True)
-    open_root.chmod(0o755)
-    (open_root / "dev/hugepages/shoal-0123456789abcdef-7").mkdir(mode=0o700)
-    (open_root / "dev/hugepages/shoalmap_0").touch()
-    assert severities(machine.hugepage_files(open_root)) == [Severity.REMARK]
-    assert severities(machine.slab_directories(run_directory.path, open_root)) == [Severity.REMARK]
-    os.seteuid(12345)
-    try:
-        assert severities(machine.hugepage_files(open_root)) == [Severity.GOOD]
-        assert severities(machine.slab_directories(run_directory.path, open_root)) == [Severity.GOOD]
-    finally:
-        os.seteuid(0)
+    with tempfile.TemporaryDirectory(prefix="shoal-", dir="/tmp") as folder:  # others' way to the tests' own is closed
+        open_root, run_directory = Path(folder), Path(folder) / "run"
+        shutil.copytree(root, open_root, dirs_exist_ok=True)
+        open_root.chmod(0o755)
+        run_directory.mkdir(exist_ok=True)
+        (open_root / "dev/hugepages/shoal-0123456789abcdef-7").mkdir(mode=0o700)
+        (open_root / "dev/hugepages/shoalmap_0").touch()
+        assert severities(machine.hugepage_files(open_root)) == [Severity.REMARK]
+        assert severities(machine.slab_directories(run_directory, open_root)) == [Severity.REMARK]
+        os.seteuid(12345)
+        try:
+            assert severities(machine.hugepage_files(open_root)) == [Severity.GOOD]
+            assert severities(machine.slab_directories(run_directory, open_root)) == [Severity.GOOD]
+        finally:
+            os.seteuid(0)
 
 
 def test_shared_memory_that_nobody_maps_is_told(root: Path) -> None:
