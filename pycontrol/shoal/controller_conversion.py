@@ -36,6 +36,7 @@ _INSTANCE_STATES: Final = {
     InstanceState.ACTIVE: controller_pb2.INSTANCE_STATE_ACTIVE,
     InstanceState.LEAVING: controller_pb2.INSTANCE_STATE_LEAVING,
     InstanceState.DRAINED: controller_pb2.INSTANCE_STATE_DRAINED,
+    InstanceState.STOPPING: controller_pb2.INSTANCE_STATE_STOPPING,
     InstanceState.ENDED: controller_pb2.INSTANCE_STATE_ENDED,
     InstanceState.FENCED: controller_pb2.INSTANCE_STATE_FENCED,
 }

@@ -198,6 +198,7 @@ class InstanceState(enum.Enum):
     ACTIVE = "active"
     LEAVING = "leaving"
     DRAINED = "drained"
+    STOPPING = "stopping"  # has left, and its process is to end
     ENDED = "ended"
     FENCED = "fenced"  # is to be declared dead, or was; its process may live on a host that is cut off
 

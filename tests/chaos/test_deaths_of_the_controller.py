@@ -22,6 +22,7 @@ STAGES = {
     "learn": "SELECT * FROM plan",
     "hand over": "SELECT * FROM plan WHERE stage >= 2",
     "complete": "SELECT * FROM plan WHERE stage >= 3",
+    "leavers end": "SELECT * FROM instances WHERE state = 'stopping' AND NOT EXISTS (SELECT * FROM plan)",
 }
 TRIES = 8
 
@@ -53,7 +54,7 @@ async def killed_while_scaling(deployment: Mortal, statement: str, count: int) -
 @pytest.mark.timeout(240)
 async def test_killed_at_each_step_of_a_plan(directory: Path) -> None:
     async with mortal(directory, count=2) as deployment, deployment.sending():
-        for stage, count in (("learn", 3), ("hand over", 1), ("hand over", 3), ("complete", 1)):
+        for stage, count in (("learn", 3), ("hand over", 1), ("hand over", 3), ("leavers end", 2), ("complete", 1)):
             await killed_while_scaling(deployment, STAGES[stage], count)
             await deployment.flows_go_on_without_controller()
             await deployment.good("up", str(deployment.file))

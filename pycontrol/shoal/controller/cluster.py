@@ -342,7 +342,7 @@ class Cluster:
         self.recovery.start()
         self.vigil.start(config)
         await self._take_up_outcasts()
-        await self._discard_unborn()
+        await self._dismiss_left_over()
         self.restoration.start()
         self.restoration.due()
 
@@ -350,12 +350,11 @@ class Cluster:
         """One in its first stage is abandoned; one in its second is carried on, unless a member has died: then a view
         change takes its place."""
         plan = self._store.plan()
-        if plan is None:
-            return
-        if plan.stage == STAGE_LEARN:
-            reason = "the controller was away during its first stage"
-            await self.reorganisation.abandon(self.splitter_client, plan, reason)
-            for running in self.fleet.in_state(InstanceState.LEAVING):
+        if plan is None or plan.stage == STAGE_LEARN:
+            if plan is not None:
+                reason = "the controller was away during its first stage"
+                await self.reorganisation.abandon(self.splitter_client, plan, reason)
+            for running in self.fleet.in_state(InstanceState.LEAVING):  # their plan never came, or is over
                 self.fleet.put(running, InstanceState.ACTIVE)
             return
         names = {*plan.members_now, *plan.members_next}
@@ -379,12 +378,13 @@ class Cluster:
                 self._store.remove_instance(running.stored.name)
                 await self.fleet.bury(running)
 
-    async def _discard_unborn(self) -> None:
-        """Instances that an earlier controller started for a plan that never came."""
+    async def _dismiss_left_over(self) -> None:
+        """What an earlier controller has left beside members and those of a plan that is carried on."""
+        plan = self._store.plan()
         expected = {running.stored.name for running in self.recovery.members()}
-        states = (InstanceState.STARTING, InstanceState.JOINING)
-        unborn = [each for each in self.fleet.instances if each.stored.state in states]
-        await self.membership.discard([each for each in unborn if each.stored.name not in expected])
+        expected |= {*plan.members_now, *plan.members_next} if plan is not None else set()
+        left = [each for each in self.fleet.instances if each.stored.name not in expected]
+        await self.membership.dismiss_left_over(left)
 
     async def close(self) -> None:
         """The controller goes; instances and splitter stay and forward."""

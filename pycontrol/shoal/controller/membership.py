@@ -202,6 +202,16 @@ class Membership:
             self._fleet.put(running, InstanceState.DRAINED)  # a splitter that starts now makes it no ring
             await self._splitter.detach(running)
 
+    async def dismiss_left_over(self, instances: Sequence[Running]) -> None:
+        """Those that were started for a plan that never came, and leavers of one that was completed, of which an
+        earlier controller may have dismissed some."""
+        ending = (InstanceState.STARTING, InstanceState.JOINING, InstanceState.STOPPING)
+        await self.discard([each for each in instances if each.stored.state in ending])
+        for drained in self._fleet.in_state(InstanceState.DRAINED):
+            if drained in instances:
+                with contextlib.suppress(ShoalError):  # it is asked again when it is removed
+                    await self.dismiss([drained], lambda _: None, stop_leavers=False)
+
     async def discard(self, instances: Sequence[Running]) -> None:
         """Ends instances that hold nothing."""
 

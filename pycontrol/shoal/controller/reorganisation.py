@@ -44,9 +44,7 @@ class StoreJournal:
         members = tuple(self._fleet.get(name) for name in _names(plan))
         self._store.complete_plan(plan, tuple(running.stored for running in members))
         for running in members:
-            stays = running.stored.name in plan.members_next
-            state = InstanceState.ACTIVE if stays else InstanceState.DRAINED
-            running.stored = replace(running.stored, state=state)
+            running.stored = replace(running.stored, state=plan.state_after(running.stored.name))
         completed = self._store.plan()
         assert completed is not None
         return completed

@@ -81,6 +81,13 @@ class StoredPlan:
     stop_leavers: bool
     owner_now: bytes = b""  # as the deployment's
 
+    def state_after(self, name: str) -> InstanceState:
+        """What it makes of a member of either map. Whoever finds a leaver in such a state, the plan forgotten, knows
+        what is left to be done with it."""
+        if name in self.members_next:
+            return InstanceState.ACTIVE
+        return InstanceState.STOPPING if self.stop_leavers else InstanceState.DRAINED
+
 
 class Store:
     """One controller's door to the file. Opening it begins a new reign. Used by one thread at a time."""
@@ -218,16 +225,14 @@ class Store:
             _put_plan(database, plan)
 
     def complete_plan(self, plan: StoredPlan, members: tuple[StoredInstance, ...]) -> None:
-        """In one transaction: the next map is in force, its members are active and leavers drained, the plan only has
-        to be forgotten."""
+        """In one transaction: the next map is in force, its members are active and leavers drained or to be stopped,
+        the plan only has to be forgotten."""
         with self.writing() as database:
             deployment = self.deployment()
             assert deployment is not None
             put_deployment(database, replace(deployment, epoch=plan.epoch_next, steering=plan.steering_next, owner=b""))
             for instance in members:
-                stays = instance.name in plan.members_next
-                state = InstanceState.ACTIVE if stays else InstanceState.DRAINED
-                put_instance(database, replace(instance, state=state))
+                put_instance(database, replace(instance, state=plan.state_after(instance.name)))
             _put_plan(database, replace(plan, stage=STAGE_COMPLETE))
 
     def end_plan(self) -> None:

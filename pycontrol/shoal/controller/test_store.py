@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,18 @@ def test_completing_changes_map_members_and_plan_together(tmp_path: Path) -> Non
     assert plan.stage == STAGE_COMPLETE
     store.end_plan()
     assert store.plan() is None
+
+
+@pytest.mark.parametrize(("stop", "state"), [(True, InstanceState.STOPPING), (False, InstanceState.DRAINED)])
+def test_a_completed_plan_leaves_word_of_what_becomes_of_a_leaver(
+    tmp_path: Path, stop: bool, state: InstanceState
+) -> None:
+    store = Store(tmp_path / "state.db")
+    store.begin_deployment("nat.yaml", "text", 1, NO_MAP)
+    leaving = StoredInstance("nat-9", 8, 7, "", InstanceState.LEAVING)
+    store.complete_plan(replace(PLAN, members_now=("nat-9",), stop_leavers=stop), (leaving,))
+    store.end_plan()
+    assert store.instances()[0].state is state
 
 
 def test_numbers_are_never_given_twice_not_even_after_clear(tmp_path: Path) -> None:

@@ -167,8 +167,9 @@ class Vigil:
             self._recovery.note()
             await self._until_left_out(doomed)
             await asyncio.sleep(config.lease_ms * (1 + MARGIN) / 1000)
-            for running in doomed:
-                self._doom(running)  # a plan that came to its end meanwhile may have said otherwise
+            members = self._recovery.members()  # it may have left by a plan that came to its end meanwhile
+            for running in (each for each in doomed if each in members):
+                self._doom(running)  # which may have said otherwise
                 if not running.ended:
                     self.fenced += 1
                     running.fenced, running.ended_ns = True, time.time_ns()
