@@ -57,9 +57,9 @@ struct shoal_keyspace {
 	uint32_t sweep_index;
 	bool swept; /* SWEPT has been sent, or there was nothing to sweep */
 	bool settled; /* the leavers know that all records of my slots have come */
+	/* Who has all records of its slots: a leaver may give objects back to it before others' sweeps. */
+	uint64_t settled_from;
 	/* A leaver's push of the objects that it holds. */
-	uint64_t
-		settled_from; /* who has all records of its slots: objects may be given back to it before others' sweeps */
 	bool leaving, markers_back;
 	uint8_t push_class;
 	uint32_t push_index;
