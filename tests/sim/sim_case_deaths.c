@@ -11,6 +11,18 @@ static bool holds(struct sim_world *world, uint8_t member, unsigned key)
 	return entry && entry->handle == SHOAL_HANDLE_HELD;
 }
 
+/* Those members, and the key of an object that one of them has made and holds, in a slot of the owner's. */
+static unsigned begin_with_taken(struct sim_world *world, unsigned members, uint8_t owner, uint8_t taker)
+{
+	const struct sim_settings settings = sim_direct_mortal(members);
+	unsigned key;
+
+	sim_direct_begin_with(world, &settings);
+	key = sim_key_owned(world, SIM_ACCOUNT, owner, NONE, 0);
+	sim_expect_answer(world, taker, sim_ask_take(world, taker, SIM_ACCOUNT, key, true, 0), 0);
+	return key;
+}
+
 /* The record of that key says that somebody else than its owner has claimed it. */
 static bool claimed_at(struct sim_world *world, uint8_t owner, unsigned key, uint8_t claimer)
 {
@@ -41,12 +53,8 @@ static void expect_one_holder(struct sim_world *world, unsigned key)
  * the key's slot, and hears the claim of the one that adopts 3's before it has adopted anything itself. */
 static void claim_before_adoption(struct sim_world *world)
 {
-	const struct sim_settings settings = sim_direct_mortal(5);
+	unsigned key = begin_with_taken(world, 5, 4, 3);
 
-	sim_direct_begin_with(world, &settings);
-	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 4, NONE, 0);
-
-	sim_expect_answer(world, 3, sim_ask_take(world, 3, SIM_ACCOUNT, key, true, 0), 0);
 	sim_die(world, 3, 4);
 	run_until_held(world, 4, key);
 	world->controller.view.adopter_asked[3] = 1 + 1;
@@ -66,12 +74,8 @@ static void claim_before_adoption(struct sim_world *world)
  * slab that it adopted still counts. By then 1 has had the lease anew, and says so before the slab is adopted once more. */
 static void claim_before_stale_adoption(struct sim_world *world)
 {
-	const struct sim_settings settings = sim_direct_mortal(6);
+	unsigned key = begin_with_taken(world, 6, 0, 4);
 
-	sim_direct_begin_with(world, &settings);
-	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 0, NONE, 0);
-
-	sim_expect_answer(world, 4, sim_ask_take(world, 4, SIM_ACCOUNT, key, true, 0), 0);
 	sim_die(world, 4, 5);
 	run_until_held(world, 5, key);
 	world->controller.view.adopter_asked[4] = 2 + 1;
@@ -105,13 +109,9 @@ static void claim_before_stale_adoption(struct sim_world *world)
 /* 1 has been told what it is to adopt in the next view, and completes the one before, in which `before` adopts it. */
 static void go_on_between_commands(struct sim_world *world, uint8_t before)
 {
-	const struct sim_settings settings = sim_direct_mortal(5);
+	unsigned key = begin_with_taken(world, 5, 0, 3);
 	const struct sim_view *view = &world->controller.view;
 
-	sim_direct_begin_with(world, &settings);
-	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 0, NONE, 0);
-
-	sim_expect_answer(world, 3, sim_ask_take(world, 3, SIM_ACCOUNT, key, true, 0), 0);
 	sim_die(world, 3, before);
 	sim_run_to_stage(world, 1, 1, SHOAL_VIEW_FINISHING);
 	sim_hold(world, 2, 1); /* 1 and 4 do not hear that 2 is done */
@@ -172,12 +172,8 @@ static void handled_mail_stays_handled(struct sim_world *world)
  * claim there counts. */
 static void minted_slot_over_two_views(struct sim_world *world)
 {
-	const struct sim_settings settings = sim_direct_mortal(5);
+	unsigned key = begin_with_taken(world, 5, 3, 1);
 
-	sim_direct_begin_with(world, &settings);
-	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 3, NONE, 0);
-
-	sim_expect_answer(world, 1, sim_ask_take(world, 1, SIM_ACCOUNT, key, true, 0), 0);
 	sim_die(world, 3, 2);
 	sim_run_to_stage(world, 2, 1, SHOAL_VIEW_READYING); /* it has minted, and nobody has claimed anything */
 	sim_die(world, 4, 0);
@@ -227,12 +223,8 @@ static void run_until_received(struct sim_world *world, uint8_t member, unsigned
 /* 2 has it from 1, whose PASSED is slow, and leaves; its RETURN has to wait at 0, which owns the key. */
 static unsigned return_before_passed(struct sim_world *world, unsigned members)
 {
-	const struct sim_settings settings = sim_direct_mortal(members);
+	unsigned key = begin_with_taken(world, members, 0, 1);
 
-	sim_direct_begin_with(world, &settings);
-	unsigned key = sim_key_owned(world, SIM_ACCOUNT, 0, NONE, 0);
-
-	sim_expect_answer(world, 1, sim_ask_take(world, 1, SIM_ACCOUNT, key, true, 0), 0);
 	sim_hold(world, 1, 0);
 	sim_expect_answer(world, 2, sim_ask_take(world, 2, SIM_ACCOUNT, key, false, 0), 0);
 	return key;
