@@ -17,6 +17,7 @@ from tests.smoke.cut_off import (
     comes_back,
     deployed,
     dies,
+    dies_and_comes_back,
     fenced,
     made,
     nobody_has_died,
@@ -78,12 +79,7 @@ async def test_of_three_hosts_the_one_that_is_cut_off_stops_until_it_is_heard(th
 @pytest.mark.timeout(240)
 async def test_of_two_hosts_one_dies_where_packets_are_lost_in_one_direction(two: Hosts, directory: Path) -> None:
     async with deployed(directory, two, SOON_MS) as deployment:
-        before = await deployment.status()
-        two.lose("a", "b")
-        name = await dies(deployment, {"nat-1", "nat-2"})
-        two.heal()
-        await deployment.until_event("fence.healed")
-        await comes_back(deployment, name, before)
+        await dies_and_comes_back(deployment, two, lambda: two.lose("a", "b"), {"nat-1", "nat-2"})
 
 
 @pytest.mark.timeout(240)
@@ -105,12 +101,7 @@ async def test_of_three_hosts_two_that_hear_the_third_go_on_without_each_other(t
 async def test_of_three_hosts_one_dies_where_two_do_not_hear_each_other(three: Hosts, directory: Path) -> None:
     """It heard a majority: the third, until that was told to answer it no more."""
     async with deployed(directory, three, SOON_MS) as deployment:
-        before = await deployment.status()
-        three.lose("a", "b")
-        name = await dies(deployment, {"nat-1", "nat-2"})
-        three.heal()
-        await deployment.until_event("fence.healed")
-        await comes_back(deployment, name, before)
+        await dies_and_comes_back(deployment, three, lambda: three.lose("a", "b"), {"nat-1", "nat-2"})
 
 
 @pytest.mark.timeout(240)

@@ -4,7 +4,7 @@ hosts are cut off from one another. Packets come by way of the splitter's rings,
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -88,3 +88,13 @@ async def comes_back(deployment: Mortal, name: str, before: ClusterStatus) -> No
     await deployment.packets_come_back()
     await deployment.good("scale", "nat", str(count - 1))
     await deployment.until_whole(count - 1)
+
+
+async def dies_and_comes_back(deployment: Mortal, where: Hosts, harm: Callable[[], None], victims: set[str]) -> None:
+    """One of the victims is cut off by that harm to the links, until it is dead; then they heal."""
+    before = await deployment.status()
+    harm()
+    name = await dies(deployment, victims)
+    where.heal()
+    await deployment.until_event("fence.healed")
+    await comes_back(deployment, name, before)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.smoke.cut_off import LATE_MS, SOON_MS, comes_back, deployed, dies, made, nobody_has_died, scales_and_goes_on
+from tests.smoke.cut_off import (
+    LATE_MS,
+    SOON_MS,
+    deployed,
+    dies_and_comes_back,
+    made,
+    nobody_has_died,
+    scales_and_goes_on,
+)
 from tests.smoke.hosts import Hosts
 
 
@@ -38,9 +46,4 @@ async def test_a_cut_that_heals_is_no_death(two: Hosts, directory: Path) -> None
 @pytest.mark.timeout(240)
 async def test_of_three_hosts_the_one_that_is_cut_off_dies_and_comes_back(three: Hosts, directory: Path) -> None:
     async with deployed(directory, three, SOON_MS) as deployment:
-        before = await deployment.status()
-        three.cut("b")
-        name = await dies(deployment, {"nat-2"})
-        three.heal()
-        await deployment.until_event("fence.healed")
-        await comes_back(deployment, name, before)
+        await dies_and_comes_back(deployment, three, lambda: three.cut("b"), {"nat-2"})
