@@ -269,16 +269,15 @@ static int command(struct shoal_generator *generator, shoal_command_function fun
 static struct rte_mempool *pool_for(struct shoal_generator *generator, uint32_t frame_bytes)
 {
 	unsigned great = frame_bytes > USUAL_FRAME_BYTES;
+	unsigned bytes = great ? SHOAL_FRAME_BYTES_MAX : USUAL_FRAME_BYTES;
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	if (generator->pools[great])
 		return generator->pools[great];
 	snprintf(name, sizeof(name), "gen%u_%.16s", great, generator->config.name);
-	generator->pools[great] = shoal_packet_pool_create(
-		name, generator->config.packets, great ? SHOAL_FRAME_BYTES_MAX : USUAL_FRAME_BYTES);
+	generator->pools[great] = shoal_packet_pool_create(name, generator->config.packets, bytes);
 	if (!generator->pools[great])
-		shoal_error(errno, "generator %s: no pool of %u packets: %s", generator->config.name,
-			generator->config.packets, strerror(errno));
+		shoal_packet_pool_refused(generator->config.name, generator->config.packets, bytes);
 	return generator->pools[great];
 }
 

@@ -3,9 +3,14 @@
 #include "io/port.h"
 
 #include <errno.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "worker/eal.h"
+#include "worker/error.h"
 
 #define POOL_CACHE_MAX 256u
 
@@ -27,6 +32,28 @@ struct rte_mempool *shoal_packet_pool_create(const char *name, unsigned packets,
 	if (!pool)
 		errno = rte_errno;
 	return pool;
+}
+
+/* DPDK lets no packet cross a page: in ordinary memory each has one for itself. */
+static size_t packet_bytes(unsigned data_bytes)
+{
+	size_t element = sizeof(struct rte_mbuf) + SHOAL_PACKET_PRIVATE_BYTES + RTE_PKTMBUF_HEADROOM + data_bytes;
+	size_t bytes = rte_mempool_calc_obj_size((uint32_t)element, 0, NULL), page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return rte_eal_has_hugepages() ? bytes : (bytes + page - 1) / page * page;
+}
+
+int shoal_packet_pool_refused(const char *owner, unsigned packets, unsigned data_bytes)
+{
+	int error = errno;
+
+	if (error == ENOMEM)
+		shoal_error(error, "%s: no memory for %u packets, about %zu MiB. %s", owner, packets,
+			(packets * packet_bytes(data_bytes) >> 20) + 1, shoal_eal_memory_advice());
+	else
+		shoal_error(error, "%s: no pool of %u packets: %s", owner, packets, strerror(error));
+	errno = error;
+	return -error;
 }
 
 struct shoal_packet *shoal_packet_from_mbuf(struct rte_mbuf *mbuf)

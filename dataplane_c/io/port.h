@@ -35,6 +35,9 @@ struct shoal_port {
 /* Packets travel in mbufs of such a pool: private area of SHOAL_PACKET_PRIVATE_BYTES, one segment of `data_bytes`. The
  * caller owns the pool. NULL with errno. */
 struct rte_mempool *shoal_packet_pool_create(const char *name, unsigned packets, unsigned data_bytes);
+/* The sentence for whoever got none, with the errno that it got, and keeps: how much that is, and what to do. Returns
+ * -errno. */
+int shoal_packet_pool_refused(const char *owner, unsigned packets, unsigned data_bytes);
 /* A packet with an empty frame of `length` bytes; NULL: pool empty. */
 struct shoal_packet *shoal_packet_alloc(struct rte_mempool *pool, uint16_t length);
 void shoal_packet_free(struct shoal_packet *packet);

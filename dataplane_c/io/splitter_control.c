@@ -61,10 +61,7 @@ static int pool_open(struct shoal_splitter_control *control)
 
 	snprintf(name, sizeof(name), "splitter_%u", pools++);
 	control->pool = shoal_packet_pool_create(name, control->config.packets, FRAME_BYTES);
-	if (control->pool == NULL)
-		return shoal_error(
-			errno, "splitter: no memory for %u packets: %s", control->config.packets, strerror(errno));
-	return 0;
+	return control->pool != NULL ? 0 : shoal_packet_pool_refused("splitter", control->config.packets, FRAME_BYTES);
 }
 
 static int component_init(struct shoal_splitter_control *control)

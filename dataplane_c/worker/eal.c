@@ -122,6 +122,35 @@ static int init_as_guest(int count)
 	return result;
 }
 
+/* MiB; 0 where there are none, or nobody says. */
+static unsigned long free_hugepages_mib(void)
+{
+	unsigned long pages = 0, page_kib = 0;
+	FILE *file = fopen("/proc/meminfo", "re");
+	char line[128];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		sscanf(line, "HugePages_Free: %lu", &pages);
+		sscanf(line, "Hugepagesize: %lu", &page_kib);
+	}
+	if (file)
+		fclose(file);
+	return pages * page_kib / 1024;
+}
+
+const char *shoal_eal_memory_advice(void)
+{
+	static _Thread_local char advice[192];
+
+	if (!rte_eal_has_hugepages())
+		return "EAL has no more ordinary memory: ask for fewer `packets`, or give it more by -m in `eal`";
+	snprintf(advice, sizeof(advice),
+		"%lu MiB of hugepages are free: reserve more (`shoal doctor` says how), ask for fewer `packets`, or do "
+		"without hugepages by `eal: [--no-huge]`",
+		free_hugepages_mib());
+	return advice;
+}
+
 int shoal_eal_start(int count, const char *const *arguments)
 {
 	int error;
@@ -143,9 +172,10 @@ int shoal_eal_start(int count, const char *const *arguments)
 	if (init_as_guest(count) < 0) {
 		error = rte_errno ? rte_errno : EINVAL;
 		rmdir(rte_eal_get_runtime_dir());
-		return shoal_error(error, "EAL did not start (%s)%s%s%s%s", strerror(error),
-			log_tail.cause[0] ? ": " : "", log_tail.cause, log_tail.failure[0] ? ": " : "",
-			log_tail.failure);
+		shoal_error(error, "EAL did not start (%s)%s%s%s%s", strerror(error), log_tail.cause[0] ? ": " : "",
+			log_tail.cause, log_tail.failure[0] ? ": " : "", log_tail.failure);
+		return error == ENOMEM ? shoal_error(error, "%s. %s", shoal_last_error(), shoal_eal_memory_advice())
+		                       : -error;
 	}
 	eal.started = true;
 	/* Without a shared configuration nothing will lie there; so a kill leaves nothing of it. */

@@ -11,5 +11,7 @@ bool shoal_eal_running(void);
  * For the control thread that starts a device; valid until it is forgotten. */
 void shoal_eal_log_forget(void);
 const char *shoal_eal_log_first(void);
+/* What an operator may do where EAL's memory is not enough; a part of a sentence, for the calling thread's next error. */
+const char *shoal_eal_memory_advice(void);
 
 #endif

@@ -22,6 +22,8 @@ static const char *const good[] = { "eal-test", "--no-huge", "-m", "64", "--no-p
 	"--file-prefix", prefix };
 static const char *const bad[] = { "eal-test", "--no-huge", "-m", "64", "--in-memory", "--no-pci", "--no-telemetry",
 	"--file-prefix", prefix };
+static const char *const great[] = { "eal-test", "--no-huge", "-m", "100000000", "--no-pci", "--no-telemetry",
+	"--no-shconf", "--file-prefix", prefix };
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 static void host_handler(int number)
@@ -44,21 +46,39 @@ static int fail_to_start(void)
 	return 0;
 }
 
-static void bad_arguments_are_a_sentence(void **state)
+static int fail_for_memory(void)
+{
+	if (shoal_eal_start(COUNT(great), great) != -ENOMEM)
+		return 1;
+	return strstr(shoal_last_error(), "ask for fewer `packets`, or give it more by -m in `eal`") ? 0 : 2;
+}
+
+static void expect_in_child(int (*function)(void))
 {
 	int status;
 	pid_t child;
 
-	(void)state;
 	fflush(NULL);
 	child = fork();
 	if (!child) {
 		if (!freopen("/dev/null", "w", stdout)) /* EAL prints its manual there */
 			_exit(9);
-		_exit(fail_to_start());
+		_exit(function());
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
+}
+
+static void bad_arguments_are_a_sentence(void **state)
+{
+	(void)state;
+	expect_in_child(fail_to_start);
+}
+
+static void too_little_memory_says_what_to_do(void **state)
+{
+	(void)state;
+	expect_in_child(fail_for_memory);
 }
 
 static unsigned note_lcore(void *component, uint64_t now_ns)
@@ -131,6 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_arguments_are_a_sentence),
+		cmocka_unit_test(too_little_memory_says_what_to_do),
 		cmocka_unit_test(the_host_keeps_its_signals_and_cpus),
 	};
 

@@ -66,10 +66,8 @@ static int open_pool(struct shoal_instance *instance)
 
 	snprintf(name, sizeof(name), "instance_%u", pools++);
 	instance->pool = shoal_packet_pool_create(name, instance->config.packets, FRAME_BYTES);
-	if (!instance->pool)
-		return shoal_error(errno, "instance %s: no memory for %u packets: %s", instance->config.name,
-			instance->config.packets, strerror(errno));
-	return 0;
+	return instance->pool ? 0
+	                      : shoal_packet_pool_refused(instance->config.name, instance->config.packets, FRAME_BYTES);
 }
 
 /* The name of its locks is never another life's. */

@@ -293,6 +293,18 @@ static void a_pipe_is_asked_for(void **state)
 	config.pipe = 0;
 }
 
+/* What can be done about it depends on the machine's memory: the sentence says so. */
+static void packets_that_find_no_memory(void **state)
+{
+	config.packets = 65535;
+	errno = 0;
+	assert_null(shoal_instance_create(&config));
+	assert_int_equal(errno, ENOMEM);
+	assert_non_null(strstr(shoal_last_error(), "echo-1: no memory for"));
+	assert_non_null(strstr(shoal_last_error(), "MiB. EAL has no more ordinary memory: ask for fewer `packets`"));
+	config.packets = 4095;
+}
+
 static int set_up(void **state)
 {
 	static char prefix[48];
@@ -318,6 +330,7 @@ int main(void)
 		cmocka_unit_test(a_pipe_is_two_threads),
 		cmocka_unit_test(a_ring_goes_with_what_it_sent),
 		cmocka_unit_test(a_pipe_is_asked_for),
+		cmocka_unit_test(packets_that_find_no_memory),
 	};
 
 	return cmocka_run_group_tests_name("instance", tests, set_up, made_pool_tear_down);

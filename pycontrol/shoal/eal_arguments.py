@@ -30,10 +30,11 @@ def memory_mib(packets: int, *, hugepages: bool) -> int:
 def arguments(
     name: str, packets: int, devices: Sequence[str], extra: Sequence[str], meminfo: str | None = None
 ) -> tuple[str, ...]:
-    """argv of rte_eal_init. `extra` comes last and may override."""
+    """argv of rte_eal_init. `extra` comes last and may override; with `--no-huge` in it hugepages are left alone."""
     free = free_hugepage_mib(meminfo if meminfo is not None else Path("/proc/meminfo").read_text())
     ordinary = ("--no-huge", "--no-shconf", "-m", str(memory_mib(packets, hugepages=False)))
-    memory = ("--in-memory",) if free >= memory_mib(packets, hugepages=True) else ordinary
+    enough = free >= memory_mib(packets, hugepages=True) and "--no-huge" not in extra
+    memory = ("--in-memory",) if enough else ordinary
     allowed = [address[0] for device in devices if (address := _PCI_ADDRESS.match(device))]
     buses = tuple(f"--allow={address}" for address in allowed) if allowed else ("--no-pci",)
     main = min(os.sched_getaffinity(0))

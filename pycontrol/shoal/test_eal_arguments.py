@@ -19,6 +19,12 @@ def test_hugepages_where_there_are_enough_else_ordinary_memory() -> None:
     assert without[without.index("-m") + 1] == str(memory_mib(65536, hugepages=False))
 
 
+def test_hugepages_are_left_alone_where_the_operator_says_so() -> None:
+    asked = arguments("x", 65536, [], ["--no-huge"], PLENTY)
+    assert "--in-memory" not in asked  # EAL takes one or the other
+    assert "-m" in asked
+
+
 def test_only_named_pci_devices_are_touched() -> None:
     assert "--no-pci" in arguments("x", 1, ["net_af_packet0,iface=veth0"], [], NONE)
     with_pci = arguments("x", 1, ["0000:03:02.1,queues=1", "04:00.0"], [], NONE)
