@@ -12,7 +12,10 @@ import os
 import signal
 import struct
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,27 +33,39 @@ def config() -> str:
     return (ROOT / "deploy" / "examples" / "generator.yaml").read_text()
 
 
-@pytest.mark.timeout(180)
-async def test_traffic_survives_scaling_and_ctrl_c_reports(shell: Shell) -> None:
+@asynccontextmanager
+async def sending(shell: Shell) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`shoal traffic run`, whose packets are under way."""
     words = ("traffic", "run", PROFILE, "--respond-every", "5", "--json", *TUNABLES)
-    sending = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         SHOAL, *words, env=os.environ | shell.environment, stdout=asyncio.subprocess.PIPE
     )
     try:
         async with asyncio.timeout(60):
             while (await asyncio.to_thread(shell.command, "traffic", "show")).returncode != 0:
                 await asyncio.sleep(0.1)
-            for count in (2, 3, 1):
-                await asyncio.to_thread(shell.good, "scale", "nat", str(count))
-            sending.send_signal(signal.SIGINT)
-            output, _ = await sending.communicate()
+            yield process
     finally:
-        if sending.returncode is None:
-            sending.kill()
-            await sending.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def report_of(process: asyncio.subprocess.Process, number: signal.Signals) -> Any:
+    process.send_signal(number)
+    output, _ = await process.communicate()
     document = json.loads(output)
     assert document["faults"] == []
-    assert sending.returncode == 0
+    assert process.returncode == 0
+    return document
+
+
+@pytest.mark.timeout(180)
+async def test_traffic_survives_scaling_and_ctrl_c_reports(shell: Shell) -> None:
+    async with sending(shell) as process:
+        for count in (2, 3, 1):
+            await asyncio.to_thread(shell.good, "scale", "nat", str(count))
+        document = await report_of(process, signal.SIGINT)
     figures = document["shoal"]
     assert figures["sent"] == figures["received"] > 20000
     assert figures["responses_sent"] > 0
@@ -58,6 +73,14 @@ async def test_traffic_survives_scaling_and_ctrl_c_reports(shell: Shell) -> None
     assert min(moved[1:]) > 1000
     shown = json.loads(shell.good("traffic", "show", "--json"))
     assert (shown["running"], shown["shoal"]["sent"]) == (False, figures["sent"])
+
+
+@pytest.mark.timeout(180)
+async def test_sigterm_stops_the_traffic_too(shell: Shell) -> None:
+    async with sending(shell) as process:
+        document = await report_of(process, signal.SIGTERM)
+    shown = json.loads(shell.good("traffic", "show", "--json"))
+    assert (shown["running"], shown["shoal"]["sent"]) == (False, document["shoal"]["sent"])
 
 
 @pytest.mark.timeout(180)

@@ -3,6 +3,9 @@
 
 import asyncio
 import json as json_module
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -81,8 +84,8 @@ def run_profile(
     """Run a plain TRex STL profile on the built-in generator, and report what came back.
 
     The ports that shall send have the device `traffic` in the configuration file. Each packet is numbered and checked:
-    lost, reordered within its flow, duplicated, corrupted, mapped to a wrong public address. Ctrl-C stops the traffic
-    and reports. Exit status 1 if anything was wrong.
+    lost, reordered within its flow, duplicated, corrupted, mapped to a wrong public address. Ctrl-C or SIGTERM
+    stops the traffic and reports. Exit status 1 if anything was wrong.
 
     Examples: `shoal traffic run trex_profiles/nat_churn.py --duration 30`, and with the profile's own tunables
     `shoal traffic run trex_profiles/imix.py -m 2 -- --clients 200`; only a file, without controller:
@@ -103,8 +106,19 @@ def run_profile(
         return
     if packets is not None:
         fail(InvalidRequestError("--packets counts with --pcap; traffic ends after --duration"), as_json=json)
-    report = run(_send(target(context).address, sending, as_json=json), as_json=json)
+    with _ended_as_by_ctrl_c():
+        report = run(_send(target(context).address, sending, as_json=json), as_json=json)
     _tell(report, as_json=json)
+
+
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM, too, stops the traffic: nobody else would."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _compiled(sending: Sending) -> bytes:
@@ -132,11 +146,13 @@ async def _write(sending: Sending, path: Path, packets: int, *, as_json: bool) -
 async def _send(address: str, sending: Sending, *, as_json: bool) -> TrafficReport:
     streams = await _compiled(sending)
     async with connected(address) as client:
-        await client.start_traffic(sending.profile.name, streams, sending.options)
+        starting = asyncio.create_task(client.start_traffic(sending.profile.name, streams, sending.options))
         try:
+            await asyncio.shield(starting)
             await _watch(client, quiet=as_json)
         except asyncio.CancelledError:
             remarks.print("stopping")
+            await starting  # what has been asked for may run from now on: it is stopped, too
         return await client.stop_traffic()
 
 
