@@ -10,9 +10,11 @@ import typer
 from shoal import run_directory
 from shoal.cli import benching, checking, deaths, looking, operations, showing, state, traffic
 from shoal.cli.console import EXIT_CODES, make_target, output
+from shoal.cli.usage import Verbs
 
 app = typer.Typer(
     name="shoal",
+    cls=Verbs,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,

@@ -218,6 +218,29 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_asked(shell: Shell, 
     assert not shell.controller.asked
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("scale", "nat"), "Missing argument"),
+        (("scale", "nat", "many"), "Invalid value"),
+        (("status", "--frobnicate"), "--frobnicate"),
+        (("traffic", "jump"), "jump"),
+        (("vanish",), "vanish"),
+        (("--vanish", "status"), "--vanish"),
+    ],
+)
+def test_a_wrong_command_line_is_told_as_text_or_as_json(shell: Shell, words: tuple[str, ...], reason: str) -> None:
+    assert "Usage: " in shell(*words, expect=2)
+    document = json.loads(shell(*words, "--json", expect=2))
+    assert (document.keys(), document["exit_code"]) == ({"error", "exit_code"}, 2)
+    assert reason in document["error"]
+
+
+@pytest.mark.parametrize("words", [("demo", "--frobnicate", "--json", "x"), ("status", "--frobnicate", "--", "--json")])
+def test_a_wrong_command_line_that_asks_for_no_json_on_the_screen(shell: Shell, words: tuple[str, ...]) -> None:
+    assert "Usage: " in shell(*words, expect=2)
+
+
 def test_a_run_directory_that_is_a_file_is_an_error_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     result = CliRunner().invoke(app, ["-d", str(tmp_path / "file"), "status"])
