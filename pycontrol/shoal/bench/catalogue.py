@@ -35,7 +35,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     _program("parse", "the parser alone, by kind of frame"),
     _program("splitter", "the splitter alone, by packet size and number of instances"),
     _program("generator", "the generator alone, with and without stamps"),
-    _program("scaling", "what 1 and 2 instances carry; 4, 8, 16 sharing a core; a model of more"),
+    _program("scaling", "what instances on cores of their own carry; 4, 8, 16 sharing one; a model of more"),
 )
 ALL = "all"
 
