@@ -33,6 +33,16 @@ from tests.smoke.network import Network
 # What one instance may hold: parked packets, a burst in hand, suspended microthreads.
 HELD_MAX = 8192 + 4096
 READ_S = 1.0
+# Of an instance: what waits in it, and for whom.
+WAITING = (
+    "packets_inside",
+    "packets_parked",
+    "messages_parked",
+    "microthreads_suspended",
+    "leases_waiting",
+    "slots_pending",
+    "channel_waiting_bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,21 @@ class Book:
 
 def _value(rows: Sequence[Statistic], name: str) -> int:
     return sum(row.value for row in rows if row.name == name)
+
+
+async def waiting(instances: Sequence[InstanceStatus]) -> str:
+    """What waits in each instance, and what it has dropped: for the report of a run in which somebody waits in vain."""
+    told = []
+    for instance in instances:
+        client = InstanceClient(instance.name, f"unix:{instance.run_directory}/grpc.socket", 0)
+        try:
+            rows = [row for row in await client.statistics() if row.value and row.name in (*WAITING, "drops_total")]
+            told.append(f"{instance.name}: " + ", ".join(f"{row.name} {row.label_value} {row.value}" for row in rows))
+        except ShoalError as error:
+            told.append(f"{instance.name}: {error}")
+        finally:
+            await client.close()
+    return "; ".join(told)
 
 
 def splitter_book(rows: Sequence[Statistic]) -> Book:

@@ -57,10 +57,12 @@ class Scene:
     frames_server: Program
     hosts: Hosts | None  # None: there is one
 
-    async def all_answered(self, deadline_s: float) -> None:
-        """Every connection has had another answer, or has failed, which its end tells."""
+    async def all_answered(self, deadline_s: float) -> list[str]:
+        """Every connection has had another answer, or has failed, which its end tells. Which of them were slow."""
         self.talker.tell("mark")
-        await self.talker.until("mark", deadline_s)
+        told = await self.talker.message("mark", deadline_s)
+        assert not told["silent"], f"neither answered nor failed: {told['silent']}{await self.deployment.story()}"
+        return list(told["slow"])
 
     async def gaps(self) -> dict[str, float]:
         """Of each connection, by its public endpoint: its longest silence in milliseconds since the last call."""

@@ -6,7 +6,8 @@ waits for the answer, pauses, and so on. Prints {"ready": N} once all had an ans
 
   gaps   {"gaps": [[public, milliseconds], …]}: of each connection that lives, the longest time between two answers
          (or since the last one) since the last `gaps`
-  mark   {"mark": N}: when all had another answer, or failed: how many live
+  mark   {"mark": N, "slow": […], "silent": […]}: when all had another answer, or failed: how many live, and the public
+         endpoints of those that had not come to either after SLOW_S, and after MARK_S, when it is told in any case
   renew  {"renewed": [{"number", "source", "public", "answers", "fault"}]}: those that failed since the last `renew`;
          another is opened for each
 
@@ -24,6 +25,8 @@ from dataclasses import asdict
 from tests.smoke.traffic_client import ANSWER_DEADLINE_S, CONNECT_DEADLINE_S, Conversation, Conversations, commands, say
 
 MS = 1000.0
+SLOW_S = 5.0  # nobody's limit
+MARK_S = CONNECT_DEADLINE_S + ANSWER_DEADLINE_S + 5  # by then each has had an answer, or failed
 
 
 class Talker(Conversations):
@@ -49,6 +52,20 @@ class Talker(Conversations):
             self.all.append(Conversation(self.all[number].source))
             self._begin(len(self.all) - 1)
         return [{"number": number, **asdict(self.all[number])} for number in failed]
+
+    async def mark(self) -> dict[str, object]:
+        before = {number: each.answers for number, each in enumerate(self.all)}
+
+        def silent() -> list[str]:
+            waited = [self.all[number] for number, had in before.items() if self.all[number].answers == had]
+            return [each.public or each.source for each in waited if not each.fault]
+
+        answering = asyncio.create_task(self.another_answer())
+        await asyncio.wait((answering,), timeout=SLOW_S)
+        slow = silent()
+        await asyncio.wait((answering,), timeout=MARK_S - SLOW_S)
+        answering.cancel()
+        return {"mark": sum(not each.fault for each in self.all), "slow": slow, "silent": silent()}
 
     async def _talk(self, number: int, server: str, port: int) -> None:
         conversation = self.all[number]
@@ -90,8 +107,7 @@ async def answer(talker: Talker, line: bytes) -> None:
     elif line == b"renew\n":
         say(renewed=talker.renew())
     else:
-        async with asyncio.timeout(ANSWER_DEADLINE_S):
-            say(mark=await talker.another_answer())
+        say(**await talker.mark())
 
 
 async def main(server: str, port: int, talker: Talker) -> None:

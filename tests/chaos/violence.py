@@ -17,12 +17,13 @@ from pathlib import Path
 from shoal import slabs
 from shoal.model import ClusterStatus, InstanceStatus
 from shoal.verify.allocation import Loss
-from tests.chaos.books import Books
+from tests.chaos.books import Books, waiting
 from tests.chaos.scene import Scene
 from tests.smoke.steering import slot_of
 
 COUNTS = range(1, 6)  # of instances
 ANSWERED_S = 60.0
+SLOW_S = 5.0  # nobody's limit: from then on it is told what waits
 ALL_SLOTS = frozenset(range(256))
 Act = Callable[[], Awaitable[None]]
 
@@ -126,8 +127,15 @@ class Violence:
                 self.faults.append(f"a connection was lost: {each}")
 
     async def _at_rest(self) -> None:
-        await self._deployment.until_whole(0)
-        await self._scene.all_answered(ANSWERED_S)
+        status = await self._deployment.until_whole(0)
+        answering = asyncio.create_task(self._scene.all_answered(ANSWERED_S))
+        try:
+            if not (await asyncio.wait((answering,), timeout=SLOW_S))[0]:
+                self._say(f"some wait for {SLOW_S:g} s: {await waiting(status.instances)}")
+            if slow := await answering:
+                self._say(f"these did: {slow}, of steering slots {[slot_of(each) for each in slow if ':' in each]}")
+        finally:
+            answering.cancel()
 
     # --- tools
 
