@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define COMMAND_MOST_NS (20 * SHOAL_NS_PER_MS)
-#define PLAN_MOST_NS (120 * SHOAL_NS_PER_S)
+#define STILL_MOST_NS (120 * SHOAL_NS_PER_S) /* a plan, in which no packet leaves */
 
 static uint64_t bit(unsigned member)
 {
@@ -330,6 +330,19 @@ static void say_what_is_open(struct sim_world *world)
 	}
 }
 
+/* There are only so many packets; a member that is asked for more than it can do works them off before its plan ends. */
+static bool stands_still(struct sim_world *world)
+{
+	struct sim_controller *controller = &world->controller;
+
+	if (controller->packets_left != world->traffic.left) {
+		controller->packets_left = world->traffic.left;
+		controller->moved_ns = world->now_ns;
+	}
+	return world->now_ns - controller->began_ns > STILL_MOST_NS &&
+		world->now_ns - controller->moved_ns > STILL_MOST_NS;
+}
+
 void sim_controller_poll(struct sim_world *world)
 {
 	struct sim_controller *controller = &world->controller;
@@ -341,7 +354,7 @@ void sim_controller_poll(struct sim_world *world)
 			begin_random(world);
 		return;
 	}
-	if (world->now_ns - controller->began_ns > PLAN_MOST_NS) {
+	if (stands_still(world)) {
 		say_what_is_open(world);
 		sim_fail(world, 7, "the plan for epoch %lu is not done", controller->plan.epoch_next);
 		return;

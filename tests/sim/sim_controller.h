@@ -54,6 +54,7 @@ struct sim_controller {
 	uint64_t markers_back;
 	uint64_t epoch, epoch_last, term;
 	uint64_t began_ns, next_ns;
+	uint64_t packets_left, moved_ns; /* how many have left their ports, and when the last one did */
 	unsigned plans_left;
 	unsigned plans_done, plans_abandoned, plans_refused, plans_interrupted;
 	uint64_t longest_ns;
