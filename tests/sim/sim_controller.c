@@ -340,7 +340,7 @@ static bool stands_still(struct sim_world *world)
 		controller->moved_ns = world->now_ns;
 	}
 	return world->now_ns - controller->began_ns > STILL_MOST_NS &&
-		world->now_ns - controller->moved_ns > STILL_MOST_NS;
+	       world->now_ns - controller->moved_ns > STILL_MOST_NS;
 }
 
 void sim_controller_poll(struct sim_world *world)
