@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shoal import slabs
+from shoal.client import Client
 from shoal.model import ClusterStatus, InstanceStatus
 from shoal.verify.allocation import Loss
 from tests.chaos.books import Books, waiting
@@ -109,18 +110,23 @@ class Violence:
         await self._mourn(began_ns, slots)
 
     async def _mourn(self, began_ns: int, slots: bytes) -> None:
-        """With an instance whose objects nobody could adopt, the connections of its steering slots may be lost, and no
-        others. Where slots moved meanwhile, nobody knows which were its."""
+        """With an instance whose objects nobody could adopt, the connections of its steering slots may be lost, those
+        of whose objects it is told (it had adopted them, and their slots are another's by now), and no others. Where
+        slots moved meanwhile, nobody knows which were its."""
         async with self._deployment.client() as client:
             told = [each for each in await client.deaths() if each.view > self._view]
+            had = {slot for each in told for slot in await _slots_lost(client, each.view)}
         self._view = max([self._view, *(each.view for each in told)])
         members = {dead.member for each in told for dead in each.instances if not dead.adopter}
         lost = (
-            frozenset(slot for slot in ALL_SLOTS if self._scaled or slots[slot] in members) if members else frozenset()
+            frozenset(slot for slot in ALL_SLOTS if self._scaled or slot in had or slots[slot] in members)
+            if members
+            else frozenset()
         )
         if members:
             self.tally.losses.append(Loss(began_ns, time.monotonic_ns(), lost))
-            self._say(f"lost with their host: what members {members} had")
+            others = sorted(slot for slot in had if slots[slot] not in members)
+            self._say(f"lost with their host: what members {members} had; of others' slots: {others}")
         for each in await self._scene.renew():
             self.tally.lost.add(each["number"])
             if not each["public"] or slot_of(each["public"]) not in lost:
@@ -361,3 +367,13 @@ class Violence:
         self._say(f"scale to {count}")
         await self._deployment.good("scale", "nat", str(count))
         self._promised = (count,)
+
+
+async def _slots_lost(client: Client, view: int) -> set[int]:
+    """Steering slots of the public ports that are told to be lost in that view change."""
+    return {
+        field.value % len(ALL_SLOTS)
+        async for lost in client.death_keys(view, "lost")
+        for field in lost.key
+        if (lost.class_name, field.name) == ("nat.reverse", "port") and isinstance(field.value, int)
+    }
