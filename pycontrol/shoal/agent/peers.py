@@ -4,10 +4,12 @@ one's socket; the connection stays open, and its closing without a goodbye is th
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -95,11 +97,12 @@ class Peers:
 
     async def _drop_older(self, peer: Peer) -> None:
         if peer.member in self._links and not self._has(peer):
-            await self.release([peer.member])
+            await self._release(peer.member)
 
     async def _connect_tcp(self, peer: Peer) -> None:
         assert self._instance is not None
-        await self._thread.run(self._instance.attach_peer_tcp, peer.member, peer.life, peer.address, peer.tcp_port)
+        attach = self._instance.attach_peer_tcp
+        await self._attach(peer.member, partial(attach, peer.member, peer.life, peer.address, peer.tcp_port))
         await self._add(Link(peer, None))
 
     async def _offer_ring(self, peer: Peer) -> None:
@@ -125,7 +128,24 @@ class Peers:
 
     async def _attach_ring(self, peer: Peer, descriptor: int, side: int) -> None:
         assert self._instance is not None
-        await self._thread.run(self._instance.attach_peer_ring, peer.member, peer.life, descriptor, side)
+        attach = self._instance.attach_peer_ring
+        await self._attach(peer.member, partial(attach, peer.member, peer.life, descriptor, side))
+
+    async def _attach(self, member: int, attach: Callable[[], None]) -> None:
+        """Where an attempt was broken off before, its channel may be there still, and nobody has heard of it."""
+        instance = self._instance
+        assert instance is not None
+
+        def attach_anew() -> None:
+            try:
+                attach()
+            except DataplaneError as error:
+                if error.code != errno.EEXIST:
+                    raise
+                instance.detach_peer(member)
+                attach()
+
+        await self._thread.run(attach_anew)
 
     async def _wait_for(self, peer: Peer) -> None:
         async with self._changed:
@@ -140,6 +160,8 @@ class Peers:
         try:
             peer = await self._known(hello)
             await self._drop_older(peer)
+            if self._has(peer):
+                raise RefusedError(f"{peer.name} has its channel already")
             await self._attach_ring(peer, descriptor, 1)
         except DataplaneError as error:
             raise RefusedError(error.sentence) from error
@@ -220,12 +242,15 @@ class Peers:
 
     async def release(self, members: Iterable[int]) -> None:
         """Gives up the channels to members that have left."""
-        assert self._instance is not None
         for member in tuple(members):
             self._expected.pop(member, None)
-            link = self._links.pop(member, None)
-            if link is None:
-                continue
+            await self._release(member)
+
+    async def _release(self, member: int) -> None:
+        """Who is expected under that number may be another life."""
+        assert self._instance is not None
+        link = self._links.pop(member, None)
+        if link is not None:
             await self._close(link)
             await self._thread.run(self._instance.detach_peer, member)
 

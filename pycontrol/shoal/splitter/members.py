@@ -11,7 +11,7 @@ from typing import Final
 
 from shoal.descriptor_socket import DescriptorServer, DescriptorSocket
 from shoal.descriptor_socket import number as number_of
-from shoal.errors import RefusedError
+from shoal.errors import RefusedError, UnreachableError
 from shoal.process_host import ControlThread
 from shoal_dataplane import Splitter
 
@@ -85,8 +85,12 @@ class Members:
         if member.connection is not None:
             raise RefusedError(f"member {number} has its ring already")
         member.connection = connection
-        await connection.send({"attached": True}, member.descriptor)
-        parted = await connection.wait_end()
+        parted = False
+        try:
+            await connection.send({"attached": True}, member.descriptor)
+            parted = await connection.wait_end()
+        except UnreachableError:
+            pass  # it has broken off before it had its ring
         await self._left(number, member, parted=parted)
 
     async def _left(self, number: int, member: Member, *, parted: bool) -> None:
