@@ -110,7 +110,8 @@ void shoal_remote_run_idle_task(struct shoal_space *space, const struct shoal_id
 	struct shoal_context *context = &space->context->context;
 	struct shoal_request request = { .class = class, .key = task->key };
 	struct shoal_remote *remote = shoal_remote_of(space);
-	uint64_t unused_ms;
+	uint64_t used_ms, now_ms;
+	uint32_t idle_ms;
 
 	space->counters.idle_tasks++;
 	if (class->on_idle) {
@@ -119,7 +120,10 @@ void shoal_remote_run_idle_task(struct shoal_space *space, const struct shoal_id
 	}
 	if (shoal_take(context, &request, 1) || !request.object)
 		return;
-	unused_ms = shoal_remote_now_ms(remote) - remote->holds[request.entry].used_ms;
-	if (unused_ms < class->idle_ms(context, request.object) || shoal_remove(context, &request))
+	/* Whoever has used it since may have a clock that is a little ahead. */
+	used_ms = remote->holds[request.entry].used_ms;
+	now_ms = shoal_remote_now_ms(remote);
+	idle_ms = class->idle_ms(context, request.object);
+	if (!idle_ms || now_ms < used_ms || now_ms - used_ms < idle_ms || shoal_remove(context, &request))
 		shoal_release(context, &request, 1);
 }

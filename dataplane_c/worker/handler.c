@@ -116,10 +116,20 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 	shoal_worker_emit_late(worker, packet);
 }
 
-/* A packet leaves when what it has changed is where it outlives this worker; else it ends here. */
-static uint16_t settle(struct shoal_worker *worker, uint16_t verdict)
+/* A packet leaves when what it has changed is where it outlives this worker; else it ends here. One to be held is in the NF's
+ * hands already: the NF may have let it go meanwhile, and has to, where it ends. */
+static uint16_t settle(struct shoal_worker *worker, struct shoal_packet *packet, uint16_t verdict)
 {
-	if (!worker->plane->settle(&worker->context.context) || verdict >> 8 == SHOAL_VERDICT_DROP)
+	bool held = verdict >> 8 == SHOAL_VERDICT_HOLD && worker->nf->release;
+	bool lost = worker->plane->settle(&worker->context.context) != 0;
+
+	if (lost && held && !packet->verdict)
+		worker->nf->release(&worker->context.context, packet->steering_slot);
+	if (held && packet->verdict)
+		verdict = packet->verdict;
+	else if (held)
+		return verdict;
+	if (!lost || verdict >> 8 == SHOAL_VERDICT_DROP)
 		return verdict;
 	return SHOAL_VERDICT(SHOAL_VERDICT_NOT_WRITTEN, 0);
 }
@@ -144,7 +154,7 @@ static bool handle_next(void *argument)
 	uint16_t verdict = worker->nf->packet(&worker->context.context, packet, packet->traffic ? packet->key : NULL);
 
 	if (worker->plane->settle)
-		verdict = settle(worker, verdict);
+		verdict = settle(worker, packet, verdict);
 	worker->handled = NULL;
 	packet->verdict = verdict ? verdict : SHOAL_VERDICT(SHOAL_VERDICT_INVALID, 0);
 	if (packet->entry == SHOAL_PACKET_SUSPENDED) {
