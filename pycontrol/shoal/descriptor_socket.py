@@ -6,6 +6,7 @@ said goodbye before."""
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import socket
 import struct
@@ -15,9 +16,12 @@ from typing import Final
 
 from shoal.errors import DeadlineError, RefusedError, UnreachableError
 
+logger = logging.getLogger(__name__)
+
 MESSAGE_BYTES: Final = 4096
 # Of one server, at once: each member has one, and some may knock again before their last one has been let go.
 CONNECTIONS_MAX: Final = 256
+ACCEPT_AGAIN_S: Final = 0.1
 _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 Message = Mapping[str, str | int | bool]
@@ -176,7 +180,13 @@ class DescriptorServer:
         loop = asyncio.get_running_loop()
         with listener:
             while True:
-                connection, _ = await loop.sock_accept(listener)
+                try:
+                    connection, _ = await loop.sock_accept(listener)
+                except OSError as error:
+                    # Who has knocked waits until there is a descriptor for it; nobody could knock later if this ended.
+                    logger.warning("%s: nobody can be let in: %s", self.path, error.strerror)
+                    await asyncio.sleep(ACCEPT_AGAIN_S)
+                    continue
                 if len(self._tasks) >= CONNECTIONS_MAX:
                     connection.close()
                     continue

@@ -3,6 +3,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import socket
 import sys
 import tempfile
@@ -87,6 +88,36 @@ async def test_a_server_that_ends_connections_takes_new_ones(tmp_path: Path) -> 
                 client.close()
     finally:
         await server.close()
+
+
+async def test_a_server_without_descriptors_takes_who_knocked_when_it_has_some(tmp_path: Path) -> None:
+    served: asyncio.Queue[DescriptorSocket] = asyncio.Queue()
+
+    async def serve(connection: DescriptorSocket) -> None:
+        served.put_nowait(connection)
+        await connection.wait_end()
+
+    server = DescriptorServer(tmp_path / "s", serve)
+    await server.start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, hard))
+            spare = []
+            with contextlib.suppress(OSError):
+                while True:
+                    spare.append(os.dup(client.fileno()))
+            client.connect(str(server.path))
+            for _ in range(10):
+                await asyncio.sleep(0)  # it looks who has knocked
+            assert served.empty()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for descriptor in spare:
+                os.close(descriptor)
+        async with asyncio.timeout(30):
+            await (await served.get()).goodbye()
+    await server.close()
 
 
 async def test_what_is_no_message_is_refused() -> None:

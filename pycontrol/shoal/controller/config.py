@@ -59,7 +59,7 @@ def _eal_argument(value: str) -> str:
 def _server(value: str) -> str:
     """unix:/path of a socket, or a numeric host:port."""
     if value.startswith("unix:"):
-        if not value.startswith("unix:/") or len(value) > SOCKET_PATH_MAX + len("unix:"):
+        if not value.startswith("unix:/") or len(value.encode()) > SOCKET_PATH_MAX + len("unix:"):
             raise ValueError(f"a socket is named by its whole path, of at most {SOCKET_PATH_MAX} bytes")
         return value
     host, colon, port = value.rpartition(":")

@@ -202,6 +202,7 @@ def test_planes_fit_their_sections() -> None:
         ('plane: remote\nremote: {address: "localhost:6379"}\n', "numeric host:port"),
         ('plane: remote\nremote: {address: "unix:socket"}\n', "named by its whole path"),
         (f'plane: remote\nremote: {{address: "unix:/{"x" * 200}"}}\n', "at most 107 bytes"),
+        (f'plane: remote\nremote: {{address: "unix:/{"é" * 60}"}}\n', "at most 107 bytes"),
         ('plane: remote\nremote: {address: "127.0.0.1:70000"}\n', "numeric host:port"),
         ('plane: remote\nremote: {address: "127.0.0.1:1", pipe: 2}\n', "valid boolean"),
         ('plane: remote\nremote: {address: "127.0.0.1:1", pipe_cpus: [1]}\n', "counts with `pipe: true` alone"),
