@@ -91,6 +91,7 @@ static int open_remote(struct shoal_space *space, const struct shoal_remote_conf
 		return -ENOMEM;
 	remote->space = space;
 	remote->config = *config;
+	remote->near = !strncmp(config->address, "unix:", 5);
 	for (unsigned i = 0; i < space->config.classes_count; i++)
 		remote->prefix_bytes[i] = (uint32_t)snprintf(remote->prefix[i], sizeof(remote->prefix[i]), "%s/%s/",
 			config->name, space->config.classes[i]->name);

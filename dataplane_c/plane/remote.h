@@ -171,6 +171,7 @@ struct shoal_remote {
 
 	/* Connection. */
 	void *context; /* owns; hiredis' */
+	bool near; /* by a unix socket: what is sent has come */
 	int descriptor;
 	enum shoal_remote_state state;
 	uint32_t session; /* counts connections, and lives that had ended in between */

@@ -85,11 +85,11 @@ static void write_value(
 	shoal_remote_write_end(&remote->out);
 }
 
-/* The server still holds the lock for this worker, without a doubt: it was given in this connection, and this worker's life was
- * confirmed not long ago. */
+/* The server still holds the lock for this worker: it was given in this connection, this worker's life was confirmed not long
+ * ago, and what is said now does not come later. */
 static bool surely_locked(const struct shoal_remote *remote, const struct shoal_remote_hold *hold)
 {
-	return hold->session == remote->session &&
+	return remote->near && hold->session == remote->session &&
 	       remote->space->now_ns - remote->beat_confirmed_ns < SHOAL_REMOTE_LIFE_MS * SHOAL_NS_PER_MS / 2;
 }
 
