@@ -165,6 +165,7 @@ void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idl
 	struct shoal_context *context = &space->context->context;
 	struct shoal_request request = { .class = class, .key = task->key };
 	struct shoal_place place;
+	uint32_t idle;
 
 	if (task->after_loss) {
 		shoal_aftermath_run(space, task);
@@ -176,9 +177,13 @@ void shoal_space_run_idle_task(struct shoal_space *space, const struct shoal_idl
 		return;
 	}
 	place = shoal_place_find(space, task->class, task->key, shoal_map_hash(&space->maps[task->class], task->key));
-	/* Used again meanwhile, or gone elsewhere: then it is not mine to end. What lies here is taken without a wait. */
-	if (!lies_here(space, &place) || space->now_ms - place.entry->used_ms < idle_ms(space, &place) ||
-		shoal_take(context, &request, 1) || !request.object)
+	if (!lies_here(space, &place))
+		return; /* it is not mine to end */
+	idle = idle_ms(space, &place);
+	if (!idle || space->now_ms - place.entry->used_ms < idle)
+		return; /* used again meanwhile, or such that it never ends */
+	/* What lies here is taken without a wait. */
+	if (shoal_take(context, &request, 1) || !request.object)
 		return;
 	if (shoal_remove(context, &request))
 		shoal_release(context, &request, 1);
