@@ -125,6 +125,15 @@ static void settle_waiters(struct shoal_space *space, struct shoal_place *place)
 	recall(space, place);
 }
 
+/* Somebody else has the object. */
+static void wait_in_line(struct shoal_space *space, struct shoal_place *place, struct shoal_waiter waiter)
+{
+	struct shoal_contention *contention = shoal_place_contention(space, place);
+
+	shoal_waiters_add(&space->contention, &contention->waiters, waiter);
+	settle_waiters(space, place);
+}
+
 static void handle_request(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
 {
 	bool create = message->flags & SHOAL_MESSAGE_CREATE;
@@ -146,17 +155,17 @@ static void handle_request(struct shoal_space *space, struct shoal_place *place,
 	} else if (place->entry->record == SHOAL_RECORD_FREE) {
 		grant_free(space, place, from);
 	} else {
-		struct shoal_contention *contention = shoal_place_contention(space, place);
-
-		shoal_waiters_add(&space->contention, &contention->waiters, from);
-		settle_waiters(space, place);
+		wait_in_line(space, place, from);
 	}
 }
 
-static bool leased(const struct shoal_place *place)
+void shoal_record_wait_here(struct shoal_space *space, struct shoal_place *place, bool create)
 {
-	return place->entry &&
-	       (place->entry->record == SHOAL_RECORD_LEASED || place->entry->record == SHOAL_RECORD_RECALLED);
+	const struct shoal_waiter from = {
+		.member = space->config.self, .flags = create ? SHOAL_WAITER_CREATE : 0, .request = place->cold->request
+	};
+
+	wait_in_line(space, place, from);
 }
 
 /* Whoever has had the lease has been served up to that request [m 7]; also where the message itself is out of date. */
@@ -171,7 +180,7 @@ static void strike(struct shoal_space *space, struct shoal_place *place, uint8_t
 /* Whether the message speaks of the record's present life. */
 static bool same_life(const struct shoal_place *place, const struct shoal_message *message)
 {
-	return leased(place) && place->cold->incarnation == message->incarnation;
+	return shoal_record_leased(place) && place->cold->incarnation == message->incarnation;
 }
 
 /* The record hears of a lease. The PASSED of those in between, and of this one where `accounted` is unset, are still to
@@ -231,7 +240,7 @@ void shoal_record_adopt_own_lease(
 {
 	uint32_t lease = place->cold->lease;
 
-	if (!leased(place))
+	if (!shoal_record_leased(place))
 		return;
 	strike(space, place, space->config.self, place->cold->request);
 	place->entry->holder = space->config.self;

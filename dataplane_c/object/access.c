@@ -104,16 +104,17 @@ struct take {
 	bool holding; /* has got references already */
 };
 
-/* The key owner is to be asked by message, and there is room in the window for it. 0 or -ENOSPC. */
+/* The key owner is asked, and there is room in the window for it. 0 or -ENOSPC. */
 static int ask(struct shoal_space *space, struct shoal_request *request, uint8_t class, uint64_t hash,
 	struct shoal_place *place)
 {
-	*place = shoal_place_make(space, class, request->key, hash);
+	if (!place->entry)
+		*place = shoal_place_at(space, class, shoal_map_insert(&space->maps[class], request->key, hash));
 	if (!place->entry) {
 		space->counters.takes_no_room++;
 		return -ENOSPC;
 	}
-	shoal_holder_request(space, place, request->create);
+	shoal_holder_ask(space, place, request->create);
 	return 0;
 }
 
@@ -153,12 +154,14 @@ static int take_one(struct shoal_space *space, struct shoal_request *request, ui
 		} else if (shoal_space_owner_ended(space, shoal_map_slot(&space->maps[class], request->key, hash))) {
 			space->counters.owner_ended++;
 			answer = -ETIMEDOUT;
-		} else if (!in_window) {
+		} else if (!in_window && !shoal_window_try(space)) {
 			in_window = shoal_window_enter(space, whole->since_ns, whole->holding);
 			answer = in_window ? -EAGAIN : -ETIMEDOUT;
 		} else if ((answer = ask(space, request, class, hash, &place)) == 0) {
 			in_window = false; /* what was sent leaves it with its answer */
-			answer = -EAGAIN;
+			answer = wait_for(space, request, &place, whole->since_ns);
+		} else {
+			in_window = true;
 		}
 		if (answer != -EAGAIN)
 			break;

@@ -2,12 +2,21 @@
 /* The holder's side of a lease (dso.md, "Single-writer objects"). A message older than what is known here, by (incarnation,
  * lease), is ignored and counted. */
 #include <string.h>
+#include "keyspace/record.h"
 #include "object/map_inline.h"
-#include "object/space.h"
 
 /* Local uses that a recalled object still serves: packets that were queued here when the RECALL came go first, and
  * contenders do not ping-pong for each packet. */
 #define KEEP_FOR_QUEUED 16
+
+/* Handle → WAITING, under a new number. */
+static void await_lease(struct shoal_space *space, struct shoal_place *place)
+{
+	space->waiting += place->entry->handle == SHOAL_HANDLE_ABSENT;
+	place->entry->handle = SHOAL_HANDLE_WAITING;
+	place->cold->request = shoal_space_next_request(space);
+	shoal_place_contention(space, place)->asked_ns = space->now_ns;
+}
 
 void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, bool create)
 {
@@ -17,13 +26,22 @@ void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, 
 		.origin = space->config.self,
 		.holder = SHOAL_MEMBER_NONE };
 
-	space->waiting += place->entry->handle == SHOAL_HANDLE_ABSENT;
-	place->entry->handle = SHOAL_HANDLE_WAITING;
-	head.request = place->cold->request = shoal_space_next_request(space);
-	shoal_place_contention(space, place)->asked_ns = space->now_ns;
+	await_lease(space, place);
+	head.request = place->cold->request;
 	if (shoal_space_frozen(space))
 		return; /* asked when the view is complete */
 	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
+}
+
+void shoal_holder_ask(struct shoal_space *space, struct shoal_place *place, bool create)
+{
+	if (!shoal_record_leased(place) || space->loopback_first || shoal_space_frozen(space) ||
+		!shoal_slot_bit(space->keyspace.token, place->entry->slot)) {
+		shoal_holder_request(space, place, create);
+		return;
+	}
+	await_lease(space, place);
+	shoal_record_wait_here(space, place, create);
 }
 
 /* Whose waits end. To one that began after the object had been asked for, an answer that there is none may be out of date. */

@@ -60,7 +60,10 @@ static int init_image(struct shoal_space *space)
 		config->classes, config->classes_count, config->objects_max);
 	if (!error && !space->image)
 		error = -errno;
-	space->mailed = calloc(SHOAL_MAILED_ROOM, sizeof(*space->mailed));
+	/* Written, so that no poll takes a page fault. */
+	space->mailed = aligned_alloc(SHOAL_CACHE_LINE, SHOAL_MAILED_ROOM * sizeof(*space->mailed));
+	if (space->mailed)
+		memset(space->mailed, 0, SHOAL_MAILED_ROOM * sizeof(*space->mailed));
 	return error ? error : space->mailed ? 0 : -ENOMEM;
 }
 
@@ -355,19 +358,27 @@ void shoal_place_mailed(struct shoal_space *space, struct shoal_place *place, ui
 	place->entry->flags |= SHOAL_ENTRY_MAILED;
 }
 
+/* Bytes are read one by one, as they were written. One wide load over narrow stores that were just made waits until these, and
+ * all before them, have reached the cache; and those before may lie in a ring's lines, which the peer has. */
+static bool in_use(const struct shoal_place *place)
+{
+	const struct shoal_entry *entry = place->entry;
+
+	return __atomic_load_n(&entry->handle, __ATOMIC_RELAXED) != SHOAL_HANDLE_ABSENT ||
+	       __atomic_load_n(&entry->record, __ATOMIC_RELAXED) != SHOAL_RECORD_NONE ||
+	       __atomic_load_n(&entry->flags, __ATOMIC_RELAXED) & SHOAL_ENTRY_MAILED || place->cold->contention;
+}
+
 void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place)
 {
-	struct shoal_entry *entry = place->entry;
-
-	if (!entry)
+	if (!place->entry)
 		return;
 	if (place->cold->contention &&
 		shoal_contention_empty(&space->contention.contentions[place->cold->contention])) {
 		shoal_contention_put(&space->contention, place->cold->contention);
 		place->cold->contention = 0;
 	}
-	if (entry->handle != SHOAL_HANDLE_ABSENT || entry->record != SHOAL_RECORD_NONE || place->cold->contention ||
-		entry->flags & SHOAL_ENTRY_MAILED)
+	if (in_use(place))
 		return;
 	shoal_idle_disarm(space, place);
 	shoal_map_remove(place->map, place->index);

@@ -264,6 +264,9 @@ void shoal_holder_settle_later(struct shoal_space *space, struct shoal_place *pl
 void shoal_holder_settle_all(struct shoal_space *space);
 /* Asks the key owner for the lease: handle → WAITING. The caller has entered the window. */
 void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, bool create);
+/* The same for a microthread, which runs between messages: a record that is here is asked at once, unless what I have sent to
+ * myself before is still to come. The message would say no more. */
+void shoal_holder_ask(struct shoal_space *space, struct shoal_place *place, bool create);
 /* Gives the object back to its key owner (a leaver). References must be zero. */
 void shoal_holder_return(struct shoal_space *space, struct shoal_place *place);
 /* Ends the life of an object that is held without references. */
@@ -301,6 +304,8 @@ void shoal_record_adopt_own_lease(
 /* At the key owner, for a request of its own: grants at once what is free, or makes it. False: somebody else has it, or
  * there is none and create is unset. */
 bool shoal_record_grant_here(struct shoal_space *space, struct shoal_place *place, bool create);
+/* At the key owner: somebody else has it, and my request for it waits in the record; `request` of the place is its number. */
+void shoal_record_wait_here(struct shoal_space *space, struct shoal_place *place, bool create);
 /* Asks the previous owner for the record, and keeps the message until it comes. */
 void shoal_record_pull(struct shoal_space *space, const struct shoal_message *message, uint64_t hash);
 void shoal_record_moved(struct shoal_space *space, uint8_t from, const struct shoal_message *message);
