@@ -9,7 +9,7 @@ from shoal.controller.instance_client import InstanceClient
 from shoal.controller.store import STAGE_LEARN, Store, StoredInstance
 from shoal.controller.view_store import ViewStore
 from shoal.errors import RefusedError, ShoalError
-from shoal.model import InstanceReport
+from shoal.model import InstanceReport, Stage
 from shoal.run_directory import ProcessIdentity, RunDirectory, read_pid_file
 
 ANSWER_S: Final = 2.0
@@ -35,6 +35,8 @@ def check_report(store: Store, stored: StoredInstance, report: InstanceReport) -
             f"{name} is in life {report.life}, in this store in life {stored.life}: it is an old copy"
         )
     epoch, view = newest(store)
+    if report.progress is not None and report.progress.stage is Stage.LEARNT:
+        epoch = store.drawn("epoch")  # of a plan in its first stage, which can still be abandoned
     if report.progress is not None and report.progress.epoch > epoch:
         raise StaleStoreError(f"{name} is in epoch {report.progress.epoch}, this store in {epoch}: it is an old copy")
     if report.view is not None and report.view.view > view:
