@@ -88,17 +88,19 @@ class Membership:
         for _ in range(TRIES_MAX):
             await self._settled()
             if running not in self._fleet.instances or running.ended:
+                if not first and self.wanted > len(self._fleet.in_state(InstanceState.ACTIVE)):
+                    self.want(self.wanted - 1)  # nobody shall take its place
                 return OperationUpdate("done", f"{name} has died: another has taken over what it held", done=True)
             active = self._fleet.in_state(InstanceState.ACTIVE)
             if running not in active:
                 raise RefusedError(f"{name} is {running.stored.state.value}, not active")
             if len(active) == 1:
                 raise RefusedError(f"{name} is the last one: scale out first, or `shoal down`")
-            if first:
-                self.want(len(active) - 1)
             first = False
+            # With the plan's completion: whoever found only one of the two would end another one, or start one.
+            wanted = max(1, self.wanted - 1)
             try:
-                status = await self.change(config, [], [running], report, stop_leavers=stop_leavers)
+                status = await self.change(config, [], [running], report, stop_leavers=stop_leavers, wanted=wanted)
             except (PlanOverError, PlanAbandonedError):
                 if not self._somebody_died():
                     raise
@@ -170,13 +172,20 @@ class Membership:
         report: Report,
         *,
         stop_leavers: bool,
+        wanted: int = 0,
     ) -> PlanStatus:
-        """One plan, and the end of its leavers."""
+        """One plan, and the end of its leavers. `wanted`: from its completion on; 0: as many as before."""
         for running in leaving:
             self._fleet.put(running, InstanceState.LEAVING)
         try:
             status = await self._reorganisation.change(
-                config, self._splitter.client, joining, leaving, observer(report), stop_leavers=stop_leavers
+                config,
+                self._splitter.client,
+                joining,
+                leaving,
+                observer(report),
+                stop_leavers=stop_leavers,
+                wanted=wanted,
             )
         except PlanOverError:
             raise  # a view change says who is a member now

@@ -128,8 +128,10 @@ class Reorganisation:
         observe: Observe,
         *,
         stop_leavers: bool,
+        wanted: int = 0,
     ) -> PlanStatus:
-        """Plans and carries out one change of members; with none, slots are only balanced. In one's turn only.
+        """Plans and carries out one change of members; with none, slots are only balanced. In one's turn only. As soon
+        as it is complete, `wanted` instances are wanted; 0: as many as before.
         PlanOverError, PlanAbandonedError: a member died."""
         deployment = self._store.deployment()
         assert deployment is not None
@@ -148,6 +150,7 @@ class Reorganisation:
             members_next=tuple(running.stored.name for running in following),
             stop_leavers=stop_leavers,
             owner_now=deployment.owner,
+            wanted=wanted,
         )
         self._store.put_plan(plan)
         return await self.carry_out(config, splitter, plan, observe)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from shoal.errors import ShoalError, StaleTermError
 from shoal.model import InstanceState
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 _SCHEMA: Final = """
 CREATE TABLE reign (term INTEGER NOT NULL);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -28,7 +28,8 @@ CREATE TABLE instances (
 CREATE TABLE plan (
     one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, kind TEXT NOT NULL, stage INTEGER NOT NULL,
     epoch_now INTEGER NOT NULL, epoch_next INTEGER NOT NULL, steering_now BLOB NOT NULL, steering_next BLOB NOT NULL,
-    members_now TEXT NOT NULL, members_next TEXT NOT NULL, stop_leavers INTEGER NOT NULL, owner_now BLOB NOT NULL);
+    members_now TEXT NOT NULL, members_next TEXT NOT NULL, stop_leavers INTEGER NOT NULL, owner_now BLOB NOT NULL,
+    wanted INTEGER NOT NULL);
 CREATE TABLE view (
     one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, epoch INTEGER NOT NULL, dead TEXT NOT NULL,
     survivors TEXT NOT NULL, adopters TEXT NOT NULL, mint BLOB NOT NULL, steering BLOB NOT NULL,
@@ -80,6 +81,7 @@ class StoredPlan:
     members_next: tuple[str, ...]
     stop_leavers: bool
     owner_now: bytes = b""  # as the deployment's
+    wanted: int = 0  # instances, from its completion on; 0: as many as before
 
     def state_after(self, name: str) -> InstanceState:
         """What it makes of a member of either map. Whoever finds a leaver in such a state, the plan forgotten, knows
@@ -200,11 +202,12 @@ class Store:
         """The plan under way; None: none."""
         row = self._database.execute(
             "SELECT number, kind, stage, epoch_now, epoch_next, steering_now, steering_next, members_now, "
-            "members_next, stop_leavers, owner_now FROM plan"
+            "members_next, stop_leavers, owner_now, wanted FROM plan"
         ).fetchone()
         if row is None:
             return None
-        number, kind, stage, epoch_now, epoch_next, now, following, members_now, members_next, stop, owner_now = row
+        number, kind, stage, epoch_now, epoch_next, now, following, *rest = row
+        members_now, members_next, stop, owner_now, wanted = rest
         return StoredPlan(
             number=number,
             kind=kind,
@@ -217,6 +220,7 @@ class Store:
             members_next=tuple(members_next.split()),
             stop_leavers=bool(stop),
             owner_now=bytes(owner_now),
+            wanted=wanted,
         )
 
     def put_plan(self, plan: StoredPlan) -> None:
@@ -230,7 +234,9 @@ class Store:
         with self.writing() as database:
             deployment = self.deployment()
             assert deployment is not None
-            put_deployment(database, replace(deployment, epoch=plan.epoch_next, steering=plan.steering_next, owner=b""))
+            wanted = plan.wanted or deployment.instances_wanted
+            deployment = replace(deployment, instances_wanted=wanted, epoch=plan.epoch_next)
+            put_deployment(database, replace(deployment, steering=plan.steering_next, owner=b""))
             for instance in members:
                 put_instance(database, replace(instance, state=plan.state_after(instance.name)))
             _put_plan(database, replace(plan, stage=STAGE_COMPLETE))
@@ -286,7 +292,7 @@ def put_instance(database: sqlite3.Connection, value: StoredInstance) -> None:
 
 def _put_plan(database: sqlite3.Connection, value: StoredPlan) -> None:
     database.execute(
-        "INSERT OR REPLACE INTO plan VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO plan VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             value.number,
             value.kind,
@@ -299,5 +305,6 @@ def _put_plan(database: sqlite3.Connection, value: StoredPlan) -> None:
             " ".join(value.members_next),
             value.stop_leavers,
             value.owner_now,
+            value.wanted,
         ),
     )

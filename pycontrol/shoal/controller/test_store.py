@@ -95,6 +95,19 @@ def test_a_completed_plan_leaves_word_of_what_becomes_of_a_leaver(
     assert store.instances()[0].state is state
 
 
+@pytest.mark.parametrize(("wanted", "then"), [(0, 3), (2, 2)])
+def test_how_many_are_wanted_changes_with_the_plans_completion(tmp_path: Path, wanted: int, then: int) -> None:
+    store = Store(tmp_path / "state.db")
+    store.begin_deployment("nat.yaml", "text", 3, NO_MAP)
+    plan = replace(PLAN, wanted=wanted)
+    store.put_plan(plan)
+    assert store.plan() == plan
+    store.complete_plan(plan, ())
+    deployment = store.deployment()
+    assert deployment is not None
+    assert deployment.instances_wanted == then
+
+
 def test_numbers_are_never_given_twice_not_even_after_clear(tmp_path: Path) -> None:
     store = Store(tmp_path / "state.db")
     assert [store.draw("life"), store.draw("life"), store.draw("epoch")] == [1, 2, 1]
