@@ -65,6 +65,7 @@ class Cluster:
             lambda: self.splitter,
             events,
             fresh=self._start_heir,
+            shrinks=lambda: self.deployed.on_death == "shrink",
             recovered=self._recovered,
             returned=self._returned,
             usurped=self._usurped,
@@ -119,11 +120,6 @@ class Cluster:
 
     def _recovered(self, _: Deaths) -> None:
         """All members live again: back to what is wanted."""
-        config, deployment = self.deployed, self._store.deployment()
-        assert deployment is not None
-        active = len(self.fleet.in_state(InstanceState.ACTIVE))
-        if config.on_death == "shrink" and active < deployment.instances_wanted:
-            self.membership.want(active)
         self.restoration.due()
 
     def _returned(self) -> None:
@@ -338,10 +334,11 @@ class Cluster:
         if config.splitter is not False:
             await self.splitter.resume(config, deployment, self.nf, self.nf.path)
         self.fleet.note_dead()
+        await self.recovery.finish_burials()
         await self._resume_plan(config)
+        await self._take_up_outcasts()
         self.recovery.start()
         self.vigil.start(config)
-        await self._take_up_outcasts()
         await self._dismiss_left_over()
         self.restoration.start()
         self.restoration.due()

@@ -249,6 +249,12 @@ class Fleet:
         if self._instances.get(running.stored.name) is running:
             self._instances.pop(running.stored.name)
 
+    async def bury_forgotten(self) -> None:
+        """What instances have left that the store has forgotten."""
+        for directory in self._run_directory.instances():
+            if directory.path.name not in self._instances:
+                await asyncio.to_thread(directory.remove)
+
     async def _let_go(self, running: Running) -> None:
         await cancelled(*running.tasks)
         if running.process is not None:

@@ -13,7 +13,7 @@ view_coordinator.py has adopt, death and settle."""
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -36,9 +36,9 @@ CUT_OFF: Final = "its host is cut off, and its process may live"
 
 
 class Recovery:
-    """Of one deployment. `fresh` starts an instance that is to adopt where nobody is left; `recovered` is called when
-    all members live again; `returned` when the process of one that was declared dead has ended; `usurped` when another
-    controller reigns."""
+    """Of one deployment. `fresh` starts an instance that is to adopt where nobody is left; `shrinks`: whether the dead
+    are not to be replaced; `recovered` is called when all members live again; `returned` when the process of one that
+    was declared dead has ended; `usurped` when another controller reigns."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Recovery:
         events: EventLog,
         *,
         fresh: Callable[[], Awaitable[Running]],
+        shrinks: Callable[[], bool],
         recovered: Callable[[Deaths], None],
         returned: Callable[[], None],
         usurped: Callable[[], None],
@@ -60,6 +61,7 @@ class Recovery:
         self._splitter = splitter
         self._events = events
         self._fresh = fresh
+        self._shrinks = shrinks
         self._recovered = recovered
         self._returned = returned
         self._usurped = usurped
@@ -276,7 +278,7 @@ class Recovery:
             )
             for running in survivors
         ]
-        self._views.finish(view, owner, now, deaths, self._outcasts(view))
+        self._views.finish(view, owner, now, deaths, self._outcasts(view), shrinks=self._shrinks())
         for running, stored in zip(survivors, now, strict=True):
             running.stored = stored
         self._reorganisation().forget_steering()
@@ -332,9 +334,7 @@ class Recovery:
             running.stored = replace(running.stored, state=InstanceState.ENDED)
 
         async def work() -> None:
-            for each in survivors:
-                with contextlib.suppress(ShoalError):
-                    await each.client.end_view(view.number, view.dead)
+            await _end_view(survivors, view.number, view.dead)
             for each in gone:
                 if each.process_lives:
                     self.await_return(each)
@@ -342,6 +342,16 @@ class Recovery:
                     await self._fleet.bury(each)
 
         self._keep(asyncio.create_task(work(), name=f"burial of view {view.number}"))
+
+    async def finish_burials(self) -> None:
+        """What an earlier controller had not done yet. Before anything is started: it may get the name of a dead."""
+        await self._fleet.bury_forgotten()
+        dead: dict[int, int] = {}  # the last life of each member that died
+        for deaths in self.deaths():
+            dead |= {each.member: each.life for each in deaths.instances}
+        if dead:
+            work = _end_view(self._fleet.in_state(*_MEMBERS), self.deaths()[-1].view, dead)
+            self._keep(asyncio.create_task(work, name="end of earlier views"))
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._burials.add(task)
@@ -359,6 +369,12 @@ class Recovery:
             self._returned()
 
         self._keep(asyncio.create_task(work(), name=f"return of {outcast.stored.name}"))
+
+
+async def _end_view(survivors: Sequence[Running], view: int, dead: Mapping[int, int]) -> None:
+    for each in survivors:
+        with contextlib.suppress(ShoalError):
+            await each.client.end_view(view, dead)
 
 
 def _worker(running: Running) -> Worker:

@@ -47,6 +47,7 @@ class Survivor(instance_pb2_grpc.InstanceServiceServicer):
         self.tokens = frozenset(slot for slot in range(SLOTS) if OWNER[slot] == member)
         self.deaths: list[Any] = []
         self.adopted: list[Any] = []
+        self.ended: list[Any] = []
         self.refusal: Exception | None = None
         self.when_told: Callable[[], None] = lambda: None
         self.resumes = True
@@ -75,6 +76,7 @@ class Survivor(instance_pb2_grpc.InstanceServiceServicer):
         )
 
     async def EndView(self, request: Any, context: Any) -> Any:
+        self.ended.append(request)
         return await self.GetViewProgress(request, context)
 
     async def WatchEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
@@ -110,6 +112,7 @@ class World:
             lambda: keeper,
             self.events,
             fresh=self.fresh,
+            shrinks=lambda: False,
             recovered=self.reports.put_nowait,
             returned=lambda: None,
             usurped=self.usurped.set,
@@ -148,6 +151,13 @@ class World:
     async def report(self) -> Deaths:
         async with asyncio.timeout(20):
             return await self.reports.get()
+
+    async def until_buried(self, dead: int) -> None:
+        """The survivors were told, and the directory has gone."""
+        told = [each for each in self.instances if each.member != dead]
+        async with asyncio.timeout(20):
+            while not all(each.ended for each in told) or self.directory.instance(NAMES[dead]).path.exists():
+                await asyncio.sleep(0.01)
 
     async def close(self) -> None:
         await self.recovery.stop()
@@ -247,6 +257,24 @@ async def test_a_death_while_slots_are_handed_over_ends_the_plan() -> None:
         await made.report()
         assert made.store.plan() is None
         assert {each.state for each in made.store.instances()} == {InstanceState.ACTIVE}
+
+
+@pytest.mark.timeout(60)
+async def test_what_is_left_of_the_dead_goes_where_the_controller_died_after_the_view() -> None:
+    async with world() as made:
+        made.kill(2)
+        deaths = await made.report()
+        await made.until_buried(2)
+        for each in made.instances:
+            each.ended.clear()
+        left = make_private(made.directory.instance("nat-3").path)
+
+        await made.recovery.finish_burials()
+        assert not left.exists()
+        await made.until_buried(2)
+        assert made.directory.instance("nat-1").path.exists()
+        [request] = made.instances[0].ended
+        assert (request.view, [(each.member, each.life) for each in request.dead]) == (deaths.view, [(2, 13)])
 
 
 @pytest.mark.timeout(60)

@@ -73,6 +73,16 @@ def test_a_finished_view_leaves_the_map_and_the_report(store: Store) -> None:
     ]
 
 
+@pytest.mark.parametrize(("shrinks", "wanted"), [(True, 1), (False, 2)])
+def test_those_who_are_not_replaced_are_wanted_no_more_with_the_same_write(
+    store: Store, shrinks: bool, wanted: int
+) -> None:
+    ViewStore(store).finish(VIEW, VIEW.owner_now, INSTANCES[:1], DEATHS, shrinks=shrinks)
+    deployment = store.deployment()
+    assert deployment is not None
+    assert deployment.instances_wanted == wanted
+
+
 def test_a_map_that_does_not_go_with_the_steering_is_kept(store: Store) -> None:
     mixed = bytes(len(VIEW.owner_now) - 1) + b"\x01"
     ViewStore(store).finish(VIEW, mixed, INSTANCES[:1], DEATHS)
