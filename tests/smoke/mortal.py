@@ -10,14 +10,14 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from shoal.client import Client, connected
 from shoal.controller.splitter_client import SplitterClient
 from shoal.errors import ShoalError
-from shoal.model import ClusterStatus, Event, InstanceState, InstanceStatus
+from shoal.model import ClusterStatus, Event, InstanceState, InstanceStatus, OperationUpdate
 from shoal.run_directory import ProcessIdentity, RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,10 +40,14 @@ MANY = 6000  # packets, after which flows have gone on
 
 
 class Mortal:
-    """One deployment, and the controller's word on it. `prefix`: a command that runs others where it shall be."""
+    """One deployment, and the controller's word on it. `prefix`: a command that runs others where it shall be;
+    `environment`: what its processes have beside this one's."""
 
-    def __init__(self, folder: Path, config: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, config: str, prefix: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self._prefix = tuple(prefix)
+        self._environment = environment or {}
         self.directory = RunDirectory(folder / "run")
         self.file = folder / "nat.yaml"
         self.file.write_text(config)
@@ -51,11 +55,15 @@ class Mortal:
 
     # --- commands
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **self._environment, "SHOAL_RUN_DIRECTORY": str(self.directory.path)}
+
     async def command(self, *words: str, deadline_s: float = 90) -> tuple[int, str, str]:
         """Runs `shoal WORDS`: exit status, standard output and error."""
         process = await asyncio.create_subprocess_exec(
             *(*self._prefix, SHOAL, *words),
-            env=os.environ | {"SHOAL_RUN_DIRECTORY": str(self.directory.path), "NO_COLOR": "1", "COLUMNS": "160"},
+            env=self.environment | {"NO_COLOR": "1", "COLUMNS": "160"},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -215,7 +223,7 @@ class Mortal:
         words = (str(PROFILE), "--respond-every", "5", "--json", "--", *tunables)
         process = await asyncio.create_subprocess_exec(
             *(SHOAL, "traffic", "run", *words),
-            env=os.environ | {"SHOAL_RUN_DIRECTORY": str(self.directory.path)},
+            env=self.environment,
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
@@ -238,24 +246,34 @@ class Mortal:
                         return
                 await asyncio.sleep(0.05)
 
+    async def operate(self, begin: Callable[[Client], AsyncIterator[OperationUpdate]]) -> bool:
+        """An operation of the controller, without the time that a command takes to start; whether it was acknowledged
+        as done."""
+        done = False
+        with contextlib.suppress(ShoalError):
+            async with self.client() as client:
+                async for update in begin(client):
+                    done = update.done
+        return done
+
     async def packets_come_back(self) -> None:
         """Many, from now on."""
         await self._until_received(MANY)
 
-    async def flows_go_on(self) -> None:
+    async def flows_go_on(self, packets: int = MANY) -> None:
         """Many packets come back from now on, and every mapping that is seen is the one that it was."""
-        await self._until_received(MANY)
+        await self._until_received(packets)
         mappings = (await self.traffic())["mappings"]
         assert mappings["checked"] > 0
         assert mappings["violations"] == 0, f"{mappings}{await self.story()}"
 
-    async def flows_go_on_without_controller(self) -> None:
+    async def flows_go_on_without_controller(self, packets: int = MANY) -> None:
         """The splitter is asked itself."""
         client = SplitterClient(self.directory.splitter.address, 0)
         try:
             async with asyncio.timeout(30):
                 start = await self._received(client)
-                while await self._received(client) < start + MANY:
+                while await self._received(client) < start + packets:
                     await asyncio.sleep(0.05)
         finally:
             await client.close()
