@@ -61,11 +61,11 @@ class Doom:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a deployment may be afterwards."""
+    """How a deployment may be afterwards. Instances are given by their places before it: names change with deaths."""
 
     count: int  # of active instances, and as many wanted
-    gone: frozenset[str] = frozenset()  # whose processes there are no more
-    drained: frozenset[str] = frozenset()
+    gone: frozenset[int] = frozenset()  # whose processes there are no more
+    drained: frozenset[int] = frozenset()
 
     def fits(self, before: ClusterStatus | None, status: ClusterStatus) -> bool:
         """`before`: None: there was nothing."""
@@ -76,11 +76,11 @@ class Outcome:
         quiet = status.plan is None and not status.view and not status.plans_waiting and not states
         whole = sum(each.tokens for each in active) == TOKENS and len(active) == status.instances_wanted == self.count
         processes = {each.name: each.process for each in status.instances}
+        earlier = before.instances if before else ()
         same = all(
-            (processes.get(each.name) == each.process) is (each.name not in self.gone)
-            for each in (before.instances if before else ())
+            (processes.get(each.name) == each.process) is (place not in self.gone) for place, each in enumerate(earlier)
         )
-        return quiet and whole and same and {each.name for each in drained} == self.drained
+        return quiet and whole and same and {each.name for each in drained} == {earlier[at].name for at in self.drained}
 
 
 Act = Callable[[Mortal], Coroutine[Any, Any, bool]]

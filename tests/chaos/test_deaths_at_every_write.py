@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.points import Deed, Doom, Outcome, Walk, drained, removed, scaled
 from tests.smoke.mortal import Mortal
 
-FIRST, LAST = frozenset(("nat-1",)), frozenset(("nat-3",))
+FIRST, LAST = frozenset((0,)), frozenset((2,))
 AS_BEFORE = Outcome(3)
 
 
