@@ -69,6 +69,9 @@ class Membership:
             try:
                 if count >= len(active):
                     joining = await self._joiners(config, nf_path, count - len(active), report)
+                    await self._settled()
+                    if active != self._fleet.in_state(InstanceState.ACTIVE):
+                        continue  # somebody died while they were started
                     status = await self.change(config, joining, [], report, stop_leavers=True)
                 else:
                     status = await self.change(config, [], active[count:], report, stop_leavers=True)
