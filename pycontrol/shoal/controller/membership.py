@@ -218,7 +218,12 @@ class Membership:
         """Those that were started for a plan that never came, and leavers of one that was completed, of which an
         earlier controller may have dismissed some."""
         ending = (InstanceState.STARTING, InstanceState.JOINING, InstanceState.STOPPING)
-        await self.discard([each for each in instances if each.stored.state in ending])
+
+        def useless(running: Running) -> bool:
+            removed = running.stored.state is InstanceState.DRAINED and running.ended  # but for the store's word of it
+            return removed or running.stored.state in ending
+
+        await self.discard([each for each in instances if useless(each)])
         for drained in self._fleet.in_state(InstanceState.DRAINED):
             if drained in instances:
                 with contextlib.suppress(ShoalError):  # it is asked again when it is removed
