@@ -41,8 +41,8 @@ class Difference:
 
 def compare(now: Document, before: Document) -> Sequence[Difference]:
     """Each row of `now` with its row in `before`."""
-    old = {(*sorted(row.parameters), row.unit): row for row in before.rows}
-    return [_difference(row, old.get((*sorted(row.parameters), row.unit))) for row in now.rows]
+    old = {_key(row): row for row in before.rows}
+    return [_difference(row, old.get(_key(row))) for row in now.rows]
 
 
 def _difference(now: Row, before: Row | None) -> Difference:
@@ -63,6 +63,28 @@ def _difference(now: Row, before: Row | None) -> Difference:
 def _spread(row: Row) -> float:
     """Half of the distance of the quartiles, as a part of the median."""
     return (row.q3 - row.q1) / 2 / abs(row.value) if row.value else 0.0
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return (*sorted(row.parameters), row.unit)
+
+
+def missing(now: Document, before: Document, chosen: Sequence[str]) -> list[str]:
+    """What of the chosen benchmarks can't be compared, as sentences: the baseline has it and `now` has not, or the
+    other way round."""
+    there, said = {_key(row) for row in now.rows}, []
+    reasons = {each.benchmark: each.reason.partition("\n")[0] for each in before.failed}
+    for name in chosen:
+        old = [row for row in before.rows if row.get("benchmark") == name]
+        gone = sum(_key(row) not in there for row in old)
+        if not old:
+            why = f" (it failed there: {reasons[name]})" if name in reasons else ""
+            said.append(f"{name}: the baseline has no rows of it{why}: nothing to compare with")
+        elif gone == len(old):
+            said.append(f"{name}: none of its {gone} rows in the baseline has been measured now: not compared")
+        elif gone:
+            said.append(f"{name}: {gone} of its {len(old)} rows in the baseline have not been measured now")
+    return said
 
 
 def remarks(now: Document, before: Document) -> list[str]:

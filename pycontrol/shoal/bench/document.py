@@ -45,16 +45,31 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A benchmark without all of its runs: rows of those before are there."""
+
+    benchmark: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     machine: Mapping[str, Any]
     rows: tuple[Row, ...]
     series: tuple[Mapping[str, Any], ...] = field(default=())
     """Figures over time, for pictures: {"name", "x", "y", "unit"…}."""
+    failed: tuple[Failure, ...] = ()
+    interrupted: bool = False
+    """By the user; whatever has not all of its runs is among those that failed."""
 
     def as_json(self) -> dict[str, Any]:
         answer: dict[str, Any] = {"machine": dict(self.machine), "rows": [row.as_json() for row in self.rows]}
         if self.series:
             answer["series"] = [dict(series) for series in self.series]
+        if self.failed:
+            answer["failed"] = [{"benchmark": each.benchmark, "reason": each.reason} for each in self.failed]
+        if self.interrupted:
+            answer["interrupted"] = True
         return answer
 
 
@@ -119,11 +134,35 @@ def write(document: Document, path: Path) -> None:
 def read(path: Path) -> Document:
     """ConfigError where the file can't be read, or is no such document."""
     try:
-        members = json.loads(path.read_text())
-        rows = tuple(row_of(row) for row in members["rows"])
-        return Document(members["machine"], rows, tuple(members.get("series", ())))
+        return _document_of(json.loads(path.read_text()))
     except OSError as error:
         raise ConfigError([ConfigFault(str(path), 0, 0, "", error.strerror or str(error))]) from error
-    except (ValueError, KeyError, TypeError) as error:
-        fault = ConfigFault(str(path), 0, 0, "", f"is not what a benchmark writes ({error})")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        fault = ConfigFault(str(path), 0, 0, "", f"is not what `shoal bench --json` writes: {why}")
         raise ConfigError([fault]) from error
+
+
+def _document_of(members: object) -> Document:
+    """ValueError, KeyError, TypeError where it is none."""
+    whole = _object(members, "the document")
+    rows = tuple(row_of(_object(row, "a row")) for row in _array(whole["rows"], "rows"))
+    for row in rows:
+        if any(not isinstance(value, Parameter) for _, value in row.parameters):
+            raise TypeError("a row's parameters are words and numbers")
+    series = tuple(_object(one, "one of series") for one in _array(whole.get("series", []), "series"))
+    failed = (_object(each, "one of failed") for each in _array(whole.get("failed", []), "failed"))
+    failures = tuple(Failure(str(each["benchmark"]), str(each["reason"])) for each in failed)
+    return Document(_object(whole["machine"], "machine"), rows, series, failures, bool(whole.get("interrupted")))
+
+
+def _object(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is no object")
+    return value
+
+
+def _array(value: object, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{name} is no array")
+    return value

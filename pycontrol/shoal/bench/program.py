@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import Any
 
 from shoal.bench.document import Row, row_of
 from shoal.errors import DeadlineError, RefusedError, ShoalError
+
+FOLDER = Path(__file__).parent / "programs"
+_LAST_LINES = 5
+"""Of what a program that failed has said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +40,62 @@ class Outcome:
 
 def find(name: str) -> Path:
     """The program of that benchmark. RefusedError: it was not built."""
-    path = Path(__file__).parent / "programs" / f"{name}_bench"
+    path = FOLDER / f"{name}_bench"
     if not path.is_file():
         raise RefusedError(f"the program of benchmark {name} is not built: {path} is missing. Run: make setup")
     return path
 
 
+def command(name: str, settings: Settings) -> list[str]:
+    """The program with its arguments. RefusedError: it was not built."""
+    words = [str(find(name)), "--cpu", str(settings.core)]
+    if settings.other_core is not None:
+        words += ["--other-cpu", str(settings.other_core)]
+    return words + (["--quick"] if settings.quick else [])
+
+
 def run(name: str, settings: Settings, deadline_s: float, benchmark: str = "") -> Outcome:
     """Starts the program once, and reads what it prints."""
-    command = [str(find(name)), "--cpu", str(settings.core)]
-    if settings.other_core is not None:
-        command += ["--other-cpu", str(settings.other_core)]
-    command += ["--quick"] if settings.quick else []
+    words = command(name, settings)
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+    except OSError as error:
+        raise RefusedError(f"{name}_bench can't be started: {words[0]}: {error.strerror}") from error
+    try:
+        printed, said = process.communicate(timeout=deadline_s)
     except subprocess.TimeoutExpired as error:
-        raise DeadlineError(f"{name}_bench has not ended after {deadline_s:.0f} s") from error
-    if answer.returncode:
-        said = answer.stderr.strip().splitlines() or [f"exit status {answer.returncode}"]
-        raise ShoalError(f"{name}_bench failed: {said[-1]}")
-    return parsed(name, answer.stdout, benchmark or name)
+        process.kill()
+        what = f"{name}_bench has not ended after {deadline_s:.0f} s"
+        raise DeadlineError(_failure(what, process.communicate()[1])) from error
+    except KeyboardInterrupt:
+        process.kill()
+        process.wait()
+        raise
+    if process.returncode:
+        raise ShoalError(_failure(f"{name}_bench {_end(process.returncode)}", said))
+    return parsed(name, printed, benchmark or name)
+
+
+def _end(status: int) -> str:
+    if status > 0:
+        return f"ended with status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"
+
+
+def _failure(what: str, said: str) -> str:
+    """With the last lines of what the program said."""
+    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
+    return "\n  ".join([what, *lines[-_LAST_LINES:]])
 
 
 def parsed(name: str, text: str, benchmark: str) -> Outcome:

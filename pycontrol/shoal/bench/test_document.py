@@ -7,7 +7,7 @@ import pytest
 
 from shoal.bench import comparison, document, picture
 from shoal.bench.comparison import Change
-from shoal.bench.document import Document, Row, row_of
+from shoal.bench.document import Document, Failure, Row, row_of
 from shoal.errors import ConfigError
 
 
@@ -40,18 +40,35 @@ def test_a_single_run_has_itself_as_quartiles() -> None:
 
 
 def test_a_document_survives_its_file(tmp_path: Path) -> None:
-    written = Document({"cores": 2}, (row(1.5, 0.9, nf="nat", flows=65536, blocked=0.01),), ({"name": "a"},))
+    failed = (Failure("planes", "run 1 of 7: no server"),)
+    rows = (row(1.5, 0.9, nf="nat", flows=65536, blocked=0.01),)
+    written = Document({"cores": 2}, rows, ({"name": "a"},), failed, interrupted=True)
 
     document.write(written, tmp_path / "rows.json")
 
     assert document.read(tmp_path / "rows.json") == written
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"rows": []}', '{"machine": {}, "rows": [{"unit": "ns"}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"rows": []}',
+        '{"machine": [], "rows": []}',
+        '{"machine": {}, "rows": {}}',
+        '{"machine": {}, "rows": [1]}',
+        '{"machine": {}, "rows": [{"unit": "ns"}]}',
+        '{"machine": {}, "rows": [{"unit": "ns", "value": 1, "flows": [1]}]}',
+        '{"machine": {}, "rows": [], "failed": [{"benchmark": "limit"}]}',
+        '{"machine": {}, "rows": [], "failed": "limit"}',
+        "[" * 100000,
+    ],
+)
 def test_what_is_no_document_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "rows.json").write_text(text)
 
-    with pytest.raises(ConfigError, match=r"rows\.json"):
+    with pytest.raises(ConfigError, match=r"rows\.json: is not what"):
         document.read(tmp_path / "rows.json")
 
 

@@ -1,21 +1,34 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """bench."""
 
+import contextlib
 import dataclasses
+import shlex
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from shoal.bench import catalogue, comparison, document, machine, running
+from shoal.bench import catalogue, comparison, document, machine, program, running
 from shoal.bench.catalogue import BENCHMARKS, Benchmark
 from shoal.bench.comparison import Change
 from shoal.bench.document import Document, Row
 from shoal.bench.program import Settings
-from shoal.cli.console import EXIT_INTERRUPTED, fail, output, remarks, require_writable
-from shoal.errors import InvalidRequestError, ShoalError
+from shoal.cli.console import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    ended_as_by_ctrl_c,
+    fail,
+    os_error_text,
+    output,
+    remarks,
+    require_writable,
+)
+from shoal.errors import ConfigError, ConfigFault, InvalidRequestError, ShoalError
 
 BASELINE = "bench/baseline.json"
 _STYLES = {Change.SAME: "", Change.BETTER: "green", Change.WORSE: "red", Change.NEW: "cyan"}
@@ -48,30 +61,83 @@ def bench(
 
     Every figure is the median of several runs, with its quartiles, what limited it, and, where there is one, its
     ratio to an ideal without anything distributed, measured chunk by chunk in the same minute on the same core.
+    Where a benchmark fails the others go on, and it is named; Ctrl-C or SIGTERM ends it: what was measured is shown and
+    written.
     """
-    if not names and not against:
-        _show_names()
-        return
     try:
+        _check(names, json, plot, against=against, baseline=baseline)
+        if not names and not against:
+            _show_names()
+            return
+        chosen = catalogue.chosen(names or [catalogue.ALL])
+        settings = _settings(core, runs, quick=quick)
         require_writable(json, plot)
-        before = document.read(baseline or _last_release()) if against else None
-        measured = running.run(
-            catalogue.chosen(names or [catalogue.ALL]), _settings(core, runs, quick=quick), _progress
-        )
+        before = _baseline(baseline) if against else None
+        with ended_as_by_ctrl_c():
+            measured = running.run(chosen, settings, _progress, partial(_tell_of_failure, settings))
     except ShoalError as error:
         fail(error, as_json=False)
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    if before:
+        _show_changes(measured, before, [benchmark.name for benchmark in chosen])
+    else:
+        _show(measured)
+    try:
+        _write(measured, json, plot)
+    except OSError as error:
+        fail(ShoalError(f"what was measured can't be written: {os_error_text(error)}"), as_json=False)
+    _end(measured)
+
+
+def _check(names: list[str] | None, *files: Path | None, against: bool, baseline: Path | None) -> None:
+    """InvalidRequestError: options that would do nothing."""
+    if baseline and not against:
+        raise InvalidRequestError("--baseline counts with --against")
+    if any(files) and not names and not against:
+        raise InvalidRequestError("name the benchmarks to measure, or 'all': without any they are only listed")
+    written = [path.absolute() for path in files if path]
+    if len(set(written)) < len(written):
+        raise InvalidRequestError(f"{written[0]}: --json and --plot are two files")
+
+
+def _baseline(path: Path | None) -> Document:
+    """ConfigError: there is none to compare with."""
+    path = path or _last_release()
+    before = document.read(path)
+    if not before.rows:
+        raise ConfigError([ConfigFault(str(path), 0, 0, "", "has no rows: there is nothing to compare with")])
+    return before
+
+
+def _write(measured: Document, json: Path | None, plot: Path | None) -> None:
     if json:
         document.write(measured, json)
-    if plot:
+    if plot and not measured.rows:
+        remarks.print(f"nothing was measured: {plot} is not written", markup=False, highlight=False)
+    elif plot:
         from shoal.bench import picture  # loads a library that is slow, and speaks up where HOME can't be written
 
         picture.draw(measured, plot)
-    if before:
-        _show_changes(measured, before)
-    else:
-        _show(measured)
+
+
+def _tell_of_failure(settings: Settings, benchmark: Benchmark, reason: str) -> None:
+    """What it was, and how to look at it alone; the others go on."""
+    remarks.print(f"shoal: benchmark {benchmark.name} failed in {reason}", style="red", markup=False, highlight=False)
+    with contextlib.suppress(ShoalError):
+        alone = shlex.join(program.command(benchmark.name, settings))
+        text = f"its other runs are left out. Alone: shoal bench {benchmark.name}; the program: {alone}"
+        remarks.print(text, markup=False, highlight=False)
+
+
+def _end(measured: Document) -> None:
+    """Exit status 1 where a benchmark has failed, with their names as the last line."""
+    if not measured.failed:
+        return
+    names = ", ".join(each.benchmark for each in measured.failed)
+    why = "interrupted" if measured.interrupted else "shoal"
+    remarks.print(f"{why}: without all of their runs: {names}", style="red", markup=False, highlight=False)
+    raise typer.Exit(EXIT_INTERRUPTED if measured.interrupted else EXIT_FAILED)
 
 
 def _last_release() -> Path:
@@ -113,8 +179,8 @@ def _show(measured: Document) -> None:
     output.print(table)
 
 
-def _show_changes(measured: Document, before: Document) -> None:
-    for remark in comparison.remarks(measured, before):
+def _show_changes(measured: Document, before: Document, chosen: Sequence[str]) -> None:
+    for remark in [*comparison.remarks(measured, before), *comparison.missing(measured, before, chosen)]:
         remarks.print(remark, style="yellow", markup=False, highlight=False)
     table = Table("", "before", "now", "unit", "change", "", box=None, pad_edge=False)
     for difference in comparison.compare(measured, before):

@@ -6,8 +6,10 @@ import dataclasses
 import enum
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -124,6 +126,16 @@ def fail(error: Exception, *, as_json: bool) -> NoReturn:
     raise typer.Exit(code)
 
 
+@contextmanager
+def ended_as_by_ctrl_c() -> Iterator[None]:
+    """SIGTERM, too: what runs is ended, and its result told."""
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def require_writable(*paths: Path | None) -> None:
     """InvalidRequestError where a result could not be written when the work is done."""
     for path in paths:
@@ -131,8 +143,19 @@ def require_writable(*paths: Path | None) -> None:
             continue
         if not path.absolute().parent.is_dir():
             raise errors.InvalidRequestError(f"{path}: there is no directory {path.absolute().parent}")
-        if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        try:
+            writable = os.access(path, os.W_OK) if path.exists() else _made(path)
+        except OSError as error:
+            raise errors.InvalidRequestError(f"{path} can't be written: {error.strerror}") from error
+        if not writable:
             raise errors.InvalidRequestError(f"{path} can't be written")
+
+
+def _made(path: Path) -> bool:
+    """Made and removed again: whether that may be is not told by a directory's permissions alone."""
+    path.touch(exist_ok=False)
+    path.unlink()
+    return True
 
 
 def os_error_text(error: OSError) -> str:

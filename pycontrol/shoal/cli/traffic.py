@@ -3,9 +3,6 @@
 
 import asyncio
 import json as json_module
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,7 +12,18 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from shoal.cli.console import EXIT_FAILED, Json, ask, fail, output, print_json, remarks, run, target
+from shoal.cli.console import (
+    EXIT_FAILED,
+    Json,
+    ask,
+    ended_as_by_ctrl_c,
+    fail,
+    output,
+    print_json,
+    remarks,
+    run,
+    target,
+)
 from shoal.client import Client, connected
 from shoal.errors import InvalidRequestError, ShoalError
 from shoal.model import TrafficReport
@@ -106,19 +114,9 @@ def run_profile(
         return
     if packets is not None:
         fail(InvalidRequestError("--packets counts with --pcap; traffic ends after --duration"), as_json=json)
-    with _ended_as_by_ctrl_c():
+    with ended_as_by_ctrl_c():
         report = run(_send(target(context).address, sending, as_json=json), as_json=json)
     _tell(report, as_json=json)
-
-
-@contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """SIGTERM, too, stops the traffic: nobody else would."""
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 async def _compiled(sending: Sending) -> bytes:
