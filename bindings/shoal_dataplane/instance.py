@@ -212,6 +212,14 @@ class Instance(Handle):
         count = check(lib.shoal_instance_state_list(self.pointer, class_index, position, rows, limit))
         return tuple(StateRow.from_native(row) for row in rows[0:count]), int(position[0])
 
+    def state_count(self, cursor: int) -> tuple[tuple[int, ...], int]:
+        """Plane remote: of each class, how many objects the server has from `cursor` on (0 at first), and the next
+        cursor."""
+        n = len(self.classes())
+        counts, position = ffi.new("uint64_t[]", n), ffi.new("uint64_t *", cursor)
+        check(lib.shoal_instance_state_count(self.pointer, position, counts, n))
+        return tuple(int(count) for count in counts), int(position[0])
+
     def run_task(self, task: str, arguments: str, deadline_ms: int) -> str:
         """Runs a control task of the NF; ENOENT: no such task; its own failure carries its reply as the sentence."""
         reply = ffi.new("char[]", REPLY_BYTES)

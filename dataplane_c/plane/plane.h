@@ -38,11 +38,12 @@ struct shoal_plane {
 	 * known to be there, so the packet must not leave. NULL: a release is all that it takes. */
 	int (*settle)(struct shoal_context *context) SHOAL_MAY_SUSPEND;
 	void (*run_idle_task)(struct shoal_space *space, const struct shoal_idle_task *task) SHOAL_MAY_SUSPEND;
-	/* For operators, of objects that lie elsewhere; in the control thread, may block for as long as its deadline says. 0, rows filled,
-	 * or -errno, with a sentence but for -ENOENT. NULL: they are in the local maps. */
+	/* For operators, of objects that lie elsewhere; in any thread but the worker's, as long as the worker is there. May block for as
+	 * long as its deadline says. 0, rows filled, or -errno, with a sentence but for -ENOENT. NULL: they are in the local maps. */
 	int (*state_get)(const struct shoal_space *space, uint8_t class, const void *key, struct shoal_state_row *row);
 	long (*state_list)(
 		const struct shoal_space *space, uint8_t class, uint64_t *cursor, struct shoal_state_row *rows, long n);
+	int (*state_count)(const struct shoal_space *space, uint64_t *cursor, uint64_t *counts);
 	void (*statistics)(
 		const struct shoal_space *space, struct shoal_statistics *statistics); /* beside the space's; or NULL */
 };

@@ -196,5 +196,6 @@ const struct shoal_plane shoal_plane_remote = {
 	.run_idle_task = shoal_remote_run_idle_task,
 	.state_get = shoal_remote_state_get,
 	.state_list = shoal_remote_state_list,
+	.state_count = shoal_remote_state_count,
 	.statistics = statistics,
 };

@@ -6,7 +6,7 @@
  *     remote_thread.c      microthreads: settle, and those that wait for room
  *     remote_call.c        methods of multi-writer objects: read, apply here, write if nobody else has
  *     remote_idle.c        looks through the server's keys for idle objects
- *     remote_state.c       objects for an operator, in the control thread
+ *     remote_state.c       objects for an operator, in a thread of the operator's
  *     remote_encode.c      requests as commands
  *     remote_request.c     what is under way, in order; says it again after a new connection
  *     remote_connection.c  the socket, and what a new connection begins with
@@ -267,6 +267,7 @@ int shoal_remote_state_get(
 	const struct shoal_space *space, uint8_t class, const void *key, struct shoal_state_row *row);
 long shoal_remote_state_list(
 	const struct shoal_space *space, uint8_t class, uint64_t *cursor, struct shoal_state_row *rows, long n);
+int shoal_remote_state_count(const struct shoal_space *space, uint64_t *cursor, uint64_t *counts);
 
 /* remote_thread.c */
 struct shoal_remote_thread *shoal_remote_thread(struct shoal_remote *remote); /* of the running microthread; makes it */

@@ -183,6 +183,18 @@ long shoal_instance_state_list(
 	return lookup.count;
 }
 
+int shoal_instance_state_count(struct shoal_instance *instance, uint64_t *cursor, uint64_t *counts, unsigned n)
+{
+	const struct shoal_worker *worker = &instance->worker;
+
+	if (n != worker->space.config.classes_count)
+		return shoal_error(EINVAL, "NF %s has %u classes, not %u", worker->nf->name,
+			worker->space.config.classes_count, n);
+	if (!worker->plane->state_count)
+		return shoal_error(EOPNOTSUPP, "plane %s: objects lie in the instances' tables", worker->plane->name);
+	return *cursor == UINT64_MAX ? 0 : worker->plane->state_count(&worker->space, cursor, counts);
+}
+
 /* --- Control tasks --- */
 
 static int ask_task(void *component, void *argument, uint64_t now_ns)

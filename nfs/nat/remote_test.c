@@ -247,79 +247,6 @@ static void two_workers_on_one_store(void **state)
 	made_server_end(&server);
 }
 
-#define ROWS 256
-
-/* Distinct rows of a class by pages of n; each is found by its key too, with the same object. */
-static unsigned rows_listed(struct world *world, uint8_t class, long n)
-{
-	const struct shoal_space *space = &world->members[0].worker.space;
-	static struct shoal_state_row page[ROWS], seen[ROWS], one;
-	unsigned count = 0, pages = 0;
-
-	for (uint64_t cursor = 0; cursor != UINT64_MAX; pages++) {
-		long rows = shoal_plane_remote.state_list(space, class, &cursor, page, n);
-
-		assert_in_range(rows, 0, n);
-		assert_in_range(pages, 0, 100000);
-		for (long i = 0; i < rows; i++) {
-			bool known = false;
-
-			for (unsigned j = 0; j < count && !known; j++)
-				known = !memcmp(seen[j].key, page[i].key, page[i].key_bytes);
-			if (known)
-				continue;
-			assert_true(count < ROWS);
-			assert_int_equal(shoal_plane_remote.state_get(space, class, page[i].key, &one), 0);
-			assert_int_equal(one.place, SHOAL_STATE_STORE);
-			assert_int_equal(one.object_bytes, shoal_nf.classes[class]->object_bytes);
-			assert_memory_equal(one.object, page[i].object, one.object_bytes);
-			assert_memory_equal(one.key, page[i].key, one.key_bytes);
-			seen[count++] = one;
-		}
-	}
-	return count;
-}
-
-static uint8_t class_index(const struct shoal_class *class)
-{
-	uint8_t index = 0;
-
-	while (shoal_nf.classes[index] != class)
-		index++;
-	return index;
-}
-
-/* All objects of a class and no others', whatever the pages; what is not there, and a server that is not there. */
-static void an_operator_sees_the_store(void **state)
-{
-	static const long pages[] = { 1, 2, 7, 64, ROWS };
-	uint8_t key[SHOAL_KEY_BYTES_MAX] = { 0 };
-	static struct shoal_state_row row;
-	struct made_server server;
-	uint64_t cursor = 0;
-
-	assert_int_equal(made_server_start(&server, false, -1), 0);
-	struct world *world = begin(&server, 1, 100);
-	const struct shoal_space *space = &world->members[0].worker.space;
-
-	assert_int_equal(rows_listed(world, class_index(&nat_mapping_class), 7), 0);
-	for (uint16_t flow = 0; flow < FLOWS; flow++)
-		send_out(world, NAT_UDP, HOST, flow, 0);
-	for (unsigned i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
-		assert_int_equal(rows_listed(world, class_index(&nat_mapping_class), pages[i]), FLOWS);
-		assert_int_equal(rows_listed(world, class_index(&nat_reverse_class), pages[i]), FLOWS);
-	}
-	assert_true(rows_listed(world, class_index(&nat_pool_class), 3) > 0);
-	assert_int_equal(shoal_plane_remote.state_get(space, class_index(&nat_mapping_class), key, &row), -ENOENT);
-	made_server_kill(&server);
-	assert_int_equal(shoal_plane_remote.state_get(space, class_index(&nat_mapping_class), key, &row), -ENOTCONN);
-	assert_non_null(strstr(shoal_last_error(), "where the objects lie, does not tell"));
-	assert_int_equal(
-		shoal_plane_remote.state_list(space, class_index(&nat_mapping_class), &cursor, &row, 1), -ENOTCONN);
-	world_destroy(world);
-	made_server_end(&server);
-}
-
 static int open_plane(const char *address, const char *name)
 {
 	struct shoal_worker *worker = aligned_alloc(SHOAL_CACHE_LINE, (sizeof(*worker) + 63) / 64 * 64);
@@ -387,7 +314,6 @@ int main(void)
 		cmocka_unit_test(a_restart_loses_nothing),
 		cmocka_unit_test(a_long_absence_is_a_named_drop),
 		cmocka_unit_test(two_workers_on_one_store),
-		cmocka_unit_test(an_operator_sees_the_store),
 		cmocka_unit_test(what_is_wrong_is_said),
 	};
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from shoal import controller_conversion as convert
 from shoal import conversion, rpc, view_conversion
 from shoal.model import (
-    ClassInformation,
+    ClassState,
     ClusterStatus,
     ComponentStatistics,
     DeathKey,
@@ -107,9 +107,9 @@ class Client:
 
     # --- state
 
-    async def classes(self) -> tuple[ClassInformation, ...]:
+    async def classes(self) -> tuple[ClassState, ...]:
         reply = await self._call(self._stub.ListClasses, common_pb2.ListClassesRequest())
-        return tuple(conversion.class_from_proto(each) for each in reply.classes)
+        return tuple(convert.class_from_proto(each) for each in reply.classes)
 
     async def state_get(self, class_name: str, key: Mapping[str, str]) -> tuple[StateObject, ...]:
         """What each instance knows of a key; the field name "" stands for all fields in order."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from shoal import conversion
 from shoal.model import (
+    ClassState,
     ClusterStatus,
     ComponentStatistics,
     DeathKey,
@@ -18,7 +19,7 @@ from shoal.model import (
     PlanStatus,
     StateObject,
 )
-from shoal.proto import controller_pb2
+from shoal.proto import common_pb2, controller_pb2
 
 _PLAN_STATES: Final = {
     PlanState.QUEUED: controller_pb2.PLAN_STATE_QUEUED,
@@ -232,6 +233,32 @@ def field_from_proto(message: controller_pb2.Field) -> Field:
         return Field(message.name, members, message.list.array)
     value: FieldValue = getattr(message, kind) if kind else 0
     return Field(message.name, value)
+
+
+def class_to_proto(value: ClassState) -> common_pb2.StateClass:
+    return common_pb2.StateClass(
+        name=value.name,
+        multi_writer=value.multi_writer,
+        key_bytes=value.key_bytes,
+        object_bytes=value.object_bytes,
+        objects=value.objects,
+        capacity=value.capacity,
+        at_least=value.at_least,
+        remark=value.remark,
+    )
+
+
+def class_from_proto(message: common_pb2.StateClass) -> ClassState:
+    return ClassState(
+        name=message.name,
+        multi_writer=message.multi_writer,
+        key_bytes=message.key_bytes,
+        object_bytes=message.object_bytes,
+        objects=message.objects if message.HasField("objects") else None,
+        capacity=message.capacity if message.HasField("capacity") else None,
+        at_least=message.at_least,
+        remark=message.remark,
+    )
 
 
 def object_to_proto(value: StateObject) -> controller_pb2.StateObject:

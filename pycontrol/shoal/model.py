@@ -25,6 +25,7 @@ __all__ = [
     "TRAFFIC_DEVICE",
     "ClassInformation",
     "ClassLosses",
+    "ClassState",
     "ClusterStatus",
     "ComponentStatistics",
     "DeadInstance",
@@ -312,6 +313,20 @@ class DeathKey:
     class_name: str
     instance: str  # that told
     key: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassState:
+    """A class, and how many objects of it there are."""
+
+    name: str
+    multi_writer: bool
+    key_bytes: int
+    object_bytes: int
+    objects: int | None  # None: not known
+    capacity: int | None  # None: what the plane's server has room for
+    at_least: bool = False  # so many have been counted, and there are more
+    remark: str = ""  # why that is all that is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ def instance_bases() -> dict[str, Message]:
         "KeepAlive": instance_pb2.KeepAliveRequest(term=TERM, asked_ns=1),
         "Fence": instance_pb2.FenceRequest(term=TERM, dead=[dead]),
         "GetState": instance_pb2.GetInstanceStateRequest(class_name="nat.mapping", key=bytes(8)),
+        "CountState": instance_pb2.CountStateRequest(cursor=0),
         "ListState": instance_pb2.ListInstanceStateRequest(class_name="nat.mapping", limit=4),
         "RunTask": instance_pb2.RunInstanceTaskRequest(task="nothing", deadline_ms=50),
         "WatchEvents": common_pb2.WatchEventsRequest(after=0),

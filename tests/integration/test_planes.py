@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -14,11 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from shoal.controller.instance_client import InstanceClient
+from shoal.errors import DeadlineError, UnreachableError
+from shoal.run_directory import RunDirectory
 from tests.integration.test_deployment import CONFIG, FLOWS, Shell, shell, until
 
 __all__ = ["config", "shell"]
 
 HEAD_BYTES = 24  # of a value: lock and last use
+KEY_BYTES = 8  # of a mapping
+LOOKS = 20
 
 
 class Server:
@@ -48,6 +54,13 @@ class Server:
             end
             return table.concat(out, ' ')"""
         return self.ask("EVAL", script, "0")
+
+    def stop(self) -> None:
+        """It accepts, and does not answer."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def end(self) -> None:
         self._process.kill()
@@ -98,6 +111,12 @@ def test_state_outlives_the_only_instance(shell: Shell, server: Server) -> None:
     assert {each["place"] for each in mappings} == {"store"}
     assert len({json.dumps(each["key"]) for each in mappings}) == FLOWS
     assert len(shell.good("state", "list", "nat.mapping", "--limit", "5").splitlines()) == 6
+    classes = {each["name"]: each for each in json.loads(shell.good("state", "classes", "--json"))}
+    assert {name: (each["objects"], each["capacity"]) for name, each in classes.items()} == {
+        "nat.mapping": (FLOWS, None),
+        "nat.reverse": (FLOWS, None),
+        "nat.pool": (server.count("nat/nat.pool/*"), None),
+    }
     known = shell.good("state", "get", "nat.mapping", "10.0.0.1:2000/udp")
     assert known.count("nat.mapping ") == 1
     assert "store, told by nat-" in known
@@ -105,6 +124,34 @@ def test_state_outlives_the_only_instance(shell: Shell, server: Server) -> None:
     unknown = shell.command("state", "get", "nat.mapping", "10.0.0.1:9/udp")
     assert unknown.returncode
     assert "no instance knows of it" in unknown.stderr
+
+
+@pytest.mark.timeout(120)
+async def test_a_store_that_hangs_keeps_nobody_from_the_instance(shell: Shell, server: Server) -> None:
+    """Whoever looks at objects waits; the controller does not."""
+    until(lambda: server.count("nat/nat.mapping/*") == FLOWS, "a mapping for each flow")
+    client = InstanceClient("nat-1", RunDirectory(shell.directory).instance("nat-1").address, 0)
+    server.stop()
+    looks: list[asyncio.Task[object]] = [
+        asyncio.create_task(client.state_get("nat.mapping", bytes(KEY_BYTES))) for _ in range(LOOKS)
+    ]
+    looks += [asyncio.create_task(client.state_count(0))]
+    until_begun = asyncio.create_task(asyncio.wait(looks, return_when=asyncio.FIRST_COMPLETED))
+    await asyncio.sleep(0)  # they are on their way before this one
+    await client.progress()
+    await client.classes()
+    assert not until_begun.done()
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    assert all(isinstance(answer, UnreachableError | DeadlineError) for answer in answers), answers
+    assert any("does not tell: no answer within" in str(answer) for answer in answers)
+    classes = json.loads(await asyncio.to_thread(shell.good, "state", "classes", "--json"))
+    assert {each["objects"] for each in classes} == {None}
+    assert all("does not tell" in each["remark"] for each in classes)
+    assert "unknown" in await asyncio.to_thread(shell.good, "state", "classes")
+    server.go_on()
+    classes = json.loads(await asyncio.to_thread(shell.good, "state", "classes", "--json"))
+    assert classes[0]["objects"] == FLOWS
+    await client.close()
 
 
 @pytest.mark.timeout(120)

@@ -286,18 +286,22 @@ struct shoal_class_information {
 	char name[64];
 	int multi_writer;
 	uint32_t key_bytes, object_bytes;
-	uint32_t objects, capacity;
+	uint32_t objects, capacity; /* of this instance's tables */
 };
 int shoal_instance_class_information(
 	struct shoal_instance *instance, unsigned index, struct shoal_class_information *information);
-/* The row of one key: 0, or -ENOENT. Copied by the worker between two packets; on plane remote asked of the server, which may
- * take half a second for each answer (-ENOTCONN: it does not answer). */
+/* The row of one key: 0, or -ENOENT. Copied by the worker between two packets. On plane remote this and the next two ask the server,
+ * which may take up to a second (-ENOTCONN: it does not answer), and may be called in any thread, also beside others, until the
+ * instance is destroyed. */
 int shoal_instance_state_get(struct shoal_instance *instance, unsigned class_index, const void *key, uint32_t key_bytes,
 	struct shoal_state_row *row);
 /* Rows from *cursor (0 at first) on; sets *cursor for the next call, UINT64_MAX at the end. Returns the rows filled, which may be
  * fewer than n before the end. */
 long shoal_instance_state_list(
 	struct shoal_instance *instance, unsigned class_index, uint64_t *cursor, struct shoal_state_row *rows, long n);
+/* Plane remote: adds to counts[i] how many objects of class i the server has, for all of the NF's n classes, as far as it comes within
+ * half a second; *cursor as above. -EOPNOTSUPP: they lie in the instances' tables, and shoal_instance_class_information tells. */
+int shoal_instance_state_count(struct shoal_instance *instance, uint64_t *cursor, uint64_t *counts, unsigned n);
 
 /* Runs a control task of the NF; -ENOENT: no such task; -ETIMEDOUT after deadline_ms. */
 int shoal_instance_run_task(struct shoal_instance *instance, const char *task, const char *arguments, char *reply,

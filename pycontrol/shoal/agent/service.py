@@ -12,6 +12,7 @@ from shoal import conversion, fence_conversion, slabs, view_conversion
 from shoal.agent.checks import check_configuration, check_learn
 from shoal.agent.deaths import Deaths
 from shoal.agent.fencing import Fencing
+from shoal.agent.looking import Looking
 from shoal.agent.packets import Packets
 from shoal.agent.peers import CONNECT_DEADLINE_S, Peers
 from shoal.agent.worker import Worker, WorkerConfig, plan_of
@@ -77,6 +78,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         self._worker: Worker | None = None  # the same, once all that belongs to it runs
         self._deaths: Deaths | None = None
         self._fencing: Fencing | None = None
+        self._looking: Looking | None = None
         self._exporter: Exporter | None = None
         self._term = 0
         self._configuring = asyncio.Lock()
@@ -112,6 +114,7 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         await self._peers.start(worker.instance, config.cluster, config.member, config.life)
         self._deaths = Deaths(worker, self._peers, self._thread)
         self._fencing = Fencing(worker, self._peers, self._thread, self._events, self._stop)
+        self._looking = Looking(worker, self._thread)
         if request.metrics_address:
             self._exporter = Exporter(request.metrics_address, self._samples)
         self._worker = worker
@@ -172,6 +175,8 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
         self._worker = None
+        if self._looking is not None:
+            await asyncio.to_thread(self._looking.close)
         await self._thread.run(self._unmake)
         self._thread.close()
 
@@ -331,17 +336,25 @@ class InstanceService(instance_pb2_grpc.InstanceServiceServicer):
         classes = await self._thread.run(worker.classes)
         return common_pb2.ListClassesReply(classes=[conversion.class_to_proto(each) for each in classes])
 
+    @property
+    def _looker(self) -> Looking:
+        if self._looking is None or self._worker is None:
+            raise RefusedError("the instance is not configured yet")
+        return self._looking
+
+    async def CountState(self, request: Any, context: Context) -> Any:
+        objects, cursor, end = await self._looker.count(request.cursor)
+        return instance_pb2.CountStateReply(objects=objects, cursor=cursor, end=end)
+
     async def GetState(self, request: Any, context: Context) -> Any:
-        worker, _ = self._started
         require_at_most("key", request.key, KEY_BYTES_MAX)
-        row = await self._thread.run(worker.state_get, require_name("class_name", request.class_name), request.key)
+        row = await self._looker.get(require_name("class_name", request.class_name), request.key)
         return instance_pb2.GetInstanceStateReply(row=conversion.state_row_to_proto(row) if row else None)
 
     async def ListState(self, request: Any, context: Context) -> Any:
-        worker, _ = self._started
         limit = min(request.limit or PAGE, PAGE_MAX)
         class_name = require_name("class_name", request.class_name)
-        rows, cursor, end = await self._thread.run(worker.state_list, class_name, request.cursor, limit)
+        rows, cursor, end = await self._looker.list(class_name, request.cursor, limit)
         return instance_pb2.ListInstanceStateReply(
             rows=[conversion.state_row_to_proto(row) for row in rows], cursor=cursor, end=end
         )

@@ -222,6 +222,11 @@ class Worker:
         rows, following = self.instance.state_list(self._class_index(class_name), cursor, limit)
         return rows, following, following == CURSOR_END
 
+    def state_count(self, cursor: int) -> tuple[tuple[int, ...], int, bool]:
+        """Plane remote: of each class, how many objects the server has; cursor and end as state_list."""
+        counts, following = self.instance.state_count(cursor)
+        return counts, following, following == CURSOR_END
+
     def fates(self, fate: Fate, cursor: int, limit: int) -> tuple[tuple[FateRow, ...], int, bool]:
         """As state_list: objects that had that fate."""
         names = [each.name for each in self.instance.classes()]

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shoal.cli.console import NUMBER_MAX, Json, ask, output, print_json, run, target
+from shoal.cli.console import NUMBER_MAX, Json, ask, output, print_json, remarks, run, target
 from shoal.client import connected
 from shoal.errors import InvalidRequestError, NotFoundError
-from shoal.model import Field, StateObject
+from shoal.model import ClassState, Field, StateObject
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -84,9 +84,17 @@ def classes(context: typer.Context, json: Json = False) -> None:
     table = Table("class", "written by", "key bytes", "object bytes", "objects", "room", box=None, pad_edge=False)
     for each in found:
         writers = "methods at its owner" if each.multi_writer else "one holder"
-        sizes = (each.key_bytes, each.object_bytes, each.objects, each.capacity)
-        table.add_row(each.name, writers, *map(str, sizes))
+        room = "the server's" if each.capacity is None else str(each.capacity)
+        table.add_row(each.name, writers, str(each.key_bytes), str(each.object_bytes), _objects(each), room)
     output.print(table)
+    for remark in dict.fromkeys(each.remark for each in found if each.remark):
+        remarks.print(remark, style="yellow", markup=False, highlight=False)
+
+
+def _objects(found: ClassState) -> str:
+    if found.objects is None:
+        return "unknown"
+    return f"at least {found.objects}" if found.at_least else str(found.objects)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from shoal.cli.main import app
 from shoal.cli.state import key_of, text_of
 from shoal.errors import InvalidRequestError
 from shoal.model import (
+    ClassState,
     ClusterStatus,
     Event,
     Field,
@@ -50,6 +51,11 @@ OBJECT = StateObject(
     15,
     (Field("address", "10.0.0.1"), Field("port", 1234)),
     (Field("translation", (Field("port", 2**63),)), Field("taken", (Field("0", 1), Field("1", 2)), array=True)),
+)
+CLASSES = (
+    ClassState("nat.mapping", False, 8, 40, 0, 64),
+    ClassState("nat.reverse", False, 8, 24, 7, None, at_least=True, remark="no answer"),
+    ClassState("nat.pool", True, 8, 64, None, None, remark="no answer"),
 )
 
 
@@ -90,6 +96,10 @@ class Controller(controller_pb2_grpc.ControllerServiceServicer):
         row = common_pb2.Statistic(name="polls_total", value=1)
         component = controller_pb2.ComponentStatistics(component="nat-1", process=42, statistics=[row])
         return controller_pb2.ClusterStatistics(components=[component])
+
+    async def ListClasses(self, request: Any, context: Any) -> Any:
+        self._note(request)
+        return common_pb2.ListClassesReply(classes=[convert.class_to_proto(each) for each in CLASSES])
 
     async def GetState(self, request: Any, context: Any) -> Any:
         self._note(request)
@@ -287,6 +297,18 @@ def test_events_that_are_kept_are_shown_once(shell: Shell) -> None:
     assert "plan.completed" in shell("events", "--no-follow")
     [event] = [json.loads(line) for line in shell("events", "--no-follow", "--json").splitlines()]
     assert event["fields"] == {"kind": "scale_out"}
+
+
+def test_how_many_objects_there_are_is_shown_as_far_as_it_is_known(shell: Shell) -> None:
+    text = shell("state", "classes")
+    assert [line.split()[0] for line in text.splitlines() if "nat." in line] == [each.name for each in CLASSES]
+    assert "at least 7" in text
+    assert "unknown" in text
+    assert text.count("the server's") == 2
+    assert text.count("no answer") == 1
+    found = json.loads(shell("state", "classes", "--json"))
+    known = [(each["objects"], each["capacity"], each["at_least"]) for each in found]
+    assert known == [(0, 64, False), (7, None, True), (None, None, False)]
 
 
 def test_an_object_is_shown_by_its_fields(shell: Shell) -> None:

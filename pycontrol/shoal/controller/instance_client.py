@@ -196,6 +196,12 @@ class InstanceClient:
         reply = await self._call(self._stub.ListClasses, common_pb2.ListClassesRequest(), deadline_s)
         return tuple(conversion.class_from_proto(each) for each in reply.classes)
 
+    async def state_count(self, cursor: int) -> tuple[tuple[int, ...], int, bool]:
+        """Plane remote: a page of how many objects of each class the server has; the next cursor, and whether that was
+        the end."""
+        reply = await self._call(self._stub.CountState, instance_pb2.CountStateRequest(cursor=cursor))
+        return tuple(reply.objects), reply.cursor, reply.end
+
     async def state_get(self, class_name: str, key: bytes) -> StateRow | None:
         request = instance_pb2.GetInstanceStateRequest(class_name=class_name, key=key)
         reply = await self._call(self._stub.GetState, request)

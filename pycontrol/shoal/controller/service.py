@@ -106,8 +106,9 @@ class ControllerService(controller_pb2_grpc.ControllerServiceServicer):
         return StateReader(self._cluster.nf, self._cluster.fleet.instances)
 
     async def ListClasses(self, request: Any, context: Context) -> Any:
-        classes = await self._reader().classes()
-        return common_pb2.ListClassesReply(classes=[conversion.class_to_proto(each) for each in classes])
+        in_store = self._cluster.deployed.plane == "remote"
+        classes = await (self._reader().classes_in_store() if in_store else self._reader().classes())
+        return common_pb2.ListClassesReply(classes=[convert.class_to_proto(each) for each in classes])
 
     async def GetState(self, request: Any, context: Context) -> Any:
         require_at_most("key", request.key)

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from shoal.controller.fleet import Running
-from shoal.errors import InvalidRequestError
-from shoal.model import ClassInformation, DeathKey, InstanceState, StateObject, StatePlace, StateRow
+from shoal.errors import InvalidRequestError, ShoalError
+from shoal.model import ClassInformation, ClassState, DeathKey, InstanceState, StateObject, StatePlace, StateRow
 from shoal.network_function.description import Description, ObjectClass
 from shoal.network_function.fields import encode_key
 from shoal_dataplane import Fate
 
 PAGE: Final = 256
+COUNT_S: Final = 4.0  # less than the caller waits
 _PRESENT: Final = (InstanceState.ACTIVE, InstanceState.LEAVING, InstanceState.JOINING)
 
 
@@ -24,21 +25,37 @@ class StateReader:
         self._instances = [each for each in instances if each.stored.state in _PRESENT and not each.ended]
         self._names = {each.stored.member: each.stored.name for each in self._instances}
 
-    async def classes(self) -> tuple[ClassInformation, ...]:
+    async def classes(self) -> tuple[ClassState, ...]:
         """All classes; objects and room are summed over the instances."""
         answers = await asyncio.gather(*(running.client.classes() for running in self._instances))
-        found: dict[str, ClassInformation] = {}
+        found: dict[str, list[ClassInformation]] = {}
         for information in (each for answer in answers for each in answer):
-            before = found.get(information.name)
-            found[information.name] = ClassInformation(
-                name=information.name,
-                multi_writer=information.multi_writer,
-                key_bytes=information.key_bytes,
-                object_bytes=information.object_bytes,
-                objects=information.objects + (before.objects if before else 0),
-                capacity=information.capacity + (before.capacity if before else 0),
-            )
-        return tuple(found.values())
+            found.setdefault(information.name, []).append(information)
+        return tuple(
+            _class_state(each[0], sum(one.objects for one in each), sum(one.capacity for one in each))
+            for each in found.values()
+        )
+
+    async def classes_in_store(self) -> tuple[ClassState, ...]:
+        """Plane remote: the server is asked, by one instance that answers, for no longer than COUNT_S."""
+        if not self._instances:
+            return ()
+        running = next((each for each in self._instances if not each.stalled), self._instances[0])
+        classes = await running.client.classes()
+        counts, cursor, end, remark = [0] * len(classes), 0, False, ""
+        until = asyncio.get_running_loop().time() + COUNT_S
+        try:
+            while not end and asyncio.get_running_loop().time() < until:
+                more, cursor, end = await running.client.state_count(cursor)
+                counts = [count + one for count, one in zip(counts, more, strict=True)]
+        except ShoalError as error:
+            remark = str(error)
+        if not end and not remark:
+            remark = f"not all could be counted within {COUNT_S:g} s"
+        return tuple(
+            _class_state(each, count or (0 if end else None), None, at_least=bool(count) and not end, remark=remark)
+            for each, count in zip(classes, counts, strict=True)
+        )
 
     async def get(self, class_name: str, key: Mapping[str, str]) -> tuple[StateObject, ...]:
         """What each instance knows of one key."""
@@ -97,3 +114,23 @@ class StateReader:
             key=object_class.decode_key(row.key),
             object=object_class.decode_object(row.object),
         )
+
+
+def _class_state(
+    information: ClassInformation,
+    objects: int | None,
+    capacity: int | None,
+    *,
+    at_least: bool = False,
+    remark: str = "",
+) -> ClassState:
+    return ClassState(
+        name=information.name,
+        multi_writer=information.multi_writer,
+        key_bytes=information.key_bytes,
+        object_bytes=information.object_bytes,
+        objects=objects,
+        capacity=capacity,
+        at_least=at_least,
+        remark=remark,
+    )
