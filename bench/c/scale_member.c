@@ -143,7 +143,9 @@ static void publish(struct scale_member *member)
 	const struct shoal_keyspace *keyspace = &worker->space.keyspace;
 	struct scale_shared *shared = member->shared;
 
-	if (keyspace->stage == SHOAL_STAGE_HANDING_OVER || shared->stage != keyspace->stage) {
+	/* Looked through only when some have come or gone: it would be part of each poll otherwise. */
+	if (member->tokens != keyspace->tokens || shared->stage != keyspace->stage) {
+		member->tokens = keyspace->tokens;
 		for (unsigned word = 0; word < 4; word++) {
 			uint64_t ready = 0;
 

@@ -42,6 +42,7 @@ struct scale_member {
 	struct shoal_worker worker;
 	struct scale_shared *shared; /* borrows */
 	uint64_t polled_ns; /* the last time */
+	uint32_t tokens; /* held when `ready` was last looked through */
 	long switches; /* involuntary ones so far */
 	unsigned long long stolen; /* by the hypervisor so far */
 };

@@ -639,6 +639,13 @@ size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member
 	return peer->link ? shoal_byte_queue_depth(&peer->outbox) + shoal_byte_queue_depth(&peer->unacknowledged) : 0;
 }
 
+uint32_t shoal_channel_under_way(const struct shoal_channel *channel, uint8_t member)
+{
+	const struct peer *peer = &channel->peers[member];
+
+	return peer->link ? peer->link->operations->depth(peer->link) : 0;
+}
+
 bool shoal_channel_takes(const struct shoal_channel *channel, uint8_t member)
 {
 	const struct peer *peer = &channel->peers[member];

@@ -81,6 +81,8 @@ void shoal_channel_flush(struct shoal_channel *channel, uint64_t now_ns);
 
 /* Bytes that wait for a peer on this side (outbox, and what is not acknowledged), and the most ever. */
 size_t shoal_channel_waiting(const struct shoal_channel *channel, uint8_t member);
+/* Bytes that have gone to the link, and that the peer has not taken yet as far as the link can tell. */
+uint32_t shoal_channel_under_way(const struct shoal_channel *channel, uint8_t member);
 /* Whether what is sent now goes to the link without waiting here first: objects are not to be copied twice. */
 bool shoal_channel_takes(const struct shoal_channel *channel, uint8_t member);
 /* Number of the peer's last frame taken in order. */

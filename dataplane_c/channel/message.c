@@ -35,7 +35,7 @@ static const struct {
 	[SHOAL_RECORD_REQUEST] = { "record_request", BODY_KEY },
 	[SHOAL_RECORD_MOVED] = { "record", BODY_KEY | BODY_WAITERS | BODY_OBJECT },
 	[SHOAL_RECORD_ABSENT] = { "record_absent", BODY_KEY },
-	[SHOAL_SWEPT] = { "swept", 0 },
+	[SHOAL_SWEPT] = { "swept", BODY_SLOT },
 	[SHOAL_FLUSH1] = { "flush1", 0 },
 	[SHOAL_FLUSH2] = { "flush2", 0 },
 	[SHOAL_VIEW_STEP] = { "view_step", 0 },

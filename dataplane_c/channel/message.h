@@ -55,6 +55,8 @@ enum shoal_message_flag {
 	SHOAL_MESSAGE_COUNTED = 1 << 7, /* CALL that is kept here: its number has been expected and has come */
 	SHOAL_MESSAGE_MAIL = 1 << 5, /* VIEW_BYTES: was on its way to a dead member, or from one */
 	SHOAL_MESSAGE_SETTLED = 1 << 6, /* SWEPT to a leaver: all records of the sender's slots have come to it */
+	SHOAL_MESSAGE_ONE_STEERING =
+		1 << 5, /* SWEPT: the slots of the steering slot that `slot` is in, and no others */
 	SHOAL_MESSAGE_LOSSY = 1 << 6, /* VIEW_STEP settled: the deaths have cost objects */
 };
 
@@ -86,7 +88,7 @@ struct shoal_message {
 			   * caller's place; CALL_APPLIED: how many; TOKEN: epoch */
 	uint32_t age_ms; /* of the object's last use */
 	uint64_t incarnation; /* TOKEN: the last one drawn; FLUSH: the epoch */
-	uint16_t slot; /* TOKEN: the first one */
+	uint16_t slot; /* TOKEN: the first one; SWEPT: see its flag */
 	uint16_t method; /* CALL; RECORD: its state, enum shoal_record */
 	uint16_t key_bytes;
 	uint16_t bytes; /* object, argument or result */

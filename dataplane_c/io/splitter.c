@@ -202,8 +202,11 @@ void shoal_splitter_progress_read(struct shoal_splitter *splitter, bool reset, s
 
 unsigned shoal_splitter_poll(struct shoal_splitter *splitter, uint64_t now_ns)
 {
-	unsigned work = shoal_splitter_output(splitter, now_ns);
+	unsigned work;
 
+	/* What came in before is in its rings: slots may begin to move. */
+	shoal_steering_move(&splitter->steering, now_ns);
+	work = shoal_splitter_output(splitter, now_ns);
 	work += shoal_splitter_redirections(splitter, now_ns);
 	work += shoal_splitter_input(splitter, now_ns);
 	shoal_splitter_fragments_expire(splitter, now_ns);

@@ -4,10 +4,13 @@
  *   who                    from                    to           why
  *   control: assign        EMPTY, LOST             STEADY       first table, or a table after a loss
  *   control: redirect      EMPTY, LOST             STEADY       nobody has a packet of it: no marker is needed
- *   control: redirect      STEADY                  MARKER_DUE   packets are parked from now on
+ *   control: redirect      STEADY                  QUEUED       packets go on to the old member until it is the slot's turn
+ *   splitter               QUEUED                  MARKER_DUE   it is: packets are parked from now on
  *   splitter               MARKER_DUE              MARKER_OUT   the old member's ring had room for the marker
  *   ring: marker           MARKER_OUT              FORWARDING   all that the old member had has left
  *   ring: marker           MARKER_OUT              STRANDED     the same, but the new member was detached
+ *   control: detach old    QUEUED                  FORWARDING   no marker was sent, and no packet is parked
+ *   control: detach new    QUEUED                  STEADY       it stays where it is
  *   control: detach old    MARKER_DUE, MARKER_OUT  FORWARDING   the marker is void; STRANDED where the new one is gone too
  *   control: detach new    FORWARDING              STRANDED     what is parked stays
  *   control: redirect      STRANDED                FORWARDING   to the member now named
@@ -41,12 +44,17 @@ static const struct {
 } rules[] = {
 	[SHOAL_STEERING_EMPTY] = { "empty", 0, false },
 	[SHOAL_STEERING_STEADY] = { "steady",
-		1 << SHOAL_STEERING_EMPTY | 1 << SHOAL_STEERING_LOST | 1 << SHOAL_STEERING_FORWARDING, false },
+		1 << SHOAL_STEERING_EMPTY | 1 << SHOAL_STEERING_LOST | 1 << SHOAL_STEERING_QUEUED |
+			1 << SHOAL_STEERING_FORWARDING,
+		false },
 	[SHOAL_STEERING_LOST] = { "lost", 1 << SHOAL_STEERING_STEADY, false },
-	[SHOAL_STEERING_MARKER_DUE] = { "marker due", 1 << SHOAL_STEERING_STEADY, true },
+	[SHOAL_STEERING_QUEUED] = { "queued", 1 << SHOAL_STEERING_STEADY, true },
+	[SHOAL_STEERING_MARKER_DUE] = { "marker due", 1 << SHOAL_STEERING_QUEUED, true },
 	[SHOAL_STEERING_MARKER_OUT] = { "marker out", 1 << SHOAL_STEERING_MARKER_DUE, true },
 	[SHOAL_STEERING_FORWARDING] = { "forwarding",
-		1 << SHOAL_STEERING_MARKER_DUE | 1 << SHOAL_STEERING_MARKER_OUT | 1 << SHOAL_STEERING_STRANDED, true },
+		1 << SHOAL_STEERING_QUEUED | 1 << SHOAL_STEERING_MARKER_DUE | 1 << SHOAL_STEERING_MARKER_OUT |
+			1 << SHOAL_STEERING_STRANDED,
+		true },
 	[SHOAL_STEERING_STRANDED] = { "stranded",
 		1 << SHOAL_STEERING_MARKER_DUE | 1 << SHOAL_STEERING_MARKER_OUT | 1 << SHOAL_STEERING_FORWARDING,
 		true },
@@ -103,8 +111,10 @@ static void transition(struct shoal_steering *steering, unsigned index, enum sho
 	steering->parked_for[waited_for(slot)] -= slot->parked;
 	slot->state = (uint8_t)state;
 	steering->parked_for[waited_for(slot)] += slot->parked;
-	steering->members[index] = state == SHOAL_STEERING_STEADY ? slot->member : SHOAL_MEMBER_NONE;
+	steering->members[index] =
+		state == SHOAL_STEERING_STEADY || state == SHOAL_STEERING_QUEUED ? slot->member : SHOAL_MEMBER_NONE;
 	set_put(&steering->pending, index, rules[state].pending);
+	set_put(&steering->queued, index, state == SHOAL_STEERING_QUEUED);
 	set_put(&steering->due, index, state == SHOAL_STEERING_MARKER_DUE);
 	set_put(&steering->forwarding, index, state == SHOAL_STEERING_FORWARDING);
 	steering->pending_count += (uint32_t)rules[state].pending - (uint32_t)was_pending;
@@ -206,8 +216,7 @@ static void redirect_one(struct shoal_steering *steering, unsigned index, uint8_
 			break;
 		slot->next = member;
 		slot->since_ns = now_ns;
-		slot->marker = ++steering->marker;
-		transition(steering, index, SHOAL_STEERING_MARKER_DUE);
+		transition(steering, index, SHOAL_STEERING_QUEUED);
 		break;
 	case SHOAL_STEERING_STRANDED:
 		slot->next = member;
@@ -232,7 +241,15 @@ int shoal_steering_redirect(struct shoal_steering *steering, const struct shoal_
 	}
 	for (i = shoal_steering_set_next(slots, 0); i < SHOAL_STEERING_SLOTS; i = shoal_steering_set_next(slots, i + 1))
 		redirect_one(steering, i, member, now_ns);
+	shoal_steering_move(steering, now_ns);
 	return 0;
+}
+
+void shoal_steering_begin(struct shoal_steering *steering, unsigned slot, uint64_t now_ns)
+{
+	steering->slots[slot].begun_ns = now_ns;
+	steering->slots[slot].marker = ++steering->marker;
+	transition(steering, slot, SHOAL_STEERING_MARKER_DUE);
 }
 
 enum shoal_steering_answer shoal_steering_park(
@@ -336,6 +353,14 @@ static void member_gone_one(struct shoal_steering *steering, unsigned index, uin
 		if (old) {
 			slot->member = SHOAL_MEMBER_NONE;
 			transition(steering, index, SHOAL_STEERING_LOST);
+		}
+		break;
+	case SHOAL_STEERING_QUEUED:
+		if (old)
+			go_on_at_next(steering, index, now_ns);
+		else if (new) {
+			transition(steering, index, SHOAL_STEERING_STEADY);
+			slot->next = SHOAL_MEMBER_NONE;
 		}
 		break;
 	case SHOAL_STEERING_MARKER_DUE:

@@ -12,6 +12,7 @@ enum shoal_steering_state {
 	SHOAL_STEERING_EMPTY, /* never had a member */
 	SHOAL_STEERING_STEADY, /* packets go to `member` */
 	SHOAL_STEERING_LOST, /* its member was detached */
+	SHOAL_STEERING_QUEUED, /* packets go to `member` until it is the slot's turn to move to `next` */
 	SHOAL_STEERING_MARKER_DUE, /* packets are parked; the marker has to go into the ring of `member` */
 	SHOAL_STEERING_MARKER_OUT, /* packets are parked; `member` has the marker */
 	SHOAL_STEERING_FORWARDING, /* the parked packets leave, in order, for `next`; new ones queue behind them */
@@ -33,14 +34,16 @@ struct shoal_steering_slot {
 	uint32_t parked;
 	struct shoal_packet *first, *last; /* owns: parked packets, linked by next */
 	uint64_t since_ns; /* of the redirect */
+	uint64_t begun_ns; /* packets are parked from then on */
 };
 
 /* writer: splitter, readers: control (counters) */
 struct shoal_steering {
-	/* The fast path's view: the member of a STEADY slot, SHOAL_MEMBER_NONE for all others. */
+	/* The fast path's view: the member of a STEADY or QUEUED slot, SHOAL_MEMBER_NONE for all others. */
 	uint8_t members[SHOAL_STEERING_SLOTS];
 	struct shoal_steering_slot slots[SHOAL_STEERING_SLOTS];
 	struct shoal_steering_set pending; /* all but EMPTY, STEADY and LOST */
+	struct shoal_steering_set queued; /* QUEUED */
 	struct shoal_steering_set due; /* MARKER_DUE */
 	struct shoal_steering_set forwarding; /* FORWARDING */
 	uint32_t pending_count;
@@ -48,6 +51,7 @@ struct shoal_steering {
 	uint32_t parked, parked_max;
 	uint32_t parked_most; /* since the last reset */
 	uint32_t parked_for[SHOAL_MEMBERS_MAX + 1]; /* by the member that is waited for; the last: by nobody */
+	uint64_t polled_ns, crowded_until_ns; /* last poll; somebody else has had the core a short while before */
 	uint64_t redirects; /* completed */
 	uint64_t markers_void; /* their member was detached */
 	uint64_t markers_stale; /* came back, but nobody waited for them */
@@ -80,10 +84,14 @@ SHOAL_MUST_USE int shoal_steering_assign(struct shoal_steering *steering, const 
 /* The member of each slot: the old one until its redirection is over. */
 void shoal_steering_read(const struct shoal_steering *steering, uint8_t *members);
 
-/* Starts to redirect all slots of the set. -EBUSY: one of them is under redirection to a living member; nothing is changed
- * then, and *slot says which. A slot that is at `member` already is left alone. */
+/* Redirects all slots of the set, as many at a time as may move. -EBUSY: one of them is under redirection to a living member;
+ * nothing is changed then, and *slot says which. A slot that is at `member` already is left alone. */
 SHOAL_MUST_USE int shoal_steering_redirect(struct shoal_steering *steering, const struct shoal_steering_set *slots,
 	uint8_t member, uint64_t now_ns, unsigned *slot);
+/* Before each poll: begins to move QUEUED slots, if it is their turn (steering_move.c). Every packet of theirs must be in a ring. */
+void shoal_steering_move(struct shoal_steering *steering, uint64_t now_ns);
+/* It is this QUEUED slot's turn. */
+void shoal_steering_begin(struct shoal_steering *steering, unsigned slot, uint64_t now_ns);
 
 /* A packet whose slot has no entry in `members`: parks it, or says why not. */
 enum shoal_steering_answer shoal_steering_park(

@@ -186,17 +186,22 @@ static void take_tokens(struct shoal_space *space, const struct shoal_message *m
 		take_token(space, (uint16_t)(message->slot + i), incarnations[i - 1], NULL, 0);
 }
 
-/* The previous owner has sent the last record of all slots that it handed to me. */
+/* The previous owner has sent the last record of all slots that it handed to me, or of those of one steering slot. */
 static void take_swept(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
+	unsigned first = 0, end = SHOAL_SLOTS;
 
 	if (message->flags & SHOAL_MESSAGE_SETTLED) {
 		if (keyspace->epoch_next && message->incarnation == keyspace->epoch_next)
 			keyspace->settled_from |= UINT64_C(1) << from;
 		return;
 	}
-	for (unsigned slot = 0; slot < SHOAL_SLOTS; slot++) {
+	if (message->flags & SHOAL_MESSAGE_ONE_STEERING) {
+		first = message->slot / SHOAL_SLOTS_PER_STEERING * SHOAL_SLOTS_PER_STEERING;
+		end = first + SHOAL_SLOTS_PER_STEERING;
+	}
+	for (unsigned slot = first; slot < end; slot++) {
 		if (keyspace->owner[slot] != from || !shoal_slot_bit(keyspace->unswept, (uint16_t)slot))
 			continue;
 		shoal_slot_set(keyspace->unswept, (uint16_t)slot, false);

@@ -19,6 +19,9 @@ struct shoal_space;
 struct shoal_message;
 
 #define SHOAL_SLOT_WORDS (SHOAL_SLOTS / 64)
+/* For packets that have not gone elsewhere by then the sweep does not wait, nor their marker for records: objects follow one by
+ * one. */
+#define SHOAL_PACKETS_GO_NS (100 * SHOAL_NS_PER_MS)
 
 struct shoal_keyspace {
 	int stage; /* enum shoal_stage */
@@ -46,12 +49,21 @@ struct shoal_keyspace {
 	uint32_t tokens; /* held now */
 	uint32_t tokens_to_send, tokens_to_receive, slots_unswept;
 	uint32_t send_cursor; /* slots below have been looked at for sending */
-	/* Where packets come from a splitter: steering slots whose packets have all gone elsewhere in this plan. */
+	/* Where packets come from a splitter: when those of each steering slot had all gone elsewhere in this plan; 0: not yet. Its
+	 * records follow at once, in a sweep of their own. */
 	bool markers_come;
-	uint64_t packets_gone[SHOAL_STEERING_SLOTS / 64];
-	/* The sweep: one pass over all maps, begun when the last token has been sent, and packets have gone where they take their
-	 * objects along. */
-	uint64_t tokens_sent_ns; /* 0: not yet */
+	uint64_t packets_gone_ns[SHOAL_STEERING_SLOTS];
+	uint32_t steering_gone; /* steering slots whose packets have gone and whose sweep has not begun */
+	struct shoal_steering_sweep {
+		bool on;
+		uint8_t steering, class;
+		uint32_t index;
+		uint32_t record_ns; /* while packets come */
+		uint64_t due_ns; /* records have gone as they were due up to then */
+	} steering_sweep;
+	/* The sweep of what is left: one pass over all maps, when the last token has been sent, and markers have stayed away for
+	 * a while. */
+	uint64_t quiet_since_ns; /* the last token was sent, or the last packets went; 0: not yet */
 	bool sweeping;
 	uint8_t sweep_class;
 	uint32_t sweep_index;
@@ -100,17 +112,18 @@ int shoal_keyspace_markers_back(struct shoal_space *space, uint64_t term, uint64
 int shoal_keyspace_forget(struct shoal_space *space, uint64_t term, uint64_t epoch);
 void shoal_keyspace_progress(const struct shoal_space *space, struct shoal_progress *progress);
 
-/* The splitter's marker has been given back: no packet of that steering slot is inside, and none will come. */
-static inline void shoal_keyspace_packets_gone(struct shoal_keyspace *keyspace, uint8_t steering_slot)
-{
-	keyspace->packets_gone[steering_slot / 64] |= UINT64_C(1) << steering_slot % 64;
-}
+/* No packet of that steering slot is inside, and none will come: its marker is here. Whether its records have gone too, so that
+ * the marker may be given back: the packets that wait for it then find all they need at the new owner. For records that can't
+ * go for long it does not wait. */
+bool shoal_keyspace_packets_gone(struct shoal_space *space, uint8_t steering_slot);
 
 /* All calls of those members have been applied; should a number come back, in another life, its calls begin anew. */
 void shoal_keyspace_forget_callers(struct shoal_keyspace *keyspace, uint64_t gone);
 
 /* Within a budget for each poll: tokens, sweep, push, flushes. Returns work done. */
 unsigned shoal_keyspace_poll(struct shoal_space *space);
+/* What may wait while there are packets; at the end of a poll. */
+void shoal_keyspace_background(struct shoal_space *space);
 void shoal_keyspace_handle(struct shoal_space *space, uint8_t from, const struct shoal_message *message);
 
 #endif

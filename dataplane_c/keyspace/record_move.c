@@ -124,6 +124,14 @@ void shoal_record_hand_over(struct shoal_space *space, struct shoal_place *place
 	shoal_place_tidy(space, place);
 }
 
+/* Its packets come here next, so its first use need not ask: it might find the token gone again. Nobody else waits for it. */
+static bool used_here(const struct shoal_space *space, const struct shoal_place *place)
+{
+	return space->keyspace.markers_come && place->map->class->steering &&
+	       place->entry->record == SHOAL_RECORD_FREE && place->entry->handle == SHOAL_HANDLE_ABSENT &&
+	       !place->cold->contention && shoal_slot_bit(space->keyspace.token, place->entry->slot);
+}
+
 void shoal_record_moved(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
 {
 	const void *key = shoal_message_key(message);
@@ -161,6 +169,8 @@ void shoal_record_moved(struct shoal_space *space, uint8_t from, const struct sh
 		shoal_place_contention(space, &place)->missing += message->granted;
 	if (held)
 		shoal_record_adopt_own_lease(space, &place, message->lease, false);
+	else if (used_here(space, &place))
+		(void)shoal_record_grant_here(space, &place, false);
 	shoal_record_replay(space, &place);
 }
 

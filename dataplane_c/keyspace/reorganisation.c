@@ -12,9 +12,6 @@
 #define TOKENS_BUDGET_BUSY 128
 #define SWEEP_BUDGET 512
 #define SWEEP_BUDGET_BUSY 64
-#define BUSY_NS (SHOAL_NS_PER_MS / 10)
-/* For packets that have not gone elsewhere by then, the sweep does not wait: their objects follow them one by one. */
-#define PACKETS_GO_NS (100 * SHOAL_NS_PER_MS)
 
 static void transition(struct shoal_keyspace *keyspace, int to)
 {
@@ -119,8 +116,10 @@ static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 	keyspace->sweep_index = keyspace->push_index = 1;
 	keyspace->push_class = 0;
 	keyspace->sweeping = keyspace->swept = keyspace->markers_back = keyspace->settled = false;
-	keyspace->tokens_sent_ns = 0;
-	memset(keyspace->packets_gone, 0, sizeof(keyspace->packets_gone));
+	keyspace->quiet_since_ns = 0;
+	keyspace->steering_sweep.on = false;
+	keyspace->steering_gone = 0;
+	memset(keyspace->packets_gone_ns, 0, sizeof(keyspace->packets_gone_ns));
 	keyspace->settled_from = 0;
 	keyspace->leaving = !plan->in_next[self];
 	keyspace->flush1_from = keyspace->flush2_from = 0;
@@ -340,21 +339,16 @@ static bool sweep_may_begin(struct shoal_space *space)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
 
-	if (!keyspace->tokens_sent_ns)
-		keyspace->tokens_sent_ns = space->now_ns;
-	if (!keyspace->markers_come || keyspace->markers_back ||
-		space->now_ns - keyspace->tokens_sent_ns > PACKETS_GO_NS)
-		return true;
-	for (unsigned steering = 0; steering < SHOAL_STEERING_SLOTS; steering++)
-		if (keyspace->handed[steering] && !(keyspace->packets_gone[steering / 64] >> steering % 64 & 1))
-			return false;
-	return true;
+	if (!keyspace->quiet_since_ns)
+		keyspace->quiet_since_ns = space->now_ns;
+	return !keyspace->markers_come || keyspace->markers_back || !shoal_sweep_left(keyspace) ||
+	       space->now_ns - keyspace->quiet_since_ns > SHOAL_PACKETS_GO_NS;
 }
 
 unsigned shoal_keyspace_poll(struct shoal_space *space)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
-	bool busy = space->now_ns - space->packets_ns < BUSY_NS;
+	bool busy = space->now_ns - space->packets_ns < SHOAL_KEYSPACE_BUSY_NS;
 	unsigned sweep = busy ? SWEEP_BUDGET_BUSY : SWEEP_BUDGET, work = 0;
 
 	if (SHOAL_LIKELY(keyspace->stage != SHOAL_STAGE_HANDING_OVER))

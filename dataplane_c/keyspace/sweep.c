@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Background work of a reorganisation: one pass over the local maps hands over the records of all slots whose tokens have
- * gone; a leaver then gives back what it holds. Both pause while the receiver is slow. */
+/* Background work of a reorganisation. One pass over the local maps hands over the records of all slots whose tokens have gone,
+ * but for those that go with their steering slot (sweep_steering.c); a leaver then gives back what it holds. All pause while the
+ * receiver is slow. */
 #include "keyspace/reorganisation.h"
 
 /* An object that goes counts as much as looking at so many bytes' worth of entries: packets do not wait for megabytes, and the
@@ -9,18 +10,21 @@
 /* Entries, and bytes of each, that are fetched ahead of the pass. */
 #define AHEAD 8u
 #define AHEAD_BYTES 512u
-
-/* What lies some entries further on is on its way into the cache. */
-static void fetch(const struct shoal_map *map, uint32_t index)
+void shoal_sweep_fetch(const struct shoal_map *map, uint32_t index)
 {
-	const uint8_t *entry = map->slab + (size_t)(index + AHEAD) * map->stride;
+	const uint8_t *entry = map->slab + (size_t)index * map->stride;
 	uint32_t bytes = map->stride < AHEAD_BYTES ? map->stride : AHEAD_BYTES;
 
-	if (index + AHEAD >= map->high_water)
-		return;
 	for (uint32_t at = 0; at < bytes; at += SHOAL_CACHE_LINE)
 		__builtin_prefetch(entry + at, 1);
-	__builtin_prefetch(&map->cold[index + AHEAD], 1);
+	__builtin_prefetch(&map->cold[index], 1);
+}
+
+/* What lies some entries further on is on its way into the cache. */
+static void fetch_ahead(const struct shoal_map *map, uint32_t index)
+{
+	if (index + AHEAD < map->high_water)
+		shoal_sweep_fetch(map, index + AHEAD);
 }
 
 static bool receiver_slow(const struct shoal_space *space, uint8_t member)
@@ -30,6 +34,15 @@ static bool receiver_slow(const struct shoal_space *space, uint8_t member)
 		return true;
 	return member < SHOAL_MEMBERS_MAX && member != space->config.self &&
 	       !shoal_channel_takes(space->channel, member);
+}
+
+bool shoal_sweep_left(const struct shoal_keyspace *keyspace)
+{
+	uint64_t left = 0;
+
+	for (unsigned word = 0; word < SHOAL_SLOT_WORDS; word++)
+		left |= keyspace->handed[word];
+	return left != 0;
 }
 
 static void say_swept(struct shoal_space *space)
@@ -57,10 +70,10 @@ static void say_swept(struct shoal_space *space)
 static bool unused_from_here_on(const struct shoal_space *space, const struct shoal_place *place)
 {
 	const struct shoal_keyspace *keyspace = &space->keyspace;
-	unsigned steering = place->entry->slot / SHOAL_SLOTS_PER_STEERING;
 
 	return (keyspace->leaving && keyspace->markers_back) ||
-	       (place->map->class->steering && keyspace->packets_gone[steering / 64] >> steering % 64 & 1);
+	       (place->map->class->steering &&
+		       keyspace->packets_gone_ns[place->entry->slot / SHOAL_SLOTS_PER_STEERING]);
 }
 
 /* Such an object is given back with its record: one message instead of two, and none when its next packet asks for it. Whoever
@@ -79,30 +92,43 @@ static void give_back_here(struct shoal_space *space, struct shoal_place *place)
 	space->counters.leases_out++;
 }
 
+bool shoal_sweep_entry(struct shoal_space *space, uint8_t class, uint32_t index, unsigned *work)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+	struct shoal_place place = shoal_place_at(space, class, index);
+	uint8_t next;
+
+	++*work;
+	if (place.entry->record == SHOAL_RECORD_NONE || !shoal_slot_bit(keyspace->handed, place.entry->slot))
+		return true;
+	next = keyspace->owner_next[place.entry->slot];
+	if (receiver_slow(space, next))
+		return false;
+	give_back_here(space, &place);
+	if (place.entry->record == SHOAL_RECORD_FREE || place.entry->record == SHOAL_RECORD_SHARED)
+		*work += place.map->class->object_bytes / BYTES_OF_A_LOOK;
+	shoal_record_hand_over(space, &place, next);
+	return true;
+}
+
 unsigned shoal_sweep_poll(struct shoal_space *space, unsigned budget)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
 	unsigned work = 0;
 
-	for (; work < budget && keyspace->sweep_class < space->config.classes_count; work++) {
-		struct shoal_map *map = &space->maps[keyspace->sweep_class];
-		struct shoal_place place;
+	if (!shoal_sweep_left(keyspace))
+		keyspace->sweep_class = (uint8_t)space->config.classes_count;
+	while (work < budget && keyspace->sweep_class < space->config.classes_count) {
+		const struct shoal_map *map = &space->maps[keyspace->sweep_class];
 
 		if (keyspace->sweep_index >= map->high_water) {
 			keyspace->sweep_class++;
 			keyspace->sweep_index = 1;
 			continue;
 		}
-		fetch(map, keyspace->sweep_index);
-		place = shoal_place_at(space, keyspace->sweep_class, keyspace->sweep_index);
-		if (place.entry->record != SHOAL_RECORD_NONE && shoal_slot_bit(keyspace->handed, place.entry->slot)) {
-			if (receiver_slow(space, keyspace->owner_next[place.entry->slot]))
-				return work;
-			give_back_here(space, &place);
-			if (place.entry->record == SHOAL_RECORD_FREE || place.entry->record == SHOAL_RECORD_SHARED)
-				work += map->class->object_bytes / BYTES_OF_A_LOOK;
-			shoal_record_hand_over(space, &place, keyspace->owner_next[place.entry->slot]);
-		}
+		fetch_ahead(map, keyspace->sweep_index);
+		if (!shoal_sweep_entry(space, keyspace->sweep_class, keyspace->sweep_index, &work))
+			return work;
 		keyspace->sweep_index++;
 	}
 	if (keyspace->sweep_class == space->config.classes_count)
@@ -152,7 +178,7 @@ unsigned shoal_sweep_push_held(struct shoal_space *space, unsigned budget)
 			keyspace->push_index = 1;
 			continue;
 		}
-		fetch(map, keyspace->push_index);
+		fetch_ahead(map, keyspace->push_index);
 		place = shoal_place_at(space, keyspace->push_class, keyspace->push_index);
 		/* One that is in use, or promised to somebody, goes later or by itself. */
 		if (place.entry->handle == SHOAL_HANDLE_HELD && !place.entry->references &&

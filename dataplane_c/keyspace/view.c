@@ -298,7 +298,7 @@ static void adopt_map(struct shoal_space *space)
 	memset(keyspace->unswept, 0, sizeof(keyspace->unswept));
 	memset(keyspace->handed, 0, sizeof(keyspace->handed));
 	keyspace->tokens_to_send = keyspace->tokens_to_receive = keyspace->slots_unswept = 0;
-	keyspace->sweeping = keyspace->leaving = keyspace->markers_back = false;
+	keyspace->sweeping = keyspace->steering_sweep.on = keyspace->leaving = keyspace->markers_back = false;
 	keyspace->stage = SHOAL_STAGE_NORMAL;
 }
 

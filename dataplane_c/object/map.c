@@ -106,7 +106,7 @@ int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint3
 		return -EINVAL;
 	shoal_map_describe(map, class, capacity, seed);
 	map->buckets_count = (uint32_t)((uint64_t)capacity * 100 / LOAD_PERCENT / SHOAL_BUCKET_WAYS + 2);
-	map->buckets_bytes = (size_t)map->buckets_count * sizeof(struct shoal_bucket);
+	map->buckets_bytes = (size_t)map->buckets_count * sizeof(struct shoal_bucket) + capacity + 1;
 	map->buckets = map_anonymous(&map->buckets_bytes, touch);
 	if (map->buckets == MAP_FAILED)
 		return -errno;
@@ -117,6 +117,7 @@ int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint3
 		munmap(map->buckets, map->buckets_bytes);
 		return -error;
 	}
+	map->steering = (uint8_t *)(map->buckets + map->buckets_count);
 	map->slab = memory;
 	map->cold = shoal_map_cold(map);
 	return 0;
@@ -202,6 +203,7 @@ uint32_t shoal_map_insert(struct shoal_map *map, const void *key, uint64_t hash)
 		.hash = (uint32_t)hash, .slot = shoal_map_slot(map, key, hash), .holder = SHOAL_MEMBER_NONE
 	};
 	map->cold[index] = (struct shoal_entry_cold){ 0 };
+	map->steering[index] = (uint8_t)(entry->slot / SHOAL_SLOTS_PER_STEERING);
 	if (map->class->key_bytes == 8) {
 		memcpy(entry->bytes, key, 8);
 		return index;

@@ -25,6 +25,7 @@ struct shoal_map {
 	struct shoal_bucket *buckets; /* owns */
 	uint8_t *slab; /* owns the mapping; entry i lies at i * stride */
 	struct shoal_entry_cold *cold;
+	uint8_t *steering; /* behind the buckets: the steering slot of each entry, to find all entries of one */
 	uint32_t stride;
 	uint32_t object_offset; /* within the entry */
 	uint32_t buckets_count;

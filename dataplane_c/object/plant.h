@@ -24,6 +24,8 @@ enum shoal_planted_death {
 	SHOAL_PLANT_CALLS_WHILE_FROZEN, /* sent by who is given a place in the window while a view changes */
 	SHOAL_PLANT_RETURN_NOT_KEPT, /* an object that was returned lies in memory alone while its record waits for a PASSED */
 	SHOAL_PLANT_WAITERS_COME_BACK, /* those that came with moved records while a view changed are still waited for */
+	SHOAL_PLANT_MARKER_BEFORE_RECORDS, /* a steering slot's marker is given back as soon as its packets have gone */
+	SHOAL_PLANT_SWEPT_TOO_EARLY, /* SWEPT of a steering slot while records of it are still here */
 };
 
 #ifdef SHOAL_PLANTED_BUILD

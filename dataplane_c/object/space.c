@@ -8,6 +8,9 @@
 /* Messages taken from each peer in one poll, objects looked at for idleness. */
 #define RECEIVE_BUDGET 512
 #define IDLE_BUDGET 64
+/* Entries that are freed in one poll after their objects have come elsewhere; while packets come, and else. */
+#define MAILED_BUDGET_BUSY 4
+#define MAILED_BUDGET 512
 
 static uint32_t message_bytes_max(const struct shoal_space_config *config)
 {
@@ -286,7 +289,9 @@ unsigned shoal_space_poll(struct shoal_space *space, uint64_t now_ns)
 /* The receiver has what was sent: the entry may go. */
 static void release_mailed(struct shoal_space *space)
 {
-	while (space->mailed_head != space->mailed_tail) {
+	unsigned budget = space->now_ns == space->packets_ns ? MAILED_BUDGET_BUSY : MAILED_BUDGET;
+
+	for (; budget && space->mailed_head != space->mailed_tail; budget--) {
 		shoal_space_ahead_of_mailed(space);
 		const struct shoal_mailed *mailed = &space->mailed[space->mailed_head % SHOAL_MAILED_ROOM];
 		struct shoal_place place = shoal_place_at(space, mailed->class, mailed->entry);
@@ -309,6 +314,7 @@ static void release_mailed(struct shoal_space *space)
 
 void shoal_space_flush(struct shoal_space *space)
 {
+	shoal_keyspace_background(space);
 	/* What I send to myself must not outlive the poll, or marks of "nothing waits" would be wrong. */
 	if (space->loopback_first)
 		shoal_space_drain(space);

@@ -311,14 +311,14 @@ void shoal_worker_markers(struct shoal_worker *worker)
 	if (worker->output[RING].backlog.count)
 		return;
 	for (unsigned slot = 0; slot < SHOAL_STEERING_SLOTS && worker->markers_waiting; slot++) {
-		if (!worker->marker[slot] || worker->inside[slot])
+		if (!worker->marker[slot] || worker->inside[slot] ||
+			!shoal_keyspace_packets_gone(&worker->space, (uint8_t)slot))
 			continue;
 		if (!shoal_packet_ring_return_marker(worker->ring, (uint8_t)slot, (uint32_t)(worker->marker[slot] - 1)))
 			break;
 		worker->marker[slot] = 0;
 		worker->markers_waiting--;
 		worker->markers_returned++;
-		shoal_keyspace_packets_gone(&worker->space.keyspace, (uint8_t)slot);
 	}
 	shoal_packet_ring_port(worker->ring)->operations->flush(shoal_packet_ring_port(worker->ring));
 }

@@ -85,10 +85,15 @@ static int run_seeds(const struct arguments *arguments)
 	return 0;
 }
 
-/* The bug of a death shows as whatever property breaks, in a world that has deaths. */
-static bool of_deaths(void)
+/* Beyond the properties' own bugs: one shows as whatever property breaks; that of a death in a world that has deaths. */
+static bool of_any_property(void)
 {
 	return shoal_planted_bug > SIM_PROPERTIES;
+}
+
+static bool of_deaths(void)
+{
+	return of_any_property() && shoal_planted_bug < SHOAL_PLANT_MARKER_BEFORE_RECORDS;
 }
 
 static bool worth_running(uint64_t seed)
@@ -107,7 +112,7 @@ static int find_planted(const struct arguments *arguments)
 		if (!worth_running(arguments->first + i))
 			continue;
 		failed = run_seed(arguments->first + i, arguments->aloud);
-		if (of_deaths() ? failed != 0 : failed == shoal_planted_bug) {
+		if (of_any_property() ? failed != 0 : failed == shoal_planted_bug) {
 			printf("planted bug %u was found at seed %lu: P%u (%u seeds broke another property before)\n",
 				shoal_planted_bug, arguments->first + i, failed, others);
 			return 0;

@@ -190,6 +190,22 @@ static bool moves(const struct sim_world *world, unsigned steering, uint8_t *fro
 	return plan->epoch_now && *from != *to;
 }
 
+/* Who gives a marker back has sent the records of its steering slot before, or has waited for a receiver that is slow. */
+static void check_records_gone(struct sim_world *world, unsigned steering, uint8_t from)
+{
+	const struct sim_member *member = world->members[from];
+	const struct shoal_keyspace *keyspace = member ? &member->space->keyspace : NULL;
+
+	if (!keyspace || keyspace->stage != SHOAL_STAGE_HANDING_OVER ||
+		keyspace->epoch_next != world->controller.plan.epoch_next ||
+		shoal_steering_set_has(&world->traffic.splitter.steering.pending, steering))
+		return;
+	if (keyspace->handed[steering] &&
+		member->space->now_ns - keyspace->packets_gone_ns[steering] <= SHOAL_PACKETS_GO_NS)
+		sim_fail(world, 7, "the marker of steering slot %u came back from member %u before its records went",
+			steering, from);
+}
+
 void sim_traffic_redirect(struct sim_world *world)
 {
 	struct sim_traffic *traffic = &world->traffic;
@@ -199,8 +215,13 @@ void sim_traffic_redirect(struct sim_world *world)
 	for (unsigned steering = 0; traffic->on && steering < SHOAL_STEERING_SLOTS; steering++) {
 		struct shoal_steering_set one = { { 0 } };
 
-		if (shoal_steering_set_has(&traffic->redirected, steering) || !moves(world, steering, &from, &to) ||
-			world->members[to]->space->keyspace.token[steering] != UINT64_MAX)
+		if (!moves(world, steering, &from, &to))
+			continue;
+		if (shoal_steering_set_has(&traffic->redirected, steering)) {
+			check_records_gone(world, steering, from);
+			continue;
+		}
+		if (world->members[to]->space->keyspace.token[steering] != UINT64_MAX)
 			continue;
 		one.words[steering / 64] = UINT64_C(1) << steering % 64;
 		must(shoal_splitter_slots_redirect(&traffic->splitter, &one, to, world->now_ns, &slot) == 0,
