@@ -57,7 +57,9 @@ bool shoal_call_make_object(struct shoal_space *space, struct shoal_place *place
 static int apply(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, unsigned method,
 	const void *argument, void *result)
 {
-	struct shoal_place place = shoal_place_make(space, class, key, hash);
+	uint32_t index = shoal_map_look(&space->maps[class], key, hash);
+	struct shoal_place place =
+		index ? shoal_place_at(space, class, index) : shoal_place_make(space, class, key, hash);
 
 	if (!place.entry) {
 		if (space->config.classes[class]->methods[method].untethered)
@@ -281,11 +283,10 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 	return outcome == SHOAL_WAIT_GRANTED ? 0 : outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
 }
 
-/* The object is here, and nothing of mine to this slot is still under way. */
-static bool at_home(struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot)
+/* The object is here, and nothing of mine to this slot is still under way: `last` of my calls to it has been applied. */
+static inline bool at_home(
+	struct shoal_space *space, uint8_t class, const void *key, uint64_t hash, uint16_t slot, uint32_t *last)
 {
-	uint32_t *last = expected(space, slot, space->config.self);
-
 	if (!shoal_slot_bit(space->keyspace.token, slot) || shoal_space_frozen(space))
 		return false;
 	/* After a view change my own first call sets what is expected, as anybody's does. */
@@ -296,37 +297,24 @@ static bool at_home(struct shoal_space *space, uint8_t class, const void *key, u
 	return *last == space->keyspace.call_last[slot] && shoal_record_here(space, class, key, hash, slot);
 }
 
-int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
-	const void *argument, void *result)
+/* Asks the key owner, unless the object has come here meanwhile. */
+static __attribute__((noinline)) int call_elsewhere(struct shoal_space *space, uint8_t class, const void *key,
+	uint64_t hash, unsigned method, const void *argument, void *result)
 {
-	struct shoal_space *space = ((struct shoal_space_context *)context)->space;
-	struct shoal_microthread *microthread = shoal_microthread_current(space->scheduler);
-	uint8_t index = shoal_space_class_index(space, class);
-	uint64_t hash, since_ns = space->now_ns;
+	uint16_t slot = shoal_map_slot(&space->maps[class], key, hash);
+	uint64_t since_ns = space->now_ns;
 	bool in_window = false;
-	uint16_t slot;
-	int error = 0;
+	int error;
 
-	if (!microthread || index == SHOAL_CLASSES_MAX || class->pattern != SHOAL_MULTI_WRITER ||
-		method >= class->methods_count)
-		return -EINVAL;
-	if (*shoal_microthread_local(microthread)) {
-		space->counters.takes_refused_deadlock++;
-		return -EDEADLK;
-	}
-	if (SHOAL_UNLIKELY(shoal_keyspace_left(&space->keyspace)))
-		return -ESHUTDOWN;
-	hash = shoal_map_hash(&space->maps[index], key);
-	slot = shoal_map_slot(&space->maps[index], key, hash);
-	space->counters.calls++;
-	while (!at_home(space, index, key, hash, slot)) {
+	while (!at_home(space, class, key, hash, slot, expected(space, slot, space->config.self))) {
 		if (shoal_space_owner_ended(space, slot)) {
 			space->counters.owner_ended++;
-			error = -ETIMEDOUT;
-			break;
+			if (in_window)
+				shoal_window_leave(space);
+			return -ETIMEDOUT;
 		}
 		if (in_window && (!shoal_space_frozen(space) || SHOAL_PLANT(SHOAL_PLANT_CALLS_WHILE_FROZEN)))
-			return call_remote(space, index, slot, key, method, argument, result, since_ns);
+			return call_remote(space, class, slot, key, method, argument, result, since_ns);
 		if (in_window)
 			shoal_window_leave(space); /* a view change has begun since: again when it is complete */
 		in_window = shoal_window_enter(space, since_ns, false);
@@ -335,9 +323,47 @@ int shoal_space_call(struct shoal_context *context, const struct shoal_class *cl
 	}
 	if (in_window)
 		shoal_window_leave(space);
-	if (!error)
-		error = apply(space, index, key, hash, method, argument, result);
+	error = apply(space, class, key, hash, method, argument, result);
 	if (!error)
 		*expected(space, slot, space->config.self) = ++space->keyspace.call_last[slot];
+	return error;
+}
+
+/* Whether whoever runs may call at all: 0 or why not. */
+static int refusal(struct shoal_space *space, uint8_t class, unsigned method)
+{
+	const uintptr_t *held = (const uintptr_t *)shoal_microthread_word(space->scheduler);
+
+	if (!held || class == SHOAL_CLASSES_MAX || space->config.classes[class]->pattern != SHOAL_MULTI_WRITER ||
+		method >= space->config.classes[class]->methods_count)
+		return -EINVAL;
+	if (*held) {
+		space->counters.takes_refused_deadlock++;
+		return -EDEADLK;
+	}
+	return SHOAL_UNLIKELY(shoal_keyspace_left(&space->keyspace)) ? -ESHUTDOWN : 0;
+}
+
+int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
+	const void *argument, void *result)
+{
+	struct shoal_space *space = ((struct shoal_space_context *)context)->space;
+	uint8_t index = shoal_space_class_index(space, class);
+	int error = refusal(space, index, method);
+	uint32_t *last;
+	uint64_t hash;
+	uint16_t slot;
+
+	if (SHOAL_UNLIKELY(error))
+		return error;
+	hash = shoal_map_hash(&space->maps[index], key);
+	slot = shoal_map_slot(&space->maps[index], key, hash);
+	last = expected(space, slot, space->config.self);
+	space->counters.calls++;
+	if (SHOAL_UNLIKELY(!at_home(space, index, key, hash, slot, last)))
+		return call_elsewhere(space, index, key, hash, method, argument, result);
+	error = apply(space, index, key, hash, method, argument, result);
+	if (!error)
+		*last = ++space->keyspace.call_last[slot];
 	return error;
 }

@@ -100,6 +100,14 @@ static inline unsigned shoal_bucket_match(const struct shoal_bucket *bucket, uin
 #endif
 }
 
+/* No entry of the home bucket bears the hash's tag, and none lies in another bucket: there is no such key. */
+static inline bool shoal_map_surely_absent(const struct shoal_map *map, uint32_t number, uint64_t hash)
+{
+	const struct shoal_bucket *bucket = &map->buckets[number];
+
+	return !shoal_bucket_match(bucket, shoal_map_tag(hash)) && !bucket->passed;
+}
+
 /* First entry of the home bucket with the hash's tag, or 0; prefetches it. */
 static inline uint32_t shoal_map_candidate(const struct shoal_map *map, uint64_t hash)
 {
@@ -183,6 +191,17 @@ static inline uint32_t shoal_map_verify(const struct shoal_map *map, uint32_t ca
 	if (SHOAL_LIKELY(candidate && shoal_map_key_equal(map, shoal_map_entry(map, candidate), key)))
 		return candidate;
 	return shoal_map_find(map, key, hash);
+}
+
+/* shoal_map_find with its first steps here: a key that is there is its bucket's first with that tag, nearly always. */
+static inline uint32_t shoal_map_look(const struct shoal_map *map, const void *key, uint64_t hash)
+{
+	const struct shoal_bucket *bucket = &map->buckets[shoal_map_bucket(map, hash)];
+	unsigned mask = shoal_bucket_match(bucket, shoal_map_tag(hash));
+
+	if (!mask && !bucket->passed)
+		return 0;
+	return shoal_map_verify(map, mask ? bucket->entries[__builtin_ctz(mask)] : 0, key, hash);
 }
 
 #endif
