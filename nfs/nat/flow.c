@@ -57,18 +57,10 @@ static __attribute__((noinline)) bool has_flow_from_inside(const struct shoal_pa
 /* A key in one store: the look-up reads it as one word soon after. */
 static inline void write_key(void *keys, unsigned index, uint32_t address, uint16_t port, uint8_t protocol)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	uint64_t word = address | (uint64_t)port << 32 | (uint64_t)protocol << 48;
-#else
-	uint64_t word = (uint64_t)address << 32 | (uint64_t)port << 16 | (uint64_t)protocol << 8;
-#endif
+	uint64_t word = nat_key_word(address, port, protocol);
 
 	memcpy((uint8_t *)keys + index * sizeof(word), &word, sizeof(word));
 }
-
-_Static_assert(offsetof(struct nat_mapping_key, port) == 4 && offsetof(struct nat_mapping_key, protocol) == 6 &&
-		       offsetof(struct nat_reverse_key, port) == 4 && offsetof(struct nat_reverse_key, protocol) == 6,
-	"as write_key writes them");
 
 uint32_t nat_keys_inside(
 	const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *keys)

@@ -4,6 +4,9 @@
 #ifndef SHOAL_NAT_H
 #define SHOAL_NAT_H
 
+#include <stddef.h>
+#include <string.h>
+
 #include <shoal/nf.h>
 
 /* Of the objects and methods below: instances of one space must agree on it. */
@@ -77,6 +80,46 @@ struct nat_pool {
 	uint16_t hint; /* where the next search starts, so that a port is not used again at once */
 	uint16_t count; /* bits set */
 };
+
+/* Keys are read as one word as soon as they are written: where they were written field by field, that would wait until all
+ * stores have reached the cache. */
+static inline uint64_t nat_key_word(uint32_t address, uint16_t port, uint8_t protocol)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return address | (uint64_t)port << 32 | (uint64_t)protocol << 48;
+#else
+	return (uint64_t)address << 32 | (uint64_t)port << 16 | (uint64_t)protocol << 8;
+#endif
+}
+
+_Static_assert(offsetof(struct nat_mapping_key, port) == 4 && offsetof(struct nat_mapping_key, protocol) == 6 &&
+		       offsetof(struct nat_reverse_key, port) == 4 && offsetof(struct nat_reverse_key, protocol) == 6,
+	"as nat_key_word has them");
+
+static inline struct nat_reverse_key nat_reverse_key_make(uint32_t address, uint16_t port, uint8_t protocol)
+{
+	uint64_t word = nat_key_word(address, port, protocol);
+	struct nat_reverse_key key;
+
+	memcpy(&key, &word, sizeof(key));
+	return key;
+}
+
+static inline struct nat_pool_key nat_pool_key_make(uint32_t address, uint8_t protocol, uint8_t steering_slot)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	uint64_t word = address | (uint64_t)protocol << 32 | (uint64_t)steering_slot << 40;
+#else
+	uint64_t word = (uint64_t)address << 32 | (uint32_t)protocol << 24 | (uint32_t)steering_slot << 16;
+#endif
+	struct nat_pool_key key;
+
+	_Static_assert(
+		offsetof(struct nat_pool_key, protocol) == 4 && offsetof(struct nat_pool_key, steering_slot) == 5,
+		"as it is written");
+	memcpy(&key, &word, sizeof(key));
+	return key;
+}
 
 /* Ports in host order here: they are counted with. */
 struct nat_pool_take {

@@ -1,40 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "translate.h"
 
-#include "io/checksum.h"
-
-#define ICMP_CHECKSUM 2
-#define ICMP_IDENTIFIER 4
-
-static uint16_t fold(uint32_t difference)
-{
-	difference = (difference & 0xffff) + (difference >> 16);
-	return (uint16_t)(difference + (difference >> 16));
-}
-
-static uint8_t port_offset(uint8_t protocol, enum nat_end end)
-{
-	if (protocol == NAT_ICMP)
-		return ICMP_IDENTIFIER;
-	return end == NAT_SOURCE ? 0 : 2;
-}
-
-struct nat_translation nat_translation_make(
-	struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end)
-{
-	uint32_t network = shoal_checksum_change32(0, before.address, after.address);
-	uint32_t pseudo_header = protocol == NAT_ICMP ? 0 : network;
-
-	return (struct nat_translation){
-		.address = after.address,
-		.port = after.port,
-		.network_delta = fold(network),
-		.transport_delta = fold(shoal_checksum_change16(pseudo_header, before.port, after.port)),
-		.port_offset = port_offset(protocol, end),
-		.checksum_offset = (uint8_t)shoal_checksum_field_offset(protocol),
-	};
-}
-
 /* --- ICMP errors ---------------------------------------------------------------------------------------------------
  *
  * The error's own checksum covers the quoted packet, so every word written there is counted into `difference`. All fields
@@ -80,7 +46,7 @@ static void translate_quoted_transport(const struct shoal_packet *packet, const 
 	uint8_t *transport = packet->frame + packet->inner_transport_offset;
 	uint8_t *checksum = transport + translation->checksum_offset;
 
-	rewrite16(transport + port_offset(packet->tuple.protocol, end), translation->port, difference);
+	rewrite16(transport + nat_port_offset(packet->tuple.protocol, end), translation->port, difference);
 	if (checksum + 2 <= datagram_end(packet))
 		rewrite16(
 			checksum, nat_transport_checksum_apply(shoal_frame_load16(checksum), translation), difference);
@@ -91,7 +57,7 @@ static void translate_icmp_error(
 {
 	uint8_t *network = packet->frame + packet->network_offset;
 	uint8_t *quoted = packet->frame + packet->inner_network_offset;
-	uint8_t *icmp_checksum = packet->frame + packet->transport_offset + ICMP_CHECKSUM;
+	uint8_t *icmp_checksum = packet->frame + packet->transport_offset + NAT_ICMP_CHECKSUM;
 	uint8_t *quoted_checksum = quoted + NAT_IPV4_CHECKSUM;
 	enum nat_end quoted_end = end == NAT_SOURCE ? NAT_DESTINATION : NAT_SOURCE;
 	uint32_t outer = 0, inner = 0;

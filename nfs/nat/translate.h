@@ -5,6 +5,7 @@
 #ifndef SHOAL_NAT_TRANSLATE_H
 #define SHOAL_NAT_TRANSLATE_H
 
+#include "io/checksum.h"
 #include "io/frame_inline.h"
 #include "nat.h"
 
@@ -22,13 +23,43 @@ struct nat_endpoint {
 #define NAT_IPV4_CHECKSUM 10
 #define NAT_UDP_CHECKSUM 6
 #define NAT_TCP_CHECKSUM 16
+#define NAT_ICMP_CHECKSUM 2
+#define NAT_ICMP_IDENTIFIER 4
 
 /* Flags of the packets that nat_translate_rare is for. */
 #define NAT_RARE (SHOAL_PACKET_ICMP_ERROR | SHOAL_PACKET_FRAGMENT_LATER)
 
+static inline uint16_t nat_difference_fold(uint32_t difference)
+{
+	difference = (difference & 0xffff) + (difference >> 16);
+	return (uint16_t)(difference + (difference >> 16));
+}
+
+static inline uint8_t nat_port_offset(uint8_t protocol, enum nat_end end)
+{
+	if (protocol == NAT_ICMP)
+		return NAT_ICMP_IDENTIFIER;
+	return end == NAT_SOURCE ? 0 : 2;
+}
+
 /* Prepares the translation of `end` of `protocol`'s packets (ICMP, TCP or UDP) from `before` to `after`. */
-struct nat_translation nat_translation_make(
-	struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end);
+static inline struct nat_translation nat_translation_make(
+	struct nat_endpoint before, struct nat_endpoint after, uint8_t protocol, enum nat_end end)
+{
+	uint32_t network = shoal_checksum_change32(0, before.address, after.address);
+	uint32_t pseudo_header = protocol == NAT_ICMP ? 0 : network;
+
+	return (struct nat_translation){
+		.address = after.address,
+		.port = after.port,
+		.network_delta = nat_difference_fold(network),
+		.transport_delta = nat_difference_fold(shoal_checksum_change16(pseudo_header, before.port, after.port)),
+		.port_offset = nat_port_offset(protocol, end),
+		.checksum_offset = protocol == NAT_TCP   ? NAT_TCP_CHECKSUM
+		                   : protocol == NAT_UDP ? NAT_UDP_CHECKSUM
+		                                         : NAT_ICMP_CHECKSUM,
+	};
+}
 
 /* RFC 1624 §3, equation 3, with ~m + m' ready folded to 16 bits: ~(~HC + delta) with the carry added is HC - delta with the
  * borrow taken off, which is two instructions. */
