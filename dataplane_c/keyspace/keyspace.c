@@ -11,11 +11,15 @@
 
 #define CALLS_BYTES ((size_t)SHOAL_SLOTS * SHOAL_MEMBERS_MAX * sizeof(uint32_t))
 
-int shoal_keyspace_init(struct shoal_keyspace *keyspace)
+int shoal_keyspace_init(struct shoal_keyspace *keyspace, bool touch)
 {
 	void *expected =
 		mmap(NULL, CALLS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
+	if (expected != MAP_FAILED && touch) {
+		madvise(expected, CALLS_BYTES, MADV_HUGEPAGE);
+		memset(expected, 0, CALLS_BYTES);
+	}
 	memset(keyspace, 0, sizeof(*keyspace));
 	keyspace->call_expected = expected == MAP_FAILED ? NULL : expected;
 	keyspace->call_last = calloc(SHOAL_SLOTS, sizeof(*keyspace->call_last));

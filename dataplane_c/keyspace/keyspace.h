@@ -97,7 +97,8 @@ static inline bool shoal_keyspace_left(const struct shoal_keyspace *keyspace)
 	return keyspace->leaving && keyspace->flush1_sent;
 }
 
-SHOAL_MUST_USE int shoal_keyspace_init(struct shoal_keyspace *keyspace);
+/* `touch`: the numbers of calls are touched now; each call to a slot that has had none would pay for a page later. */
+SHOAL_MUST_USE int shoal_keyspace_init(struct shoal_keyspace *keyspace, bool touch);
 void shoal_keyspace_fini(struct shoal_keyspace *keyspace);
 
 /* Where a message for the slot's key owner goes from here: myself with the token, else as dso.md says. MEMBER_NONE: I know

@@ -85,7 +85,7 @@ int shoal_space_init(struct shoal_space *space, struct shoal_space_context *cont
 	if (!error)
 		error = init_channel(space);
 	if (!error)
-		error = shoal_keyspace_init(&space->keyspace);
+		error = shoal_keyspace_init(&space->keyspace, config->touch);
 	space->calls = error ? NULL : shoal_call_table_create(config->window + config->microthreads_max);
 	if (!error && !space->calls)
 		error = -ENOMEM;
