@@ -120,6 +120,8 @@ static __attribute__((noinline)) uint32_t look_closer(
 
 	if (!(burst->keyed >> i & 1))
 		return 0;
+	if (!burst->candidates[i] && shoal_map_surely_absent(map, burst->buckets[i], burst->hashes[i]))
+		return 0;
 	index = shoal_map_verify(map, burst->candidates[i], key, burst->hashes[i]);
 	if (!index)
 		return 0;
@@ -279,15 +281,26 @@ static struct sieve sieve_of(const struct shoal_burst *burst, uint32_t withdrawn
 	return sieve;
 }
 
+static void emit_all(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned from, unsigned count)
+{
+	for (unsigned i = from; i < count;)
+		i += shoal_worker_emit_run(worker, packets + i, count - i);
+}
+
 /* A packet whose verdict is known found its flow without a suspended packet: only one of this burst can have been suspended
  * since. So nearly all go past the flow table. */
 static void emit_in_order(struct shoal_worker *worker, struct shoal_burst *burst, unsigned from)
 {
-	struct sieve sieve = sieve_of(burst, worker->withdrawn);
+	struct sieve sieve;
 	uint32_t left = mask_of(burst->count) & ~worker->withdrawn & UINT32_MAX << from;
 	struct shoal_packet *leaving[SHOAL_BURST_MAX];
 	unsigned count = 0;
 
+	if (!worker->withdrawn) { /* nobody was suspended */
+		emit_all(worker, burst->packets, from, burst->count);
+		return;
+	}
+	sieve = sieve_of(burst, worker->withdrawn);
 	for (; left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctz(left);
 		struct shoal_packet *packet = burst->packets[i];
@@ -300,8 +313,7 @@ static void emit_in_order(struct shoal_worker *worker, struct shoal_burst *burst
 		else
 			leaving[count++] = packet;
 	}
-	for (unsigned i = 0; i < count;)
-		i += shoal_worker_emit_run(worker, leaving + i, count - i);
+	emit_all(worker, leaving, 0, count);
 }
 
 /* The usual burst: every object at rest, no flow waiting. Packets leave as long as the burst handler was done with them;
