@@ -254,13 +254,17 @@ static void sort(struct shoal_space *space, struct shoal_request *requests, unsi
 	}
 }
 
-void shoal_space_expect(struct shoal_context *context, const struct shoal_class *class, const void *key)
+void shoal_space_expect(struct shoal_context *context, const struct shoal_class *class, const void *keys, unsigned n)
 {
 	struct shoal_space *space = space_of(context);
 	uint8_t index = shoal_space_class_index(space, class);
+	uint64_t hashes[SHOAL_BURST_MAX];
+	uint32_t buckets[SHOAL_BURST_MAX];
 
-	if (index < SHOAL_CLASSES_MAX)
-		shoal_map_prefetch(&space->maps[index], shoal_map_hash(&space->maps[index], key));
+	if (index == SHOAL_CLASSES_MAX || n > SHOAL_BURST_MAX)
+		return;
+	shoal_map_hash_burst(&space->maps[index], keys, n, hashes);
+	shoal_map_bucket_burst(&space->maps[index], hashes, n, buckets);
 }
 
 /* Whether whoever runs may take at all: 0 or why not. */

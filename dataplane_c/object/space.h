@@ -154,7 +154,7 @@ int shoal_space_take_long(struct shoal_context *context, struct shoal_request *r
 /* take_at_once.c. The same where nobody has to wait: `held` counts the references that were got. False: somebody may have to, or
  * a request is wrong; nothing is done. */
 bool shoal_take_at_once(struct shoal_space *space, struct shoal_request *requests, unsigned n, uintptr_t *held);
-void shoal_space_expect(struct shoal_context *context, const struct shoal_class *class, const void *key);
+void shoal_space_expect(struct shoal_context *context, const struct shoal_class *class, const void *keys, unsigned n);
 void shoal_space_release(struct shoal_context *context, struct shoal_request *requests, unsigned n);
 int shoal_space_remove(struct shoal_context *context, struct shoal_request *request);
 int shoal_space_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,

@@ -63,7 +63,8 @@ static uint16_t packet_from_inside(
 		return nat_drop_of(result);
 	mapping = nat_mapping_object(&request);
 	if (!mapping || !mapping->ready) {
-		shoal_release(context, &request, 1);
+		if (mapping)
+			shoal_release(context, &request, 1);
 		return create_and_send(context, packet, &key);
 	}
 	verdict = nat_outbound(nat_worker_of(context), packet, mapping, nat_tick_now(context));

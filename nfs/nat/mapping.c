@@ -21,6 +21,8 @@
 #define POOLS_MAX 8
 /* Ports tried for one flow where the pool's are in use. */
 #define PORTS_MAX 4
+/* Ports of a pool whose reverses are brought into the cache at once. */
+#define PORTS_AHEAD 8
 
 static uint8_t mapping_steering(const void *key)
 {
@@ -90,9 +92,8 @@ static bool reverse_check(const void *key, const void *object)
 /* A port is taken as long as its mapping or its reverse lives. */
 static bool enter_port(const struct nat_reverse_key *reverse, void *registry_key, void *argument)
 {
-	*(struct nat_pool_key *)registry_key = (struct nat_pool_key){ .address = reverse->address,
-		.protocol = reverse->protocol,
-		.steering_slot = nat_port_steering_slot(reverse->port) };
+	*(struct nat_pool_key *)registry_key =
+		nat_pool_key_make(reverse->address, reverse->protocol, nat_port_steering_slot(reverse->port));
 	*(struct nat_pool_keep *)argument = (struct nat_pool_keep){ .port = ntohs(reverse->port) };
 	return true;
 }
@@ -134,10 +135,15 @@ bool nat_reverse_names(const struct nat_reverse *reverse, const struct nat_mappi
 	       reverse->translation.port == key->port && reverse->protocol == key->protocol;
 }
 
+/* The answers' fields are the take's to write. */
 static void pair_request(struct nat_pair *pair, bool create)
 {
-	pair->requests[0] = nat_mapping_request(&pair->mapping_key, create);
-	pair->requests[1] = nat_reverse_request(&pair->reverse_key, create);
+	pair->requests[0].class = &nat_mapping_class;
+	pair->requests[0].key = &pair->mapping_key;
+	pair->requests[0].create = create;
+	pair->requests[1].class = &nat_reverse_class;
+	pair->requests[1].key = &pair->reverse_key;
+	pair->requests[1].create = create;
 }
 
 int nat_pair_find(struct shoal_context *context, struct nat_pair *pair)
@@ -156,13 +162,22 @@ void nat_pair_release(struct shoal_context *context, struct nat_pair *pair)
 
 void nat_port_give_back(struct shoal_context *context, const struct nat_reverse_key *key)
 {
-	struct nat_pool_key pool = {
-		.address = key->address, .protocol = key->protocol, .steering_slot = nat_port_steering_slot(key->port)
-	};
+	struct nat_pool_key pool = nat_pool_key_make(key->address, key->protocol, nat_port_steering_slot(key->port));
 	struct nat_pool_give_back argument = { .port = ntohs(key->port) };
 
 	if (nat_pool_give_back(context, &pool, &argument))
 		nat_worker_of(context)->counters[NAT_COUNT_LEAKED]++;
+}
+
+/* The pool's next ports are most likely those above: their reverses' places will be in the cache. */
+static void expect_reverses(struct shoal_context *context, const struct nat_reverse_key *reverse, uint16_t port)
+{
+	struct nat_reverse_key next[PORTS_AHEAD];
+
+	for (unsigned i = 0; i < PORTS_AHEAD; i++)
+		next[i] = nat_reverse_key_make(
+			reverse->address, htons((uint16_t)(port + (i + 1) * SHOAL_STEERING_SLOTS)), reverse->protocol);
+	shoal_expect(context, &nat_reverse_class, next, PORTS_AHEAD);
 }
 
 /* The host's public address, and a port from its own steering slot's pool, else from the next ones in order. */
@@ -171,12 +186,11 @@ static int take_port(struct shoal_context *context, struct nat_pair *pair)
 	struct nat_worker *nat = nat_worker_of(context);
 	const struct nat_address_set *addresses = &nat->configuration.public_addresses;
 	uint32_t inside = pair->mapping_key.address;
-	uint32_t index = nat_host_address_index(inside, (uint32_t)addresses->count);
-	struct nat_pool_key pool = { .address = nat_address_set_at(addresses, index),
-		.protocol = pair->mapping_key.protocol,
-		.steering_slot = nat_host_steering_slot(inside) };
+	uint32_t address = nat_address_set_at(addresses, nat_host_address_index(inside, (uint32_t)addresses->count));
+	uint8_t protocol = pair->mapping_key.protocol, steering_slot = nat_host_steering_slot(inside);
 
-	for (unsigned borrowed = 0; borrowed < POOLS_MAX; borrowed++, pool.steering_slot++) {
+	for (unsigned borrowed = 0; borrowed < POOLS_MAX; borrowed++, steering_slot++) {
+		struct nat_pool_key pool = nat_pool_key_make(address, protocol, steering_slot);
 		struct nat_pool_taken taken;
 		int result = nat_pool_take(context, &pool, &nat->configuration.port_range, &taken);
 
@@ -184,14 +198,9 @@ static int take_port(struct shoal_context *context, struct nat_pair *pair)
 			return result;
 		if (!taken.found)
 			continue;
-		pair->reverse_key = (struct nat_reverse_key){
-			.address = pool.address, .port = htons(taken.port), .protocol = pool.protocol
-		};
-		/* The pool's next port is most likely the one above: its reverse's place will be in the cache. */
-		struct nat_reverse_key next = pair->reverse_key;
-
-		next.port = htons((uint16_t)(taken.port + SHOAL_STEERING_SLOTS));
-		shoal_expect(context, &nat_reverse_class, &next);
+		pair->reverse_key = nat_reverse_key_make(address, htons(taken.port), protocol);
+		if (taken.port / SHOAL_STEERING_SLOTS % PORTS_AHEAD == 0)
+			expect_reverses(context, &pair->reverse_key, taken.port);
 		if (borrowed)
 			nat->counters[NAT_COUNT_BORROWED]++;
 		return 0;

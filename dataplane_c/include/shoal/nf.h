@@ -111,8 +111,8 @@ struct shoal_runtime {
 	int (*call)(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,
 		const void *argument, void *result) SHOAL_MAY_SUSPEND;
 	void (*packet_release)(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict);
-	void (*expect)(
-		struct shoal_context *context, const struct shoal_class *class, const void *key); /* may be NULL */
+	void (*expect)(struct shoal_context *context, const struct shoal_class *class, const void *keys,
+		unsigned n); /* may be NULL */
 };
 
 /* Takes writable references on n single-writer objects, all in one call: a microthread that holds one already is refused.
@@ -147,11 +147,13 @@ SHOAL_MUST_USE static inline int shoal_call(struct shoal_context *context, const
 	return context->runtime->call(context, class, key, method, argument, result);
 }
 
-/* A hint: an object of this key may soon be taken. Brings its place into the cache where the plane has one; changes nothing. */
-static inline void shoal_expect(struct shoal_context *context, const struct shoal_class *class, const void *key)
+/* A hint: objects of these keys, which lie one behind the other (SHOAL_BURST_MAX at most), may soon be taken. Brings their places
+ * into the cache where the plane has one; changes nothing. Several at once come sooner than one by one. */
+static inline void shoal_expect(
+	struct shoal_context *context, const struct shoal_class *class, const void *keys, unsigned n)
 {
 	if (context->runtime->expect)
-		context->runtime->expect(context, class, key);
+		context->runtime->expect(context, class, keys, n);
 }
 
 /* Gives a held packet its verdict (transmit, drop or re-enter). */
