@@ -93,7 +93,7 @@ void shoal_wait_expire(struct shoal_space *space)
 			unlink_wait(&contention->local_first, &contention->local_last, wait);
 			shoal_place_tidy(space, &place);
 			space->counters.takes_timed_out++;
-		} else {
+		} else if (wait->result) { /* a call; on plane remote others count their own */
 			space->counters.calls_timed_out++;
 		}
 		shoal_wait_end(space, wait, SHOAL_WAIT_TIMED_OUT);

@@ -283,8 +283,10 @@ int shoal_remote_call(struct shoal_context *context, const struct shoal_class *c
 	remote->space->counters.calls++;
 	remote->space->counters.calls_remote++;
 	while (!remote->calls_free || !remote->targets_free)
-		if (shoal_remote_starve(remote, since_ns))
+		if (shoal_remote_starve(remote, since_ns)) {
+			remote->space->counters.calls_timed_out++;
 			return -ETIMEDOUT;
+		}
 	call = begin_call(remote, shoal_space_class_index(remote->space, class), key, method, argument);
 	if (!class->methods[method].untethered)
 		return call_exact(remote, call, &class->methods[method], result, since_ns);

@@ -199,6 +199,8 @@ static void a_long_absence_is_a_named_drop(void **state)
 		world_poll(world);
 	}
 	assert_int_equal(world_drops(world, NAT_DROP_TIMED_OUT), 3);
+	assert_int_equal(world->members[0].worker.space.counters.takes_timed_out, 3);
+	assert_int_equal(world->members[0].worker.space.counters.calls_timed_out, 0);
 	assert_int_equal(shoal_worker_inside(&world->members[0].worker), 0);
 	assert_int_equal(made_server_restart(&server), 0);
 	world->now_ns += SHOAL_NS_PER_S;
