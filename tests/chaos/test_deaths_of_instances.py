@@ -115,6 +115,25 @@ async def test_a_member_dies_while_slots_are_handed_over(directory: Path, count:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(240)
+async def test_with_shrink_a_death_takes_nothing_from_what_is_being_scaled_to(directory: Path) -> None:
+    """What the operation says is there afterwards, and stays."""
+    async with mortal(directory, on_death="shrink") as deployment, deployment.sending():
+        victim, told = await deployment.instance(0), []
+        async with deployment.client() as client:
+            async for update in client.scale("nat", 4):
+                told.append(update)
+                if update.stage == "handing_over" and not deployment.has_killed(victim.process):
+                    deployment.kill(victim.process)
+        assert deployment.has_killed(victim.process)
+        assert (told[-1].done, told[-1].text) == (True, "4 instances now")
+        # By then whatever the death has brought about has had its turn.
+        assert "4 instances already" in await deployment.good("scale", "nat", "4")
+        assert (await deployment.until_whole(4)).instances_wanted == 4
+        await deployment.flows_go_on()
+
+
+@pytest.mark.long
 @pytest.mark.timeout(180)
 async def test_a_joiner_dies_before_it_is_a_member_and_another_joins(directory: Path) -> None:
     async with mortal(directory, count=2) as deployment, deployment.sending():

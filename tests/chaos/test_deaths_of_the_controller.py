@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -59,6 +60,27 @@ async def test_killed_at_each_step_of_a_plan(directory: Path) -> None:
             await deployment.flows_go_on_without_controller()
             await deployment.good("up", str(deployment.file))
             await deployment.until_whole(count)
+            await deployment.flows_go_on()
+
+
+@pytest.mark.timeout(240)
+async def test_a_scale_out_without_room_is_not_tried_for_ever_by_the_next_controller(directory: Path) -> None:
+    """It fails with its reason, once, and as many are wanted as there were."""
+    starting = "SELECT * FROM instances WHERE state = 'starting' AND pid > 0"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        third = taken.getsockname()[1]  # where the metrics of a third instance would be
+        taken.listen()
+        metrics = f'metrics: {{ address: "127.0.0.1:{third - 4}" }}\n'
+        async with mortal(directory, count=2, extra=metrics) as deployment, deployment.sending():
+            await killed_while_scaling(deployment, starting, 3)
+            await deployment.good("up", str(deployment.file))
+            inverted = await deployment.until_event("operation.inverted")
+            assert inverted.text == "2 instances wanted, as before"
+            whole = await deployment.until_whole(2)
+            assert whole.instances_wanted == 2
+            [failed] = [each for each in await deployment.events() if each.kind == "operation.failed"]
+            assert "metrics" in failed.text
             await deployment.flows_go_on()
 
 

@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from shoal.controller.checking import Checked
 from shoal.controller.config import Config, parse
@@ -11,7 +12,7 @@ from shoal.controller.fleet import Fleet, Running
 from shoal.controller.genuine import check_genuine
 from shoal.controller.heartbeat import Heartbeat
 from shoal.controller.launcher import Launcher
-from shoal.controller.membership import Membership, counted, observer
+from shoal.controller.membership import Membership, check_count, counted, observer
 from shoal.controller.operation import Operation, Report
 from shoal.controller.planner import NO_MAP
 from shoal.controller.recovery import Recovery
@@ -21,22 +22,13 @@ from shoal.controller.splitter_client import SplitterClient
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import STAGE_COMPLETE, STAGE_LEARN, Store, StoredDeployment, StoredPlan
 from shoal.controller.vigil import Vigil
-from shoal.errors import (
-    DeadlineError,
-    InvalidRequestError,
-    NoRoomError,
-    NotFoundError,
-    RefusedError,
-    ShoalError,
-    StaleTermError,
-)
+from shoal.errors import DeadlineError, NotFoundError, RefusedError, ShoalError, StaleTermError
 from shoal.event_log import EventLog
 from shoal.metrics import require_free
 from shoal.model import Deaths, InstanceState, OperationUpdate
 from shoal.network_function.description import Description, describe, find
 from shoal.process_host import cancelled
 from shoal.run_directory import RunDirectory
-from shoal_dataplane import MEMBERS_MAX
 
 OPERATIONS_MAX = 64
 END_S = 45.0  # of each part of a deployment that is taken down: longer than a process takes that must be killed
@@ -133,29 +125,41 @@ class Cluster:
             # Those that are cut off begin a new life when they come back.
             away = sum(running.fenced and running.process_lives for running in self.fleet.instances)
             count = max(1, deployment.instances_wanted - away)
-            return await self.membership.reach(self.deployed, self.nf.path, count, lambda _: None)
+            work = partial(self.membership.reach, self.deployed, self.nf.path, count)
+            return await self._whole_or_not("what an earlier controller began", work, lambda _: None)
 
     async def _in_turn(
         self, name: str, work: Callable[[Report], Awaitable[OperationUpdate]], report: Report
     ) -> OperationUpdate:
-        """A change of how many are wanted. Where it fails, as many are wanted as before, and nothing in between."""
+        """A change of how many are wanted, when nothing else changes."""
         if self.reorganisation.current is not None:
             report(OperationUpdate("queued", f"waiting for plan {self.reorganisation.current.number}"))
         await self._resumed.wait()
         async with self.reorganisation.turn():
-            before = self.membership.wanted
             try:
-                return await work(report)
-            except StaleTermError:
-                raise
+                return await self._whole_or_not(name, work, report)
             except Exception:
-                if self.membership.wanted != before:
-                    self.membership.want(before)
-                    text = f"{counted(before)} wanted, as before"
-                    self._events.add("operation.inverted", name, text)
-                    report(OperationUpdate("inverted", text))
                 self.restoration.due()
                 raise
+
+    async def _whole_or_not(
+        self, name: str, work: Callable[[Report], Awaitable[OperationUpdate]], report: Report
+    ) -> OperationUpdate:
+        """Where it fails before it has reached what it wants, as many are wanted as before, and nothing in between."""
+        try:
+            result = await work(report)
+        except StaleTermError:
+            raise
+        except Exception:
+            before = self.membership.take_back()
+            if before is not None:
+                text = f"{counted(before)} wanted, as before"
+                self._events.add("operation.inverted", name, text)
+                report(OperationUpdate("inverted", text))
+                self.restoration.due()
+            raise
+        self.membership.reached()
+        return result
 
     def _usurped(self) -> None:
         self._events.add("controller.usurped", "controller", "another controller reigns here: this one ends")
@@ -229,16 +233,10 @@ class Cluster:
         config = self.deployed
         if name not in (config.deployment, config.network_function.name):
             raise NotFoundError(f"there is no {name!r}: {config.deployment} is deployed")
-        if count > MEMBERS_MAX:
-            there = len(self.fleet.numbers)
-            raise NoRoomError(f"at most {MEMBERS_MAX} instances: {count} asked for, {counted(there)} there")
-        if count < 1:
-            raise InvalidRequestError("at least one instance: `shoal down` ends all")
-        if count > 1 and config.plane == "local":
-            raise InvalidRequestError("plane local: nothing is shared, so there can be one instance only")
+        check_count(config, count, len(self.fleet.numbers))
 
         async def work(report: Report) -> OperationUpdate:
-            self.membership.want(count)
+            self.membership.begin(count)
             return await self.membership.reach(config, self.nf.path, count, report)
 
         return self._begin_change(f"scale {name} {count}", work)

@@ -17,8 +17,9 @@ from shoal.controller.planner import shares
 from shoal.controller.reorganisation import Reorganisation
 from shoal.controller.splitter_keeper import SplitterKeeper
 from shoal.controller.store import Store, StoredDeployment
-from shoal.errors import RefusedError, ShoalError
+from shoal.errors import InvalidRequestError, NoRoomError, RefusedError, ShoalError
 from shoal.model import InstanceState, OperationUpdate, PlanStatus
+from shoal_dataplane import MEMBERS_MAX
 
 # Plans that a death breaks off are made anew; a joiner that dies each time is no accident.
 TRIES_MAX: Final = 5
@@ -47,13 +48,33 @@ class Membership:
         assert deployment is not None
         return deployment.instances_wanted
 
-    def want(self, count: int) -> StoredDeployment:
+    def want(self, count: int) -> None:
         """Persists how many there shall be."""
         deployment = self._store.deployment()
         assert deployment is not None
-        deployment = replace(deployment, instances_wanted=count)
-        self._store.put_deployment(deployment)
-        return deployment
+        self._store.put_deployment(replace(deployment, instances_wanted=count, wanted_before=0))
+
+    def begin(self, count: int) -> None:
+        """As want, for an operation: until it has reached that, it is known how many were wanted before."""
+        deployment = self._store.deployment()
+        assert deployment is not None
+        before = deployment.wanted_before or deployment.instances_wanted
+        self._store.put_deployment(replace(deployment, instances_wanted=count, wanted_before=before))
+
+    def reached(self) -> None:
+        """What an operation wanted is there: it stays wanted, whatever comes."""
+        deployment = self._store.deployment()
+        if deployment is not None and deployment.wanted_before:
+            self.want(deployment.instances_wanted)
+
+    def take_back(self) -> int | None:
+        """After an operation that has failed: as many as before it are wanted. None: it had changed nothing, or what it
+        wanted has been reached."""
+        deployment = self._store.deployment()
+        if deployment is None or not deployment.wanted_before:
+            return None
+        self.want(deployment.wanted_before)
+        return deployment.wanted_before
 
     # --- goals
 
@@ -87,6 +108,9 @@ class Membership:
             if stop_leavers:
                 await self._fleet.stop(running)
             return OperationUpdate("done", f"{name} was drained before", done=True)
+        if running.stored.state is InstanceState.STOPPING and stop_leavers:
+            await self.discard([running])  # its process did not end when it had left
+            return OperationUpdate("done", f"{name} had handed over everything before, and has ended now", done=True)
         first = True
         for _ in range(TRIES_MAX):
             await self._settled()
@@ -241,6 +265,16 @@ class Membership:
             await self._fleet.stop(running)
 
         await asyncio.gather(*(one(running) for running in instances))
+
+
+def check_count(config: Config, count: int, there: int) -> None:
+    """Whether so many may be wanted."""
+    if count > MEMBERS_MAX:
+        raise NoRoomError(f"at most {MEMBERS_MAX} instances: {count} asked for, {counted(there)} there")
+    if count < 1:
+        raise InvalidRequestError("at least one instance: `shoal down` ends all")
+    if count > 1 and config.plane == "local":
+        raise InvalidRequestError("plane local: nothing is shared, so there can be one instance only")
 
 
 def counted(number: int) -> str:

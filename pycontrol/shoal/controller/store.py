@@ -13,14 +13,14 @@ from typing import Any, Final
 from shoal.errors import ShoalError, StaleTermError
 from shoal.model import InstanceState
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 _SCHEMA: Final = """
 CREATE TABLE reign (term INTEGER NOT NULL);
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 CREATE TABLE deployment (
     one INTEGER PRIMARY KEY CHECK (one = 1), file TEXT NOT NULL, text TEXT NOT NULL, cluster TEXT NOT NULL,
     hash_seed TEXT NOT NULL, instances_wanted INTEGER NOT NULL, epoch INTEGER NOT NULL, steering BLOB NOT NULL,
-    owner BLOB NOT NULL);
+    owner BLOB NOT NULL, wanted_before INTEGER NOT NULL);
 CREATE TABLE instances (
     name TEXT PRIMARY KEY, member INTEGER NOT NULL, life INTEGER NOT NULL, host TEXT NOT NULL, state TEXT NOT NULL,
     pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL, slab_directory TEXT NOT NULL,
@@ -53,6 +53,7 @@ class StoredDeployment:
     epoch: int
     steering: bytes
     owner: bytes = b""  # of each slot, where that does not follow from the steering (after a death)
+    wanted_before: int = 0  # instances, where an operation has not reached what it wants yet; 0: none is under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +160,14 @@ class Store:
 
     def deployment(self) -> StoredDeployment | None:
         row = self._database.execute(
-            "SELECT file, text, cluster, hash_seed, instances_wanted, epoch, steering, owner FROM deployment"
+            "SELECT file, text, cluster, hash_seed, instances_wanted, epoch, steering, owner, wanted_before "
+            "FROM deployment"
         ).fetchone()
         if row is None:
             return None
-        file, text, cluster, hash_seed, wanted, epoch, steering, owner = row
+        file, text, cluster, hash_seed, wanted, epoch, steering, owner, before = row
         return StoredDeployment(
-            file, text, int(cluster, 16), int(hash_seed, 16), wanted, epoch, bytes(steering), bytes(owner)
+            file, text, int(cluster, 16), int(hash_seed, 16), wanted, epoch, bytes(steering), bytes(owner), before
         )
 
     def begin_deployment(self, file: str, text: str, instances_wanted: int, steering: bytes) -> StoredDeployment:
@@ -235,7 +237,7 @@ class Store:
             deployment = self.deployment()
             assert deployment is not None
             wanted = plan.wanted or deployment.instances_wanted
-            deployment = replace(deployment, instances_wanted=wanted, epoch=plan.epoch_next)
+            deployment = replace(deployment, instances_wanted=wanted, wanted_before=0, epoch=plan.epoch_next)
             put_deployment(database, replace(deployment, steering=plan.steering_next, owner=b""))
             for instance in members:
                 put_instance(database, replace(instance, state=plan.state_after(instance.name)))
@@ -259,7 +261,7 @@ class Store:
 def put_deployment(database: sqlite3.Connection, value: StoredDeployment) -> None:
     # SQLite's integers are signed: the 64-bit numbers go in as text.
     database.execute(
-        "INSERT OR REPLACE INTO deployment VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO deployment VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             value.file,
             value.text,
@@ -269,6 +271,7 @@ def put_deployment(database: sqlite3.Connection, value: StoredDeployment) -> Non
             value.epoch,
             value.steering,
             value.owner,
+            value.wanted_before,
         ),
     )
 

@@ -108,6 +108,20 @@ def test_how_many_are_wanted_changes_with_the_plans_completion(tmp_path: Path, w
     assert deployment.instances_wanted == then
 
 
+def test_with_a_plans_completion_what_an_operation_wanted_is_reached(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.db")
+    made = store.begin_deployment("nat.yaml", "text", 3, NO_MAP)
+    under_way = replace(made, instances_wanted=4, wanted_before=3)
+    store.put_deployment(under_way)
+    store.close()
+    again = Store(tmp_path / "state.db")
+    assert again.deployment() == under_way
+    again.complete_plan(PLAN, ())
+    deployment = again.deployment()
+    assert deployment is not None
+    assert (deployment.instances_wanted, deployment.wanted_before) == (4, 0)
+
+
 def test_numbers_are_never_given_twice_not_even_after_clear(tmp_path: Path) -> None:
     store = Store(tmp_path / "state.db")
     assert [store.draw("life"), store.draw("life"), store.draw("epoch")] == [1, 2, 1]

@@ -83,6 +83,20 @@ def test_those_who_are_not_replaced_are_wanted_no_more_with_the_same_write(
     assert deployment.instances_wanted == wanted
 
 
+@pytest.mark.parametrize(("shrinks", "before"), [(True, 1), (False, 2)])
+def test_what_an_operation_under_way_wants_stays_wanted_in_spite_of_a_death(
+    store: Store, shrinks: bool, before: int
+) -> None:
+    """But not what would be wanted again if it failed."""
+    deployment = store.deployment()
+    assert deployment is not None
+    store.put_deployment(replace(deployment, instances_wanted=3, wanted_before=2))
+    ViewStore(store).finish(VIEW, VIEW.owner_now, INSTANCES[:1], DEATHS, shrinks=shrinks)
+    deployment = store.deployment()
+    assert deployment is not None
+    assert (deployment.instances_wanted, deployment.wanted_before) == (3, before)
+
+
 def test_a_map_that_does_not_go_with_the_steering_is_kept(store: Store) -> None:
     mixed = bytes(len(VIEW.owner_now) - 1) + b"\x01"
     ViewStore(store).finish(VIEW, mixed, INSTANCES[:1], DEATHS)

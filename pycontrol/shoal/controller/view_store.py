@@ -93,14 +93,18 @@ class ViewStore:
         shrinks: bool = False,
     ) -> None:
         """In one transaction: the map is in force, survivors are members, the dead are gone, the report is kept.
-        `outcasts`: the dead whose processes live. `shrinks`: no more are wanted than are left."""
+        `outcasts`: the dead whose processes live. `shrinks`: no more are wanted than are left, but for
+        what an operation under way has promised."""
         with self._store.writing() as database:
             deployment = self._store.deployment()
             assert deployment is not None
             steering = view.plan.steering
             # A map that goes with the steering is not stored twice.
             owner = b"" if owner == whole(steering) else owner
-            if shrinks:
+            if shrinks and deployment.wanted_before:
+                before = min(deployment.wanted_before, len(survivors))
+                deployment = replace(deployment, wanted_before=before)
+            elif shrinks:
                 wanted = min(deployment.instances_wanted, len(survivors))
                 deployment = replace(deployment, instances_wanted=wanted)
             put_deployment(database, replace(deployment, epoch=view.epoch, steering=steering, owner=owner))
