@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Two workers and a real redis-server, reached by TCP: what one writes comes after the other one has taken its lock for that of a
  * worker that has ended. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <arpa/inet.h>
-#include <cmocka.h>
-#include <hiredis/hiredis.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "plane/made_worker.h"
 
-#include "io/made_port.h"
-#include "plane/made_server.h"
-#include "plane/remote.h"
-#include "worker/runner.h"
-#include "worker/worker.h"
+#include <arpa/inet.h>
+#include <sched.h>
 
 #define DEADLINE_NS (20 * SHOAL_NS_PER_S)
 
@@ -28,19 +14,6 @@ static const struct shoal_class counter_class = {
 	.name = "late.counter", .key_bytes = 8, .object_bytes = sizeof(uint64_t)
 };
 static const struct shoal_class *const classes[] = { &counter_class };
-static unsigned transmitted;
-
-static uint8_t steer(const struct shoal_packet *packet)
-{
-	return 0;
-}
-
-static uint32_t keys(const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *out)
-{
-	memset(out, 0, 8 * n);
-	return 0;
-}
-
 static uint16_t handle(struct shoal_context *context, struct shoal_packet *packet, const void *key)
 {
 	const uint64_t counter = 0;
@@ -55,7 +28,7 @@ static uint16_t handle(struct shoal_context *context, struct shoal_packet *packe
 
 static const char *const drops[] = { "not_taken" };
 static const struct shoal_nf_port ports[] = {
-	{ .name = "only", .steer = steer, .declared = &counter_class, .keys = keys }
+	{ .name = "only", .steer = made_steer, .declared = &counter_class, .keys = made_keys }
 };
 static const struct shoal_nf nf = { .abi = SHOAL_NF_ABI,
 	.name = "late",
@@ -69,37 +42,17 @@ static const struct shoal_nf nf = { .abi = SHOAL_NF_ABI,
 
 /* --- Its world --- */
 
-static unsigned receive(struct shoal_port *port, struct shoal_packet *packets[], unsigned n, uint64_t now_ns)
-{
-	return 0;
-}
-
-static unsigned transmit(struct shoal_port *port, struct shoal_packet *const packets[], unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		shoal_packet_free(packets[i]);
-	transmitted += n;
-	return n;
-}
-
-static void flush(struct shoal_port *port)
-{
-}
-
-static const struct shoal_port_operations operations = { .receive = receive, .transmit = transmit, .flush = flush };
-static struct shoal_port sink = { .operations = &operations };
 static struct made_server server;
 
 /* The server listens at a TCP port too from now on. */
 static int open_tcp_port(void)
 {
-	redisContext *context = redisConnectUnix(server.address + strlen("unix:"));
+	redisContext *context = made_server_connect(&server);
 	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t length = sizeof(any);
 	int probe = socket(AF_INET, SOCK_STREAM, 0), port;
 	redisReply *reply;
 
-	assert_true(context && !context->err);
 	assert_int_equal(bind(probe, (struct sockaddr *)&any, length), 0);
 	assert_int_equal(getsockname(probe, (struct sockaddr *)&any, &length), 0);
 	port = ntohs(any.sin_port);
@@ -113,12 +66,11 @@ static int open_tcp_port(void)
 
 static uint64_t count_in_server(void)
 {
-	redisContext *context = redisConnectUnix(server.address + strlen("unix:"));
+	redisContext *context = made_server_connect(&server);
 	const uint64_t key = 0;
 	uint64_t count;
 	redisReply *reply;
 
-	assert_true(context && !context->err);
 	reply = redisCommand(context, "GET late/late.counter/%b", &key, sizeof(key));
 	assert_true(reply && reply->type == REDIS_REPLY_STRING);
 	assert_int_equal(reply->len, SHOAL_REMOTE_HEAD_BYTES + sizeof(count));
@@ -130,42 +82,10 @@ static uint64_t count_in_server(void)
 
 static struct shoal_worker *make_worker(uint64_t life, int port)
 {
-	struct shoal_worker *worker = aligned_alloc(SHOAL_CACHE_LINE, (sizeof(*worker) + 63) / 64 * 64);
-	struct shoal_worker_config config = { .space = { .life = life,
-						      .hash_seed = 1,
-						      .classes = classes,
-						      .classes_count = 1,
-						      .objects_max = 64,
-						      .window = 16,
-						      .microthreads_max = 16,
-						      .members_max = 1,
-						      .deadline_ns = DEADLINE_NS,
-						      .resend_ns = SHOAL_NS_PER_S },
-		.nf = &nf,
-		.parked_max = 16,
-		.backlog_max = 16,
-		.stack_bytes = 32768,
-		.plane = &shoal_plane_remote,
-		.remote = { .name = "late", .owner = life } };
+	char address[32];
 
-	snprintf(config.remote.address, sizeof(config.remote.address), "127.0.0.1:%d", port);
-	assert_int_equal(shoal_worker_init(worker, &config), 0);
-	worker->ports[0] = &sink;
-	return worker;
-}
-
-static void packet_comes(struct shoal_worker *worker)
-{
-	struct made_frame frame;
-	struct shoal_packet *packet;
-
-	made_udp_frame(&frame, 1);
-	packet = made_packet(&frame);
-	packet->port = 0;
-	packet->steering_slot = 0;
-	packet->next = NULL;
-	worker->reentering.first = worker->reentering.last = packet;
-	worker->reentering.count = 1;
+	snprintf(address, sizeof(address), "127.0.0.1:%d", port);
+	return made_worker(&nf, life, address, DEADLINE_NS);
 }
 
 /* With its clock standing still at `now_ns`, or 0: as it is. */
@@ -192,15 +112,15 @@ static void what_comes_late_is_not_written(void **state)
 	other = make_worker(2, port);
 	poll_until_empty(slow, 0);
 	poll_until_empty(other, 0);
-	packet_comes(slow);
+	made_worker_packet(slow);
 	before = shoal_clock_now();
 	shoal_worker_poll(slow, before); /* asks for the object, and stands still */
-	packet_comes(other);
+	made_worker_packet(other);
 	poll_until_empty(other, 0);
-	assert_int_equal(transmitted, 1);
+	assert_int_equal(made_transmitted, 1);
 	poll_until_empty(slow, before + SHOAL_NS_PER_MS);
-	assert_int_equal(transmitted + slow->drops[SHOAL_WORKER_DROP_NOT_WRITTEN], 2);
-	assert_int_equal(count_in_server(), transmitted);
+	assert_int_equal(made_transmitted + slow->drops[SHOAL_WORKER_DROP_NOT_WRITTEN], 2);
+	assert_int_equal(count_in_server(), made_transmitted);
 	shoal_worker_fini(slow);
 	shoal_worker_fini(other);
 	free(slow);
@@ -210,10 +130,7 @@ static void what_comes_late_is_not_written(void **state)
 
 static int set_up(void **state)
 {
-	static char prefix[48];
-
-	snprintf(prefix, sizeof(prefix), "remote-late-test-%d", (int)getpid());
-	return made_pool_set_up(prefix);
+	return made_worker_set_up("remote-late");
 }
 
 int main(void)

@@ -1,23 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A worker on the plane `remote` and a real redis-server, with an NF that holds packets, and a class that is idle without a task
  * of its own. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <hiredis/hiredis.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "plane/made_worker.h"
 
-#include "io/made_port.h"
-#include "plane/made_server.h"
-#include "plane/remote.h"
-#include "worker/runner.h"
-#include "worker/worker.h"
+#include <sched.h>
 
 #define DEADLINE_NS (20 * SHOAL_NS_PER_S)
 
@@ -52,18 +38,6 @@ static const struct shoal_class *const classes[] = { &flow_class, &counter_class
 /* --- The NF: writes, and holds the packet --- */
 
 static struct shoal_packet *held;
-static unsigned transmitted;
-
-static uint8_t steer(const struct shoal_packet *packet)
-{
-	return 0;
-}
-
-static uint32_t keys(const struct shoal_context *context, struct shoal_packet *const packets[], unsigned n, void *out)
-{
-	memset(out, 0, 8 * n);
-	return 0;
-}
 
 static uint16_t handle(struct shoal_context *context, struct shoal_packet *packet, const void *key)
 {
@@ -84,7 +58,7 @@ static void release(struct shoal_context *context, uint8_t steering_slot)
 }
 
 static const struct shoal_nf_port ports[] = {
-	{ .name = "only", .steer = steer, .declared = &flow_class, .keys = keys }
+	{ .name = "only", .steer = made_steer, .declared = &flow_class, .keys = made_keys }
 };
 static const struct shoal_nf nf = { .abi = SHOAL_NF_ABI,
 	.name = "hold",
@@ -97,25 +71,6 @@ static const struct shoal_nf nf = { .abi = SHOAL_NF_ABI,
 
 /* --- Its world --- */
 
-static unsigned receive(struct shoal_port *port, struct shoal_packet *packets[], unsigned n, uint64_t now_ns)
-{
-	return 0;
-}
-
-static unsigned transmit(struct shoal_port *port, struct shoal_packet *const packets[], unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		shoal_packet_free(packets[i]);
-	transmitted += n;
-	return n;
-}
-
-static void flush(struct shoal_port *port)
-{
-}
-
-static const struct shoal_port_operations operations = { .receive = receive, .transmit = transmit, .flush = flush };
-static struct shoal_port sink = { .operations = &operations };
 static struct made_server server;
 static struct shoal_worker *worker;
 static uint64_t now_ns;
@@ -155,31 +110,10 @@ static void poll_until(bool (*over)(void))
 
 static int begin(void **state)
 {
-	const struct shoal_worker_config config = { .space = { .life = 1,
-							    .hash_seed = 1,
-							    .classes = classes,
-							    .classes_count = 2,
-							    .objects_max = 64,
-							    .window = 16,
-							    .microthreads_max = 16,
-							    .members_max = 1,
-							    .deadline_ns = SHOAL_NS_PER_S,
-							    .resend_ns = SHOAL_NS_PER_S },
-		.nf = &nf,
-		.parked_max = 16,
-		.backlog_max = 16,
-		.stack_bytes = 32768,
-		.plane = &shoal_plane_remote,
-		.remote = { .name = "hold", .owner = 1 } };
-	struct shoal_worker_config there = config;
-
 	assert_int_equal(made_server_start(&server, false, -1), 0);
-	snprintf(there.remote.address, sizeof(there.remote.address), "%s", server.address);
-	worker = aligned_alloc(SHOAL_CACHE_LINE, (sizeof(*worker) + 63) / 64 * 64);
-	assert_int_equal(shoal_worker_init(worker, &there), 0);
-	worker->ports[0] = &sink;
+	worker = made_worker(&nf, 1, server.address, SHOAL_NS_PER_S);
 	now_ns = SHOAL_NS_PER_S;
-	transmitted = 0;
+	made_transmitted = 0;
 	held = NULL;
 	poll_until(up);
 	return 0;
@@ -196,16 +130,8 @@ static int end(void **state)
 /* A packet comes in, and its handler waits for the server. */
 static void packet_comes(void)
 {
-	struct made_frame frame;
-	struct shoal_packet *packet;
+	struct shoal_packet *packet = made_worker_packet(worker);
 
-	made_udp_frame(&frame, 1);
-	packet = made_packet(&frame);
-	packet->port = 0;
-	packet->steering_slot = 0;
-	packet->next = NULL;
-	worker->reentering.first = worker->reentering.last = packet;
-	worker->reentering.count = 1;
 	poll_worker();
 	assert_ptr_equal(held, packet);
 	assert_int_equal(shoal_worker_inside(worker), 1);
@@ -216,10 +142,10 @@ static void one_let_go_early_leaves_when_it_is_written(void **state)
 {
 	packet_comes();
 	release(&worker->context.context, 0);
-	assert_int_equal(transmitted, 0);
+	assert_int_equal(made_transmitted, 0);
 	poll_until(nothing_inside);
 	assert_int_equal(worker->held, 0);
-	assert_int_equal(transmitted, 1);
+	assert_int_equal(made_transmitted, 1);
 }
 
 /* The server goes, and what a held packet has written is not known: the NF gives it up, and it is a named drop. */
@@ -230,7 +156,7 @@ static void one_that_is_not_written_is_not_held(void **state)
 	now_ns += 2 * SHOAL_NS_PER_S;
 	poll_until(nothing_inside);
 	assert_null(held);
-	assert_int_equal(transmitted, 0);
+	assert_int_equal(made_transmitted, 0);
 	assert_int_equal(worker->held, 0);
 	assert_int_equal(worker->drops[SHOAL_WORKER_DROP_NOT_WRITTEN], 1);
 }
@@ -243,10 +169,9 @@ static long left_by_idle_task(int64_t used_after_ms)
 	const unsigned room = sizeof(space->idle_tasks) / sizeof(space->idle_tasks[0]);
 	struct shoal_idle_task task = { .class = 0 };
 	int64_t value[4] = { 0, 0, (int64_t)shoal_remote_now_ms(shoal_remote_of(space)) + used_after_ms, 42 };
-	redisContext *context = redisConnectUnix(server.address + strlen("unix:"));
+	redisContext *context = made_server_connect(&server);
 	redisReply *reply;
 
-	assert_true(context && !context->err);
 	reply = redisCommand(
 		context, "SET hold/hold.flow/%b %b", task.key, (size_t)flow_class.key_bytes, value, sizeof(value));
 	assert_non_null(reply);
@@ -271,10 +196,7 @@ static void what_is_idle_ends(void **state)
 
 static int set_up(void **state)
 {
-	static char prefix[48];
-
-	snprintf(prefix, sizeof(prefix), "remote-worker-test-%d", (int)getpid());
-	return made_pool_set_up(prefix);
+	return made_worker_set_up("remote-worker");
 }
 
 int main(void)
