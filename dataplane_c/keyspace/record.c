@@ -10,8 +10,8 @@
 /* Draws a new incarnation; the record is LEASED to `member`, nothing is sent. */
 static void begin_life(struct shoal_space *space, struct shoal_place *place, uint8_t member)
 {
-	place->cold->incarnation = ++space->keyspace.incarnation[place->entry->slot];
-	place->cold->lease = 1;
+	place->lease->incarnation = ++space->keyspace.incarnation[place->entry->slot];
+	place->lease->number = 1;
 	place->entry->record = SHOAL_RECORD_LEASED;
 	place->entry->holder = member;
 }
@@ -57,7 +57,7 @@ static void grant(struct shoal_space *space, struct shoal_place *place, struct s
 /* FREE → LEASED to `to`. */
 static void grant_free(struct shoal_space *space, struct shoal_place *place, struct shoal_waiter to)
 {
-	place->cold->lease++;
+	place->lease->number++;
 	place->entry->record = SHOAL_RECORD_LEASED;
 	place->entry->holder = to.member;
 	grant(space, place, to, false);
@@ -83,12 +83,12 @@ bool shoal_record_grant_here(struct shoal_space *space, struct shoal_place *plac
 		if (!create)
 			return false;
 		begin_life(space, place, space->config.self);
-		shoal_holder_install(space, place, place->cold->incarnation, 1, true);
+		shoal_holder_install(space, place, place->lease->incarnation, 1, true);
 		return true;
 	case SHOAL_RECORD_FREE:
 		place->entry->record = SHOAL_RECORD_LEASED;
 		place->entry->holder = space->config.self;
-		shoal_holder_install(space, place, place->cold->incarnation, place->cold->lease + 1, false);
+		shoal_holder_install(space, place, place->lease->incarnation, place->lease->number + 1, false);
 		return true;
 	default:
 		return false;
@@ -161,9 +161,9 @@ static void handle_request(struct shoal_space *space, struct shoal_place *place,
 
 void shoal_record_wait_here(struct shoal_space *space, struct shoal_place *place, bool create)
 {
-	const struct shoal_waiter from = {
-		.member = space->config.self, .flags = create ? SHOAL_WAITER_CREATE : 0, .request = place->cold->request
-	};
+	const struct shoal_waiter from = { .member = space->config.self,
+		.flags = create ? SHOAL_WAITER_CREATE : 0,
+		.request = place->lease->request };
 
 	wait_in_line(space, place, from);
 }
@@ -180,18 +180,18 @@ static void strike(struct shoal_space *space, struct shoal_place *place, uint8_t
 /* Whether the message speaks of the record's present life. */
 static bool same_life(const struct shoal_place *place, const struct shoal_message *message)
 {
-	return shoal_record_leased(place) && place->cold->incarnation == message->incarnation;
+	return shoal_record_leased(place) && place->lease->incarnation == message->incarnation;
 }
 
 /* The record hears of a lease. The PASSED of those in between, and of this one where `accounted` is unset, are still to
  * come. */
 static void advance(struct shoal_space *space, struct shoal_place *place, uint32_t lease, bool accounted)
 {
-	uint32_t missing = lease - place->cold->lease - accounted;
+	uint32_t missing = lease - place->lease->number - accounted;
 
 	if (missing)
 		shoal_place_contention(space, place)->missing += missing;
-	place->cold->lease = lease;
+	place->lease->number = lease;
 }
 
 static uint32_t missing(struct shoal_space *space, const struct shoal_place *place)
@@ -219,7 +219,7 @@ static void become_free(struct shoal_place *place)
  * already, and would be granted twice: then the message waits. Returns whether it may be applied now. */
 static bool ends_lease(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
 {
-	if (shoal_request_after(message->lease, place->cold->lease)) {
+	if (shoal_request_after(message->lease, place->lease->number)) {
 		advance(space, place, message->lease, false);
 		place->entry->holder = message->origin;
 	}
@@ -238,14 +238,14 @@ static bool ends_lease(struct shoal_space *space, struct shoal_place *place, con
 void shoal_record_adopt_own_lease(
 	struct shoal_space *space, struct shoal_place *place, uint32_t lease_before, bool passed_too)
 {
-	uint32_t lease = place->cold->lease;
+	uint32_t lease = place->lease->number;
 
 	if (!shoal_record_leased(place))
 		return;
-	strike(space, place, space->config.self, place->cold->request);
+	strike(space, place, space->config.self, place->lease->request);
 	place->entry->holder = space->config.self;
 	if (shoal_request_after(lease, lease_before)) {
-		place->cold->lease = lease_before;
+		place->lease->number = lease_before;
 		advance(space, place, lease, passed_too);
 	}
 	settle_waiters(space, place);
@@ -260,7 +260,7 @@ static void handle_passed(struct shoal_space *space, struct shoal_place *place, 
 		shoal_place_tidy(space, place);
 		return;
 	}
-	if (shoal_request_after(message->lease, place->cold->lease)) {
+	if (shoal_request_after(message->lease, place->lease->number)) {
 		advance(space, place, message->lease, true);
 		place->entry->holder = message->holder;
 	} else {
@@ -279,7 +279,8 @@ static void handle_return(struct shoal_space *space, struct shoal_place *place, 
 	struct shoal_waiter next;
 
 	strike(space, place, message->origin, message->request);
-	if (!same_life(place, message) || shoal_request_after(place->cold->lease, message->lease) || !message->bytes) {
+	if (!same_life(place, message) || shoal_request_after(place->lease->number, message->lease) ||
+		!message->bytes) {
 		space->counters.stale_messages++;
 		return;
 	}
@@ -301,12 +302,13 @@ bool shoal_record_returned_while_frozen(struct shoal_space *space, const struct 
 	struct shoal_place place =
 		shoal_place_find(space, message->class, key, shoal_map_hash(&space->maps[message->class], key));
 
-	if (!same_life(&place, message) || shoal_request_after(place.cold->lease, message->lease) || !message->bytes ||
-		!shoal_slot_bit(space->keyspace.token, place.entry->slot) || place.entry->handle == SHOAL_HANDLE_HELD ||
-		place.entry->handle == SHOAL_HANDLE_REMOVING || SHOAL_PLANT(SHOAL_PLANT_RETURN_NOT_KEPT))
+	if (!same_life(&place, message) || shoal_request_after(place.lease->number, message->lease) ||
+		!message->bytes || !shoal_slot_bit(space->keyspace.token, place.entry->slot) ||
+		place.entry->handle == SHOAL_HANDLE_HELD || place.entry->handle == SHOAL_HANDLE_REMOVING ||
+		SHOAL_PLANT(SHOAL_PLANT_RETURN_NOT_KEPT))
 		return false;
 	copy_returned(space, &place, message);
-	place.cold->lease = message->lease;
+	place.lease->number = message->lease;
 	become_free(&place);
 	return true;
 }
@@ -343,7 +345,7 @@ static void handle_remove(struct shoal_space *space, struct shoal_place *place, 
 		.incarnation = message->incarnation };
 
 	strike(space, place, message->origin, message->request);
-	if (!same_life(place, message) || shoal_request_after(place->cold->lease, message->lease)) {
+	if (!same_life(place, message) || shoal_request_after(place->lease->number, message->lease)) {
 		space->counters.stale_messages++;
 		shoal_space_send(space, message->origin, &head, shoal_message_key(message), NULL, 0, NULL, 0);
 		return;

@@ -10,8 +10,8 @@ struct shoal_message shoal_record_about(const struct shoal_space *space, const s
 		.class = place->class,
 		.origin = space->config.self,
 		.holder = SHOAL_MEMBER_NONE,
-		.lease = place->cold->lease,
-		.incarnation = place->cold->incarnation };
+		.lease = place->lease->number,
+		.incarnation = place->lease->incarnation };
 }
 
 bool shoal_record_here_while_moving(
@@ -129,7 +129,7 @@ static bool used_here(const struct shoal_space *space, const struct shoal_place 
 {
 	return space->keyspace.markers_come && place->map->class->steering &&
 	       place->entry->record == SHOAL_RECORD_FREE && place->entry->handle == SHOAL_HANDLE_ABSENT &&
-	       !place->cold->contention && shoal_slot_bit(space->keyspace.token, place->entry->slot);
+	       !place->lease->contention && shoal_slot_bit(space->keyspace.token, place->entry->slot);
 }
 
 void shoal_record_moved(struct shoal_space *space, uint8_t from, const struct shoal_message *message)
@@ -154,8 +154,8 @@ void shoal_record_moved(struct shoal_space *space, uint8_t from, const struct sh
 	place.entry->holder = message->holder;
 	held = place.entry->handle == SHOAL_HANDLE_HELD || place.entry->handle == SHOAL_HANDLE_REMOVING;
 	if (!held) {
-		place.cold->incarnation = message->incarnation;
-		place.cold->lease = message->lease;
+		place.lease->incarnation = message->incarnation;
+		place.lease->number = message->lease;
 	}
 	if (message->bytes && !(SHOAL_PLANT(3) && message->method == SHOAL_RECORD_SHARED)) {
 		memcpy(shoal_place_object(&place), waiters + message->waiters, message->bytes);

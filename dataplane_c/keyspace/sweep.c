@@ -17,7 +17,8 @@ void shoal_sweep_fetch(const struct shoal_map *map, uint32_t index)
 
 	for (uint32_t at = 0; at < bytes; at += SHOAL_CACHE_LINE)
 		__builtin_prefetch(entry + at, 1);
-	__builtin_prefetch(&map->cold[index], 1);
+	__builtin_prefetch(shoal_map_lease(map, index), 1);
+	__builtin_prefetch(&map->timers[index], 1);
 }
 
 /* What lies some entries further on is on its way into the cache. */
@@ -84,7 +85,7 @@ static void give_back_here(struct shoal_space *space, struct shoal_place *place)
 
 	if (!unused_from_here_on(space, place) || entry->record != SHOAL_RECORD_LEASED ||
 		entry->holder != space->config.self || entry->handle != SHOAL_HANDLE_HELD || entry->references ||
-		entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH) || place->cold->contention)
+		entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH) || place->lease->contention)
 		return;
 	entry->record = SHOAL_RECORD_FREE;
 	entry->holder = SHOAL_MEMBER_NONE;

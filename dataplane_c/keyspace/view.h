@@ -125,7 +125,8 @@ bool shoal_adopt_step(struct shoal_space *space, uint8_t member, unsigned budget
 /* view_claim.c: at a slot's owner. */
 void shoal_view_unclaim(struct shoal_space *space);
 /* Whether a dead member's lease counts against what is known of its key here by now. If so, that is superseded. */
-bool shoal_view_may_adopt(struct shoal_space *space, struct shoal_place *place, const struct shoal_entry_cold *adopted);
+bool shoal_view_may_adopt(
+	struct shoal_space *space, struct shoal_place *place, const struct shoal_entry_lease *adopted);
 void shoal_view_claim(struct shoal_space *space, const struct shoal_message *claim);
 void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *bytes);
 void shoal_view_drop(struct shoal_space *space, const struct shoal_message *drop);

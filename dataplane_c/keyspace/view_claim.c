@@ -31,11 +31,11 @@ static bool complete(const struct shoal_space *space, uint16_t slot)
 /* < 0: older than what the entry says, 0: the same, > 0: newer. */
 static int compare_lease(uint64_t incarnation, uint32_t lease, const struct shoal_place *place)
 {
-	if (incarnation != place->cold->incarnation)
-		return incarnation > place->cold->incarnation ? 1 : -1;
-	if (lease == place->cold->lease)
+	if (incarnation != place->lease->incarnation)
+		return incarnation > place->lease->incarnation ? 1 : -1;
+	if (lease == place->lease->number)
 		return 0;
-	return shoal_request_after(lease, place->cold->lease) ? 1 : -1;
+	return shoal_request_after(lease, place->lease->number) ? 1 : -1;
 }
 
 static int compare(const struct shoal_message *message, const struct shoal_place *place)
@@ -48,8 +48,8 @@ static void set(struct shoal_place *place, const struct shoal_message *message, 
 	place->entry->record = (uint8_t)record;
 	place->entry->holder = holder;
 	place->entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK | SHOAL_ENTRY_UNCLAIMED);
-	place->cold->incarnation = message->incarnation;
-	place->cold->lease = message->lease;
+	place->lease->incarnation = message->incarnation;
+	place->lease->number = message->lease;
 }
 
 /* What the record knew to be newer may still be claimed; else it is rolled back. */
@@ -87,7 +87,7 @@ static void supersede(struct shoal_space *space, struct shoal_place *place)
 	if (here(place))
 		shoal_holder_let_go(space, place);
 	else if (leased(place) && !unclaimed(place))
-		tell_to_drop(space, place, place->entry->holder, place->cold->incarnation, place->cold->lease);
+		tell_to_drop(space, place, place->entry->holder, place->lease->incarnation, place->lease->number);
 }
 
 /* Others may have reported before the adopter's turn came: what they said for the key counts as it would against a claim. */
@@ -103,11 +103,11 @@ static bool beats_reports(const struct shoal_space *space, const struct shoal_pl
 	return order > 0 || (order == 0 && (place->entry->flags & SHOAL_ENTRY_MAIL));
 }
 
-bool shoal_view_may_adopt(struct shoal_space *space, struct shoal_place *place, const struct shoal_entry_cold *adopted)
+bool shoal_view_may_adopt(struct shoal_space *space, struct shoal_place *place, const struct shoal_entry_lease *adopted)
 {
-	int order = compare_lease(adopted->incarnation, adopted->lease, place);
+	int order = compare_lease(adopted->incarnation, adopted->number, place);
 
-	if (!beats_reports(space, place, adopted->incarnation == place->cold->incarnation, order) &&
+	if (!beats_reports(space, place, adopted->incarnation == place->lease->incarnation, order) &&
 		!SHOAL_PLANT(SHOAL_PLANT_LOWER_LEASE_ADOPTED)) {
 		space->view.told_to_drop = true;
 		return false;
@@ -163,7 +163,7 @@ void shoal_view_claim(struct shoal_space *space, const struct shoal_message *cla
 			tell_to_drop(space, &place, claimer, claim->incarnation, claim->lease);
 		else
 			set(&place, claim, SHOAL_RECORD_LEASED, claimer);
-	} else if (unclaimed(&place) && !here(&place) && claim->incarnation == place.cold->incarnation) {
+	} else if (unclaimed(&place) && !here(&place) && claim->incarnation == place.lease->incarnation) {
 		set(&place, claim, SHOAL_RECORD_LEASED, claimer);
 		went_back(&place, order);
 	} else if (order > 0 || (order == 0 && (place.entry->flags & SHOAL_ENTRY_MAIL))) {
@@ -192,7 +192,7 @@ static void end_life(struct shoal_space *space, struct shoal_place *place, const
 	if (message->holder == SHOAL_MEMBER_NONE && compare(message, place) >= 0)
 		place->entry->record = SHOAL_RECORD_NONE;
 	/* Who was to make it was still waiting. Somebody may have had it from him, and then waited again. */
-	if (message->holder == place->entry->holder && place->cold->lease == 1)
+	if (message->holder == place->entry->holder && place->lease->number == 1)
 		place->entry->holder = SHOAL_MEMBER_NONE;
 }
 
@@ -214,11 +214,11 @@ void shoal_view_bytes(struct shoal_space *space, const struct shoal_message *byt
 			take_bytes(space, &place, bytes);
 	} else if (bytes->method == SHOAL_RECORD_SHARED) {
 		/* The object is here already. */
-	} else if (unclaimed(&place) && !here(&place) && bytes->incarnation == place.cold->incarnation) {
+	} else if (unclaimed(&place) && !here(&place) && bytes->incarnation == place.lease->incarnation) {
 		take_bytes(space, &place, bytes);
 		went_back(&place, order);
 	} else if (order > 0 || (order == 0 && (place.entry->flags & SHOAL_ENTRY_MAIL))) {
-		if (!complete(space, place.entry->slot) || bytes->incarnation == place.cold->incarnation) {
+		if (!complete(space, place.entry->slot) || bytes->incarnation == place.lease->incarnation) {
 			supersede(space, &place);
 			take_bytes(space, &place, bytes);
 		}
@@ -253,7 +253,7 @@ static void settle_one(struct shoal_space *space, struct shoal_place *place)
 		entry->record = SHOAL_RECORD_NONE;
 	}
 	entry->flags &= (uint8_t) ~(SHOAL_ENTRY_MAIL | SHOAL_ENTRY_BACK | SHOAL_ENTRY_UNCLAIMED);
-	if (place->cold->contention)
+	if (place->lease->contention)
 		shoal_holder_forget_waiters(space, place);
 	if (entry->record == SHOAL_RECORD_FREE)
 		shoal_idle_arm(space, place, 0);
@@ -267,7 +267,7 @@ void shoal_view_settle(struct shoal_space *space)
 			struct shoal_place place = shoal_place_at(space, class, index);
 
 			if (place.entry->handle != SHOAL_HANDLE_ABSENT || place.entry->record != SHOAL_RECORD_NONE ||
-				place.cold->contention)
+				place.lease->contention)
 				settle_one(space, &place);
 		}
 	}

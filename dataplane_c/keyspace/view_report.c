@@ -115,8 +115,8 @@ static void report_lease(struct shoal_space *space, const struct shoal_place *pl
 	struct shoal_message head = { .kind = SHOAL_VIEW_CLAIM,
 		.class = place->class,
 		.holder = space->config.self,
-		.lease = place->cold->lease,
-		.incarnation = place->cold->incarnation };
+		.lease = place->lease->number,
+		.incarnation = place->lease->incarnation };
 
 	shoal_view_send(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
 }
@@ -128,9 +128,9 @@ static void report_record(struct shoal_space *space, struct shoal_place *place)
 	struct shoal_message head = { .kind = SHOAL_VIEW_BYTES,
 		.class = place->class,
 		.holder = SHOAL_MEMBER_NONE,
-		.lease = place->cold->lease,
+		.lease = place->lease->number,
 		.age_ms = space->now_ms - place->entry->used_ms,
-		.incarnation = place->cold->incarnation,
+		.incarnation = place->lease->incarnation,
 		.method = place->entry->record };
 
 	if (bytes) {

@@ -25,9 +25,9 @@ static bool usable(struct shoal_space *space, const struct shoal_place *place)
 		return false;
 	if (SHOAL_LIKELY(!(entry->flags & (SHOAL_ENTRY_RECALLED | SHOAL_ENTRY_FRESH))))
 		return true;
-	if (entry->flags & SHOAL_ENTRY_FRESH || !place->cold->contention)
+	if (entry->flags & SHOAL_ENTRY_FRESH || !place->lease->contention)
 		return false;
-	struct shoal_contention *contention = &space->contention.contentions[place->cold->contention];
+	struct shoal_contention *contention = &space->contention.contentions[place->lease->contention];
 
 	return contention->keep && contention->keep--;
 }

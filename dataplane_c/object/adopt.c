@@ -23,20 +23,20 @@ static bool in_doubt(const struct shoal_legacy *legacy, uint8_t class, uint32_t 
 /* Tells the owner of the slot about a life that this worker can't or won't go on with; `waiting`: that this dead member was
  * waiting for one, so that the one that it was to begin never began. */
 static void report_ended(struct shoal_space *space, uint8_t class, uint16_t slot, const struct shoal_entry *entry,
-	const struct shoal_entry_cold *cold, uint8_t waiting)
+	const struct shoal_entry_lease *lease, uint8_t waiting)
 {
 	struct shoal_message head = { .kind = SHOAL_VIEW_BYTES,
 		.class = class,
 		.flags = SHOAL_MESSAGE_MAIL | SHOAL_MESSAGE_CONSTRUCT,
 		.holder = waiting,
-		.lease = cold->lease,
-		.incarnation = cold->incarnation };
+		.lease = lease->number,
+		.incarnation = lease->incarnation };
 
 	shoal_view_send(space, slot, &head, entry->bytes, NULL, 0);
 }
 
 static void report_bytes(struct shoal_space *space, const struct shoal_map *map, uint8_t class, uint16_t slot,
-	struct shoal_entry *entry, const struct shoal_entry_cold *cold, unsigned state, uint8_t flags)
+	struct shoal_entry *entry, const struct shoal_entry_lease *lease, unsigned state, uint8_t flags)
 {
 	bool record = entry->record == SHOAL_RECORD_LEASED || entry->record == SHOAL_RECORD_RECALLED;
 	struct shoal_message head = { .kind = SHOAL_VIEW_BYTES,
@@ -44,16 +44,16 @@ static void report_bytes(struct shoal_space *space, const struct shoal_map *map,
 		.flags = flags,
 		.holder = SHOAL_MEMBER_NONE,
 		/* What was under way bore the next lease, which a record in the same entry knows already. */
-		.lease = cold->lease + (flags && !record),
+		.lease = lease->number + (flags && !record),
 		.age_ms = space->now_ms - entry->used_ms,
-		.incarnation = cold->incarnation,
+		.incarnation = lease->incarnation,
 		.method = (uint16_t)state };
 
 	shoal_view_send(space, slot, &head, entry->bytes, shoal_map_object(map, entry), map->class->object_bytes);
 }
 
 static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, uint8_t class, uint64_t hash,
-	struct shoal_entry *entry, const struct shoal_entry_cold *cold)
+	struct shoal_entry *entry, const struct shoal_entry_lease *lease)
 {
 	struct shoal_place place = shoal_place_make(space, class, entry->bytes, hash);
 
@@ -62,7 +62,7 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 		shoal_view_fate(space, SHOAL_FATE_LOST, class, entry->bytes);
 		return;
 	}
-	if (!shoal_view_may_adopt(space, &place, cold)) {
+	if (!shoal_view_may_adopt(space, &place, lease)) {
 		shoal_place_tidy(space, &place);
 		return;
 	}
@@ -78,9 +78,9 @@ static void adopt_lease(struct shoal_space *space, const struct shoal_map *map, 
 	if (SHOAL_PLANT(SHOAL_PLANT_ADOPTED_USED_AT_ONCE))
 		place.entry->flags &= (uint8_t) ~(SHOAL_ENTRY_ADOPTED | SHOAL_ENTRY_RECALLED);
 	place.entry->used_ms = entry->used_ms;
-	place.cold->incarnation = cold->incarnation;
-	place.cold->lease = cold->lease;
-	place.cold->request = 0;
+	place.lease->incarnation = lease->incarnation;
+	place.lease->number = lease->number;
+	place.lease->request = 0;
 	__atomic_store_n(&place.entry->handle, entry->handle, __ATOMIC_RELEASE);
 	space->held += entry->handle == SHOAL_HANDLE_HELD;
 	space->waiting += entry->handle == SHOAL_HANDLE_REMOVING;
@@ -97,36 +97,36 @@ static bool returned(const struct shoal_entry *entry)
 
 /* Whether the receiver of what was sent is known to have had it: what became of it is for the receiver to say. */
 static bool delivered(
-	const struct shoal_space *space, const struct shoal_legacy *legacy, const struct shoal_entry_cold *cold)
+	const struct shoal_space *space, const struct shoal_legacy *legacy, const struct shoal_entry_timer *timer)
 {
 	const struct shoal_adoption *adoption = space->view.adoptions[legacy->image->member];
 
-	return cold->timer_previous < SHOAL_MEMBERS_MAX && !SHOAL_PLANT(SHOAL_PLANT_MAIL_COUNTED_TWICE) &&
-	       !shoal_request_after(cold->timer_next, (uint32_t)adoption->taken[cold->timer_previous]);
+	return timer->previous < SHOAL_MEMBERS_MAX && !SHOAL_PLANT(SHOAL_PLANT_MAIL_COUNTED_TWICE) &&
+	       !shoal_request_after(timer->next, (uint32_t)adoption->taken[timer->previous]);
 }
 
 static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, uint8_t class, uint32_t index)
 {
 	struct shoal_map *map = &legacy->maps[class];
 	struct shoal_entry *entry = shoal_map_entry(map, index);
-	const struct shoal_entry_cold *cold = &map->cold[index];
-	bool lease = entry->handle == SHOAL_HANDLE_HELD || entry->handle == SHOAL_HANDLE_REMOVING;
+	const struct shoal_entry_lease *lease = shoal_map_lease(map, index);
+	bool leased = entry->handle == SHOAL_HANDLE_HELD || entry->handle == SHOAL_HANDLE_REMOVING;
 	bool record = entry->record == SHOAL_RECORD_FREE || entry->record == SHOAL_RECORD_SHARED;
 	uint64_t hash = shoal_map_hash(&space->maps[class], entry->bytes);
 	uint16_t slot = shoal_map_slot(&space->maps[class], entry->bytes, hash);
 	bool counted = space->view.adoptions[legacy->image->member]->counted;
 
 	if (entry->handle == SHOAL_HANDLE_WAITING && map->class->pattern == SHOAL_SINGLE_WRITER)
-		report_ended(space, class, slot, entry, cold, (uint8_t)legacy->image->member);
-	if (!lease && !record && !returned(entry) &&
-		(!(entry->flags & SHOAL_ENTRY_MAILED) || delivered(space, legacy, cold)))
+		report_ended(space, class, slot, entry, lease, (uint8_t)legacy->image->member);
+	if (!leased && !record && !returned(entry) &&
+		(!(entry->flags & SHOAL_ENTRY_MAILED) || delivered(space, legacy, &map->timers[index])))
 		return;
 	/* Its maker had not got it yet: nobody has seen it, and nobody will. */
-	if (lease && entry->flags & SHOAL_ENTRY_FRESH) {
-		report_ended(space, class, slot, entry, cold, SHOAL_MEMBER_NONE);
+	if (leased && entry->flags & SHOAL_ENTRY_FRESH) {
+		report_ended(space, class, slot, entry, lease, SHOAL_MEMBER_NONE);
 		return;
 	}
-	if ((lease || record) && !SHOAL_PLANT(SHOAL_PLANT_HALF_WRITTEN_ADOPTED) &&
+	if ((leased || record) && !SHOAL_PLANT(SHOAL_PLANT_HALF_WRITTEN_ADOPTED) &&
 		in_doubt(legacy, class, index, entry)) {
 		const struct shoal_class *declared = map->class;
 
@@ -135,19 +135,19 @@ static void adopt_entry(struct shoal_space *space, struct shoal_legacy *legacy, 
 			space->view.rejected[class] += !counted;
 			if (!counted)
 				shoal_view_fate(space, SHOAL_FATE_REJECTED, class, entry->bytes);
-			report_ended(space, class, slot, entry, cold, SHOAL_MEMBER_NONE);
+			report_ended(space, class, slot, entry, lease, SHOAL_MEMBER_NONE);
 			return;
 		}
 	}
-	if (lease) {
-		adopt_lease(space, map, class, hash, entry, cold);
+	if (leased) {
+		adopt_lease(space, map, class, hash, entry, lease);
 	} else if (record) {
 		space->view.adopted[class] += !counted;
 		if (!counted)
 			shoal_view_fate(space, SHOAL_FATE_ADOPTED, class, entry->bytes);
-		report_bytes(space, map, class, slot, entry, cold, entry->record, 0);
+		report_bytes(space, map, class, slot, entry, lease, entry->record, 0);
 	} else {
-		report_bytes(space, map, class, slot, entry, cold,
+		report_bytes(space, map, class, slot, entry, lease,
 			map->class->pattern == SHOAL_MULTI_WRITER ? SHOAL_RECORD_SHARED : SHOAL_RECORD_FREE,
 			map->class->pattern == SHOAL_MULTI_WRITER ? 0 : SHOAL_MESSAGE_MAIL);
 	}

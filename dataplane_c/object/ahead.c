@@ -28,8 +28,10 @@ void shoal_space_ahead_of_messages(void *owner, const struct shoal_message *cons
 	for (unsigned i = 0; i < large; i++) {
 		uint32_t index = shoal_map_candidate(maps[i], hashes[i]);
 
-		if (index)
-			__builtin_prefetch(&maps[i]->cold[index], 1);
+		if (!index)
+			continue;
+		__builtin_prefetch(shoal_map_lease(maps[i], index), 1);
+		__builtin_prefetch(&maps[i]->timers[index], 1);
 	}
 }
 
@@ -42,6 +44,7 @@ void shoal_space_ahead_of_mailed(const struct shoal_space *space)
 	if (left <= ENTRIES_AHEAD || space->maps[far->class].count < FITS_OBJECTS)
 		return;
 	__builtin_prefetch(shoal_map_entry(&space->maps[far->class], far->entry), 1);
-	__builtin_prefetch(&space->maps[far->class].cold[far->entry], 1);
+	__builtin_prefetch(shoal_map_lease(&space->maps[far->class], far->entry), 1);
+	__builtin_prefetch(&space->maps[far->class].timers[far->entry], 1);
 	shoal_map_prefetch(&space->maps[near->class], shoal_map_entry(&space->maps[near->class], near->entry)->hash);
 }

@@ -45,7 +45,7 @@ bool shoal_call_make_object(struct shoal_space *space, struct shoal_place *place
 {
 	const struct shoal_class *class = place->map->class;
 
-	place->cold->incarnation = ++space->keyspace.incarnation[place->entry->slot];
+	place->lease->incarnation = ++space->keyspace.incarnation[place->entry->slot];
 	place->entry->record = SHOAL_RECORD_SHARED;
 	memset(shoal_place_object(place), 0, class->object_bytes);
 	if (class->construct)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What one worker knows of one key: the handle (as somebody who uses the object), the key record (as its key owner), the
- * key and the bytes. The hot part shares its first cache line with the key and the object's head; the rest lies in an
- * array of its own. 48 bytes in all.
+ * key and the bytes. The hot part shares its first cache line with the key and the object's head; what belongs to the
+ * lease lies in the entry's last bytes where the class leaves them free, else in an array of its own, as the timers do.
+ * 48 bytes in all.
  *
  * Handle (dso.md, "Names"):
  *     ABSENT  -> WAITING   a microthread asked for it (LEASE_REQUEST is under way)
@@ -61,16 +62,21 @@ struct shoal_entry {
 	uint8_t bytes[]; /* key, padded to 8; then the object */
 };
 
-struct shoal_entry_cold {
-	uint64_t incarnation;
-	uint32_t lease;
+/* Aligned to four bytes, so that it fits between an object and the end of a cache line, where the incarnation is aligned to eight. */
+struct shoal_entry_lease {
 	uint32_t request; /* number of the request that is under way, or under which the lease was obtained */
-	/* In the idle wheel; timer_next also links free entries. MAILED, and not armed: number of the message, and its receiver. */
-	uint32_t timer_next, timer_previous;
+	uint32_t number;
 	uint32_t contention; /* index, 0: nobody waits for anything here */
-	uint32_t timer_bucket; /* where it is armed + 1; 0: not armed */
+	uint64_t incarnation;
+} __attribute__((packed, aligned(4)));
+
+/* In the idle wheel; `next` also links free entries. MAILED, and not armed: number of the message, and its receiver. */
+struct shoal_entry_timer {
+	uint32_t next, previous;
+	uint32_t bucket; /* where it is armed + 1; 0: not armed */
 };
 
-_Static_assert(sizeof(struct shoal_entry) == 16 && sizeof(struct shoal_entry_cold) == 32, "48 bytes for each object");
+_Static_assert(sizeof(struct shoal_entry) + sizeof(struct shoal_entry_lease) + sizeof(struct shoal_entry_timer) == 48,
+	"48 bytes for each object");
 
 #endif

@@ -14,7 +14,7 @@ static void await_lease(struct shoal_space *space, struct shoal_place *place)
 {
 	space->waiting += place->entry->handle == SHOAL_HANDLE_ABSENT;
 	place->entry->handle = SHOAL_HANDLE_WAITING;
-	place->cold->request = shoal_space_next_request(space);
+	place->lease->request = shoal_space_next_request(space);
 	shoal_place_contention(space, place)->asked_ns = space->now_ns;
 }
 
@@ -27,7 +27,7 @@ void shoal_holder_request(struct shoal_space *space, struct shoal_place *place, 
 		.holder = SHOAL_MEMBER_NONE };
 
 	await_lease(space, place);
-	head.request = place->cold->request;
+	head.request = place->lease->request;
 	if (shoal_space_frozen(space))
 		return; /* asked when the view is complete */
 	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
@@ -96,7 +96,7 @@ void shoal_holder_grant_to_waiting(struct shoal_space *space, struct shoal_place
 void shoal_holder_made(struct shoal_space *space, struct shoal_place *place)
 {
 	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_FRESH;
-	if (SHOAL_LIKELY(!place->cold->contention))
+	if (SHOAL_LIKELY(!place->lease->contention))
 		return; /* nobody waits, and what is held stays */
 	shoal_holder_grant_to_waiting(space, place);
 	shoal_place_tidy(space, place);
@@ -132,10 +132,10 @@ void shoal_holder_install(
 	if (entry->handle == SHOAL_HANDLE_WAITING)
 		space->waiting--;
 	entry->handle = SHOAL_HANDLE_HELD;
-	place->cold->incarnation = incarnation;
-	place->cold->lease = lease;
+	place->lease->incarnation = incarnation;
+	place->lease->number = lease;
 	space->held++;
-	if (SHOAL_UNLIKELY(place->cold->contention))
+	if (SHOAL_UNLIKELY(place->lease->contention))
 		shoal_holder_grant_to_waiting(space, place);
 	shoal_idle_arm(space, place, 0);
 }
@@ -190,9 +190,9 @@ void shoal_holder_ask_again(struct shoal_space *space, struct shoal_place *place
 		.class = place->class,
 		.origin = space->config.self,
 		.holder = SHOAL_MEMBER_NONE,
-		.lease = place->cold->lease,
-		.request = place->cold->request,
-		.incarnation = place->cold->incarnation };
+		.lease = place->lease->number,
+		.request = place->lease->request,
+		.incarnation = place->lease->incarnation };
 
 	for (const struct shoal_wait *wait = contention && !removing ? contention->local_first : NULL; wait;
 		wait = wait->next)
@@ -207,15 +207,15 @@ static void send_remove(struct shoal_space *space, struct shoal_place *place)
 		.class = place->class,
 		.origin = space->config.self,
 		.holder = SHOAL_MEMBER_NONE,
-		.lease = place->cold->lease,
-		.request = place->cold->request,
-		.incarnation = place->cold->incarnation };
+		.lease = place->lease->number,
+		.request = place->lease->request,
+		.incarnation = place->lease->incarnation };
 
 	space->held -= place->entry->handle == SHOAL_HANDLE_HELD;
 	space->waiting += place->entry->handle == SHOAL_HANDLE_HELD;
 	place->entry->handle = SHOAL_HANDLE_REMOVING;
 	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_RECALLED;
-	if (place->cold->contention)
+	if (place->lease->contention)
 		shoal_waiters_clear(&space->contention, &shoal_place_contention(space, place)->successors);
 	if (!shoal_space_frozen(space)) /* else asked when the view is complete */
 		shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
@@ -228,7 +228,7 @@ void shoal_holder_remove(struct shoal_space *space, struct shoal_place *place)
 	shoal_idle_disarm(space, place);
 	if (!shoal_space_frozen(space) && shoal_slot_bit(space->keyspace.token, entry->slot) &&
 		entry->record == SHOAL_RECORD_LEASED && entry->holder == space->config.self &&
-		!place->cold->contention) {
+		!place->lease->contention) {
 		place->entry->record = SHOAL_RECORD_NONE;
 		shoal_holder_let_go(space, place);
 		shoal_place_tidy(space, place);
@@ -260,7 +260,7 @@ static void handle_recall(struct shoal_space *space, struct shoal_place *place, 
 	struct shoal_contention *contention;
 
 	if (place->entry && place->entry->handle == SHOAL_HANDLE_HELD &&
-		place->cold->incarnation == message->incarnation && place->cold->lease == message->lease) {
+		place->lease->incarnation == message->incarnation && place->lease->number == message->lease) {
 		add_successors(space, place, message);
 		recalled(space, place);
 	} else if (place->entry && place->entry->handle == SHOAL_HANDLE_WAITING && !SHOAL_PLANT(4)) {
@@ -307,8 +307,8 @@ static bool wanted(struct shoal_space *space, struct shoal_contention *contentio
  * later would find what its maker has not filled in. */
 static void decline(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
 {
-	place->cold->incarnation = message->incarnation;
-	place->cold->lease = message->lease;
+	place->lease->incarnation = message->incarnation;
+	place->lease->number = message->lease;
 	send_remove(space, place);
 }
 
@@ -316,7 +316,7 @@ static void handle_grant(struct shoal_space *space, struct shoal_place *place, c
 {
 	struct shoal_contention *contention;
 	bool kept_recall, construct = message->flags & SHOAL_MESSAGE_CONSTRUCT;
-	uint32_t lease_before = place->cold->lease;
+	uint32_t lease_before = place->lease->number;
 
 	if (!place->entry || place->entry->handle != SHOAL_HANDLE_WAITING) {
 		space->counters.stale_messages++;
@@ -351,15 +351,15 @@ static void handle_grant(struct shoal_space *space, struct shoal_place *place, c
 
 static void handle_absent(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
 {
-	struct shoal_contention *contention;
+	const struct shoal_entry *entry = place->entry;
 	bool no_room = message->flags & SHOAL_MESSAGE_NO_ROOM;
 
-	if (!place->entry || place->entry->handle != SHOAL_HANDLE_WAITING || place->cold->request != message->request) {
+	if (!entry || entry->handle != SHOAL_HANDLE_WAITING || place->lease->request != message->request) {
 		space->counters.stale_messages++;
 		return;
 	}
 	shoal_window_leave(space);
-	contention = shoal_place_contention(space, place);
+	struct shoal_contention *contention = shoal_place_contention(space, place);
 	/* Others may want it made, or have joined too late for this answer: let_go asks again for them. */
 	wake_waiting(
 		space, contention, no_room ? ALL : FINDERS_IN_TIME, no_room ? SHOAL_WAIT_NO_ROOM : SHOAL_WAIT_GONE);
@@ -370,7 +370,7 @@ static void handle_absent(struct shoal_space *space, struct shoal_place *place, 
 static void handle_removed(struct shoal_space *space, struct shoal_place *place, const struct shoal_message *message)
 {
 	if (!place->entry || place->entry->handle != SHOAL_HANDLE_REMOVING ||
-		place->cold->incarnation != message->incarnation) {
+		place->lease->incarnation != message->incarnation) {
 		space->counters.stale_messages++;
 		return;
 	}

@@ -17,17 +17,17 @@ static uint32_t idle_ms(const struct shoal_space *space, const struct shoal_plac
 void shoal_idle_disarm(struct shoal_space *space, struct shoal_place *place)
 {
 	struct shoal_idle_wheel *wheel = &space->wheels[place->class];
-	struct shoal_entry_cold *cold = place->cold;
+	struct shoal_entry_timer *timer = &place->map->timers[place->index];
 
-	if (!cold->timer_bucket)
+	if (!timer->bucket)
 		return;
-	if (cold->timer_previous)
-		place->map->cold[cold->timer_previous].timer_next = cold->timer_next;
+	if (timer->previous)
+		place->map->timers[timer->previous].next = timer->next;
 	else
-		wheel->heads[cold->timer_bucket - 1] = cold->timer_next;
-	if (cold->timer_next)
-		place->map->cold[cold->timer_next].timer_previous = cold->timer_previous;
-	cold->timer_bucket = cold->timer_next = cold->timer_previous = 0;
+		wheel->heads[timer->bucket - 1] = timer->next;
+	if (timer->next)
+		place->map->timers[timer->next].previous = timer->previous;
+	timer->bucket = timer->next = timer->previous = 0;
 	/* It lies here: what was sent of it before has come back. */
 	place->entry->flags &= (uint8_t)~SHOAL_ENTRY_MAILED;
 }
@@ -35,7 +35,7 @@ void shoal_idle_disarm(struct shoal_space *space, struct shoal_place *place)
 void shoal_idle_arm(struct shoal_space *space, struct shoal_place *place, uint32_t after_ms)
 {
 	struct shoal_idle_wheel *wheel = &space->wheels[place->class];
-	struct shoal_entry_cold *cold = place->cold;
+	struct shoal_entry_timer *timer = &place->map->timers[place->index];
 	uint32_t ticks, bucket;
 
 	if (!place->map->class->idle_ms)
@@ -54,12 +54,12 @@ void shoal_idle_arm(struct shoal_space *space, struct shoal_place *place, uint32
 	if (ticks > SHOAL_IDLE_BUCKETS - 1)
 		ticks = SHOAL_IDLE_BUCKETS - 1;
 	bucket = (wheel->tick + ticks) % SHOAL_IDLE_BUCKETS;
-	cold->timer_next = wheel->heads[bucket];
-	cold->timer_previous = 0;
-	if (cold->timer_next)
-		place->map->cold[cold->timer_next].timer_previous = place->index;
+	timer->next = wheel->heads[bucket];
+	timer->previous = 0;
+	if (timer->next)
+		place->map->timers[timer->next].previous = place->index;
 	wheel->heads[bucket] = place->index;
-	cold->timer_bucket = bucket + 1;
+	timer->bucket = bucket + 1;
 }
 
 bool shoal_space_idle_task_add(struct shoal_space *space, const struct shoal_place *place, bool after_loss)

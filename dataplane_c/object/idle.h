@@ -13,7 +13,7 @@ struct shoal_space;
 struct shoal_place;
 
 struct shoal_idle_wheel {
-	uint32_t heads[SHOAL_IDLE_BUCKETS]; /* entries, linked by their cold part */
+	uint32_t heads[SHOAL_IDLE_BUCKETS]; /* entries, linked by their timers */
 	uint32_t tick; /* buckets before this one have been looked at */
 };
 

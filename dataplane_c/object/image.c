@@ -16,9 +16,9 @@
 
 static uint64_t layout_of(const struct shoal_class *const *classes, unsigned classes_count)
 {
-	uint64_t sums[SHOAL_CLASSES_MAX * 4 + 4] = { sizeof(struct shoal_image), sizeof(struct shoal_entry),
-		sizeof(struct shoal_entry_cold), classes_count };
-	unsigned at = 4;
+	uint64_t sums[SHOAL_CLASSES_MAX * 4 + 5] = { sizeof(struct shoal_image), sizeof(struct shoal_entry),
+		sizeof(struct shoal_entry_lease), sizeof(struct shoal_entry_timer), classes_count };
+	unsigned at = 5;
 
 	for (unsigned i = 0; i < classes_count; i++) {
 		sums[at++] = XXH3_64bits(classes[i]->name, strlen(classes[i]->name));
@@ -132,12 +132,13 @@ static int open_slab(struct shoal_map *map, const struct shoal_class *class, con
 
 	shoal_map_describe(map, class, image->objects_max, image->hash_seed);
 	snprintf(path, sizeof(path), "%s/%s.slab", directory, class->name);
-	map->slab = map_old_file(path, &map->slab_bytes);
-	if (!map->slab) {
+	uint8_t *slab = map_old_file(path, &map->slab_bytes);
+
+	if (!slab) {
 		*reason = errno == ESTALE ? "a slab of another size" : "a slab that can't be opened";
 		return errno == ENOENT ? -ENOENT : -EPROTO;
 	}
-	map->cold = shoal_map_cold(map);
+	shoal_map_attach(map, slab);
 	return 0;
 }
 

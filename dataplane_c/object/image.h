@@ -7,7 +7,7 @@
 #include "object/map.h"
 
 #define SHOAL_IMAGE_MAGIC UINT64_C(0x6c616f68736d6167)
-#define SHOAL_IMAGE_VERSION 3
+#define SHOAL_IMAGE_VERSION 4
 
 /* writer: the worker; afterwards its adopter (resumed_view). */
 struct shoal_image {
@@ -39,7 +39,7 @@ void shoal_image_destroy(struct shoal_image *image, const char *directory);
 /* A dead worker's image and slabs, as its adopter sees them. */
 struct shoal_legacy {
 	struct shoal_image *image; /* owns the mapping */
-	struct shoal_map maps[SHOAL_CLASSES_MAX]; /* slab and cold only; no buckets */
+	struct shoal_map maps[SHOAL_CLASSES_MAX]; /* slabs only; no buckets */
 	unsigned classes_count;
 };
 

@@ -76,25 +76,42 @@ static void *map_anonymous(size_t *bytes, bool touch)
 	return memory;
 }
 
-static size_t hot_bytes(const struct shoal_map *map)
+/* An array behind what lies in the slab already; its offset. */
+static size_t place_array(struct shoal_map *map, size_t element_bytes)
 {
-	return round_up(((size_t)map->capacity + 1) * map->stride, SHOAL_CACHE_LINE);
+	size_t offset = round_up(map->slab_bytes, SHOAL_CACHE_LINE);
+
+	map->slab_bytes = offset + ((size_t)map->capacity + 1) * element_bytes;
+	return offset;
 }
 
 void shoal_map_describe(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed)
 {
+	const uint32_t lease_bytes = sizeof(struct shoal_entry_lease);
+
 	memset(map, 0, sizeof(*map));
 	map->class = class;
 	map->capacity = capacity;
 	map->seed = seed;
 	map->stride = entry_stride(class, &map->object_offset);
 	map->high_water = 1;
-	map->slab_bytes = hot_bytes(map) + ((size_t)capacity + 1) * sizeof(struct shoal_entry_cold);
+	map->slab_bytes = ((size_t)capacity + 1) * map->stride;
+	/* What would only fill the entry's cache line holds its lease: no memory, and no line, of its own. */
+	if (map->stride - map->object_offset - class->object_bytes >= lease_bytes) {
+		map->leases_offset = map->stride - lease_bytes;
+		map->lease_stride = map->stride;
+	} else {
+		map->leases_offset = place_array(map, lease_bytes);
+		map->lease_stride = lease_bytes;
+	}
+	map->timers_offset = place_array(map, sizeof(struct shoal_entry_timer));
 }
 
-struct shoal_entry_cold *shoal_map_cold(const struct shoal_map *map)
+void shoal_map_attach(struct shoal_map *map, uint8_t *slab)
 {
-	return (struct shoal_entry_cold *)(map->slab + hot_bytes(map));
+	map->slab = slab;
+	map->leases = slab + map->leases_offset;
+	map->timers = (struct shoal_entry_timer *)(slab + map->timers_offset);
 }
 
 int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed,
@@ -118,8 +135,7 @@ int shoal_map_init(struct shoal_map *map, const struct shoal_class *class, uint3
 		return -error;
 	}
 	map->steering = (uint8_t *)(map->buckets + map->buckets_count);
-	map->slab = memory;
-	map->cold = shoal_map_cold(map);
+	shoal_map_attach(map, memory);
 	return 0;
 }
 
@@ -171,7 +187,7 @@ static uint32_t take_index(struct shoal_map *map)
 	if (map->count == map->capacity)
 		return 0;
 	if (index)
-		map->free_head = map->cold[index].timer_next;
+		map->free_head = map->timers[index].next;
 	else
 		index = map->high_water++;
 	map->count++;
@@ -179,7 +195,7 @@ static uint32_t take_index(struct shoal_map *map)
 	uint32_t next = map->free_head ? map->free_head : map->high_water;
 
 	__builtin_prefetch(shoal_map_entry(map, next), 1);
-	__builtin_prefetch(&map->cold[next], 1);
+	__builtin_prefetch(&map->timers[next], 1);
 	return index;
 }
 
@@ -202,7 +218,8 @@ uint32_t shoal_map_insert(struct shoal_map *map, const void *key, uint64_t hash)
 	*entry = (struct shoal_entry){
 		.hash = (uint32_t)hash, .slot = shoal_map_slot(map, key, hash), .holder = SHOAL_MEMBER_NONE
 	};
-	map->cold[index] = (struct shoal_entry_cold){ 0 };
+	*shoal_map_lease(map, index) = (struct shoal_entry_lease){ 0 };
+	map->timers[index] = (struct shoal_entry_timer){ 0 };
 	map->steering[index] = (uint8_t)(entry->slot / SHOAL_SLOTS_PER_STEERING);
 	if (map->class->key_bytes == 8) {
 		memcpy(entry->bytes, key, 8);
@@ -224,7 +241,7 @@ void shoal_map_remove(struct shoal_map *map, uint32_t index)
 		for (unsigned way = 0; way < SHOAL_BUCKET_WAYS; way++) {
 			if (bucket->tags[way] && bucket->entries[way] == index) {
 				bucket->tags[way] = 0;
-				map->cold[index].timer_next = map->free_head;
+				map->timers[index].next = map->free_head;
 				map->free_head = index;
 				map->count--;
 				return;

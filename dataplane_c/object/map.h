@@ -24,9 +24,10 @@ struct shoal_map {
 	const struct shoal_class *class; /* borrows */
 	struct shoal_bucket *buckets; /* owns */
 	uint8_t *slab; /* owns the mapping; entry i lies at i * stride */
-	struct shoal_entry_cold *cold;
+	uint8_t *leases; /* that of entry i lies at i * lease_stride: in the entry, or in an array behind all entries */
+	struct shoal_entry_timer *timers;
 	uint8_t *steering; /* behind the buckets: the steering slot of each entry, to find all entries of one */
-	uint32_t stride;
+	uint32_t stride, lease_stride;
 	uint32_t object_offset; /* within the entry */
 	uint32_t buckets_count;
 	uint32_t capacity;
@@ -35,8 +36,11 @@ struct shoal_map {
 	uint32_t high_water; /* entries 1 … high_water - 1 have been used */
 	uint64_t seed;
 	size_t slab_bytes, buckets_bytes;
-	char path[320]; /* of the slab's file; "" where it is anonymous */
+	size_t leases_offset, timers_offset; /* in the slab */
+	char path[392]; /* of the slab's file; "" where it is anonymous */
 };
+
+_Static_assert(sizeof(struct shoal_map) == 512, "a class's map is found with a shift");
 
 /* Makes an empty map for `capacity` objects. directory NULL: no file. `touch`: every page is touched now (about 5 µs for
  * 4 KiB, which packets would pay for later). 0 or -errno. */
@@ -47,8 +51,8 @@ SHOAL_MUST_USE int shoal_map_init(struct shoal_map *map, const struct shoal_clas
 SHOAL_MUST_USE int shoal_slab_file_resize(int descriptor, size_t bytes);
 /* The layout alone: strides and sizes of such a map, nothing mapped. Also for a slab that somebody else has made. */
 void shoal_map_describe(struct shoal_map *map, const struct shoal_class *class, uint32_t capacity, uint64_t seed);
-/* Where the cold parts lie in the slab. */
-struct shoal_entry_cold *shoal_map_cold(const struct shoal_map *map);
+/* A described map's slab is mapped there. */
+void shoal_map_attach(struct shoal_map *map, uint8_t *slab);
 /* Unmaps, and removes the file. */
 void shoal_map_fini(struct shoal_map *map);
 
@@ -58,5 +62,10 @@ uint32_t shoal_map_find(const struct shoal_map *map, const void *key, uint64_t h
 uint32_t shoal_map_insert(struct shoal_map *map, const void *key, uint64_t hash);
 /* Forgets an entry. Its index may be given out again at once. */
 void shoal_map_remove(struct shoal_map *map, uint32_t index);
+
+static inline struct shoal_entry_lease *shoal_map_lease(const struct shoal_map *map, uint32_t index)
+{
+	return (struct shoal_entry_lease *)(map->leases + (size_t)index * map->lease_stride);
+}
 
 #endif

@@ -94,6 +94,36 @@ static void test_bucket_match(void **state)
 	}
 }
 
+/* Whatever room a class leaves in its entries: no part of an entry lies in another part, or in another entry, or behind the slab. */
+static void test_parts_apart(void **state)
+{
+	const uint32_t capacity = 50;
+
+	for (uint16_t object_bytes = 1; object_bytes < 300; object_bytes++) {
+		const struct shoal_class class = { .name = "test.parts", .key_bytes = 8, .object_bytes = object_bytes };
+		struct shoal_map map;
+
+		assert_int_equal(shoal_map_init(&map, &class, capacity, 1, NULL, false), 0);
+		uint8_t *owner = calloc(map.slab_bytes, 1);
+
+		for (uint32_t index = 1; index <= capacity; index++) {
+			const size_t offsets[] = { (size_t)((uint8_t *)shoal_map_entry(&map, index) - map.slab),
+				(size_t)((uint8_t *)shoal_map_lease(&map, index) - map.slab),
+				(size_t)((uint8_t *)&map.timers[index] - map.slab) };
+			const size_t sizes[] = { map.object_offset + object_bytes, sizeof(struct shoal_entry_lease),
+				sizeof(struct shoal_entry_timer) };
+
+			for (unsigned part = 0; part < 3; part++) {
+				assert_true(offsets[part] % 4 == 0 && offsets[part] + sizes[part] <= map.slab_bytes);
+				for (size_t at = offsets[part]; at < offsets[part] + sizes[part]; at++)
+					assert_int_equal(owner[at]++, 0);
+			}
+		}
+		free(owner);
+		shoal_map_fini(&map);
+	}
+}
+
 /* A burst's steps against those for one key. Half of the keys are in the map. */
 static void burst_steps(const struct shoal_class *class, unsigned n)
 {
@@ -185,6 +215,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_churn),
+		cmocka_unit_test(test_parts_apart),
 		cmocka_unit_test(test_word_hash),
 		cmocka_unit_test(test_bucket_match),
 		cmocka_unit_test(test_burst_steps),

@@ -15,9 +15,9 @@ static void send_passed(
 		.origin = space->config.self,
 		.holder = next->member,
 		.lease = lease,
-		.request = place->cold->request,
+		.request = place->lease->request,
 		.granted = next->request,
-		.incarnation = place->cold->incarnation };
+		.incarnation = place->lease->incarnation };
 
 	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), NULL, 0);
 }
@@ -32,11 +32,11 @@ static void pass_on(struct shoal_space *space, struct shoal_place *place, const 
 		.class = place->class,
 		.origin = space->config.self,
 		.holder = next->member,
-		.lease = place->cold->lease + 1,
+		.lease = place->lease->number + 1,
 		.request = next->request,
-		.granted = place->cold->request,
+		.granted = place->lease->request,
 		.age_ms = space->now_ms - place->entry->used_ms,
-		.incarnation = place->cold->incarnation };
+		.incarnation = place->lease->incarnation };
 	/* What the key owner grants itself needs no second message. */
 	bool owner =
 		shoal_keyspace_route(space, place->entry->slot) == next->member && next->member != space->config.self;
@@ -65,7 +65,7 @@ static const struct shoal_waiter *first_successor(
 	while (contention && contention->successors) {
 		const struct shoal_waiter *first = &space->contention.nodes[contention->successors].waiter;
 
-		if (first->member != space->config.self || shoal_request_after(first->request, place->cold->request))
+		if (first->member != space->config.self || shoal_request_after(first->request, place->lease->request))
 			return first;
 		shoal_waiters_pop(&space->contention, &contention->successors, &answered);
 	}
@@ -131,10 +131,10 @@ void shoal_holder_return(struct shoal_space *space, struct shoal_place *place)
 		.class = place->class,
 		.origin = space->config.self,
 		.holder = SHOAL_MEMBER_NONE,
-		.lease = place->cold->lease,
-		.request = place->cold->request,
+		.lease = place->lease->number,
+		.request = place->lease->request,
 		.age_ms = space->now_ms - place->entry->used_ms,
-		.incarnation = place->cold->incarnation };
+		.incarnation = place->lease->incarnation };
 
 	shoal_space_send_to_owner(space, place->entry->slot, &head, shoal_place_key(place), shoal_place_object(place),
 		place->map->class->object_bytes);

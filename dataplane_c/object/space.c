@@ -295,6 +295,7 @@ static void release_mailed(struct shoal_space *space)
 		shoal_space_ahead_of_mailed(space);
 		const struct shoal_mailed *mailed = &space->mailed[space->mailed_head % SHOAL_MAILED_ROOM];
 		struct shoal_place place = shoal_place_at(space, mailed->class, mailed->entry);
+		struct shoal_entry_timer *timer = &place.map->timers[place.index];
 
 		/* To a member that has gone nothing is under way: what was, a view change has dealt with. */
 		if (shoal_channel_attached(space->channel, mailed->member) &&
@@ -302,12 +303,11 @@ static void release_mailed(struct shoal_space *space)
 			return;
 		space->mailed_head++;
 		/* One that was sent again since, or lies here again, stays. */
-		if (!(place.entry->flags & SHOAL_ENTRY_MAILED) || place.cold->timer_bucket ||
-			place.cold->timer_next != (uint32_t)mailed->number ||
-			place.cold->timer_previous != mailed->member)
+		if (!(place.entry->flags & SHOAL_ENTRY_MAILED) || timer->bucket ||
+			timer->next != (uint32_t)mailed->number || timer->previous != mailed->member)
 			continue;
 		place.entry->flags &= (uint8_t)~SHOAL_ENTRY_MAILED;
-		place.cold->timer_next = place.cold->timer_previous = 0;
+		timer->next = timer->previous = 0;
 		shoal_place_tidy(space, &place);
 	}
 }
@@ -359,8 +359,8 @@ void shoal_place_mailed(struct shoal_space *space, struct shoal_place *place, ui
 	space->mailed_tail++;
 	/* Whoever finds the entry in the slab of a dead worker knows thereby whether the receiver has had it. */
 	shoal_idle_disarm(space, place);
-	place->cold->timer_next = (uint32_t)mailed->number;
-	place->cold->timer_previous = member;
+	place->map->timers[place->index].next = (uint32_t)mailed->number;
+	place->map->timers[place->index].previous = member;
 	place->entry->flags |= SHOAL_ENTRY_MAILED;
 }
 
@@ -372,17 +372,17 @@ static bool in_use(const struct shoal_place *place)
 
 	return __atomic_load_n(&entry->handle, __ATOMIC_RELAXED) != SHOAL_HANDLE_ABSENT ||
 	       __atomic_load_n(&entry->record, __ATOMIC_RELAXED) != SHOAL_RECORD_NONE ||
-	       __atomic_load_n(&entry->flags, __ATOMIC_RELAXED) & SHOAL_ENTRY_MAILED || place->cold->contention;
+	       __atomic_load_n(&entry->flags, __ATOMIC_RELAXED) & SHOAL_ENTRY_MAILED || place->lease->contention;
 }
 
 void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place)
 {
 	if (!place->entry)
 		return;
-	if (place->cold->contention &&
-		shoal_contention_empty(&space->contention.contentions[place->cold->contention])) {
-		shoal_contention_put(&space->contention, place->cold->contention);
-		place->cold->contention = 0;
+	if (place->lease->contention &&
+		shoal_contention_empty(&space->contention.contentions[place->lease->contention])) {
+		shoal_contention_put(&space->contention, place->lease->contention);
+		place->lease->contention = 0;
 	}
 	if (in_use(place))
 		return;
@@ -393,7 +393,7 @@ void shoal_place_tidy(struct shoal_space *space, struct shoal_place *place)
 
 struct shoal_contention *shoal_place_contention(struct shoal_space *space, struct shoal_place *place)
 {
-	if (!place->cold->contention)
-		place->cold->contention = shoal_contention_get(&space->contention);
-	return &space->contention.contentions[place->cold->contention];
+	if (!place->lease->contention)
+		place->lease->contention = shoal_contention_get(&space->contention);
+	return &space->contention.contentions[place->lease->contention];
 }

@@ -210,7 +210,7 @@ void shoal_space_drain(struct shoal_space *space);
 struct shoal_place {
 	struct shoal_map *map;
 	struct shoal_entry *entry; /* NULL: there is none */
-	struct shoal_entry_cold *cold;
+	struct shoal_entry_lease *lease;
 	uint32_t index;
 	uint8_t class;
 };
@@ -220,7 +220,7 @@ static inline struct shoal_place shoal_place_at(struct shoal_space *space, uint8
 
 	return (struct shoal_place){ .map = map,
 		.entry = index ? (struct shoal_entry *)(map->slab + (size_t)index * map->stride) : NULL,
-		.cold = &map->cold[index],
+		.lease = shoal_map_lease(map, index),
 		.index = index,
 		.class = class };
 }
@@ -240,7 +240,7 @@ struct shoal_contention *shoal_place_contention(struct shoal_space *space, struc
 /* NULL: nobody waits for anything there. */
 static inline struct shoal_contention *shoal_place_contended(struct shoal_space *space, const struct shoal_place *place)
 {
-	return place->cold->contention ? &space->contention.contentions[place->cold->contention] : NULL;
+	return place->lease->contention ? &space->contention.contentions[place->lease->contention] : NULL;
 }
 static inline void *shoal_place_object(const struct shoal_place *place)
 {

@@ -86,8 +86,8 @@ static void fill_row(struct shoal_space *space, const struct shoal_place *place,
 	             : entry->record == SHOAL_RECORD_SHARED ? SHOAL_STATE_MULTI_WRITER
 	                                                    : SHOAL_STATE_RECORD_ONLY;
 	row->holder = bytes ? space->config.self : entry->holder;
-	row->incarnation = place->cold->incarnation;
-	row->lease = place->cold->lease;
+	row->incarnation = place->lease->incarnation;
+	row->lease = place->lease->number;
 	row->idle_ms = space->now_ms - entry->used_ms;
 	row->key_bytes = class->key_bytes;
 	row->object_bytes = bytes ? class->object_bytes : 0;

@@ -16,9 +16,9 @@ ENTRIES = 8  # of each class
 
 
 def entry(key: int, *, handle: int = 0, flags: int = 0, record: int = 0, holder: int = 1, references: int = 0) -> bytes:
-    """One entry with a key and an object of 24 bytes, and its cold part, as object/entry.h has them."""
+    """One entry with a key and an object of 24 bytes, its lease and its timer, as object/entry.h has them."""
     hot = struct.pack("<BBBBHHII", handle, flags, record, holder, references, 0, 0, 0)
-    return hot + struct.pack("<Q", key) + bytes([key | 1] * 24) + struct.pack("<QIIIIII", 1, 3, 9, 0, 0, 0, 0)
+    return hot + struct.pack("<Q", key) + bytes([key | 1] * 24) + struct.pack("<QIII", 1, 3, 9, 0) + bytes(12)
 
 
 def whole(*accounts: bytes, how: bytes = b"\1\1\0\0", counters: tuple[bytes, ...] = ()) -> bytes:

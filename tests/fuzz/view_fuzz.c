@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a dead worker left, forged, and a death that names it: the adopter refuses it with a reason, or takes over what lies
- * there, and never reads or writes outside of it. Input: how to mend the parts, a death, the image, then entries and their cold
- * parts for the slabs, the classes in turn. A second input byte cuts the files. */
+ * there, and never reads or writes outside of it. Input: how to mend the parts, a death, the image, then entries, their leases
+ * and timers for the slabs, the classes in turn. A second input byte cuts the files. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -99,7 +99,8 @@ static void forge(struct input *input, const char *directory, bool mended)
 		FUZZ_REQUIRE(!shoal_map_init(&map, classes[class], OBJECTS, 7, directory, false));
 		for (uint32_t index = 1; index <= 8; index++) {
 			take(input, shoal_map_entry(&map, index), sizeof(struct shoal_entry) + 32);
-			take(input, &map.cold[index], sizeof(struct shoal_entry_cold));
+			take(input, shoal_map_lease(&map, index), sizeof(struct shoal_entry_lease));
+			take(input, &map.timers[index], sizeof(struct shoal_entry_timer));
 		}
 		map.path[0] = 0; /* the file stays, as a process that ends leaves it */
 		shoal_map_fini(&map);

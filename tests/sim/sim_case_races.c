@@ -84,7 +84,8 @@ static void incarnation_goes_with_token(struct sim_world *world)
 	sim_expect_answer(world, 2, sim_ask_take(world, 2, SIM_ACCOUNT, key, true, 0), 0);
 	for (uint32_t index = 1; index < world->members[2]->space->maps[SIM_ACCOUNT].high_water; index++)
 		if (world->members[2]->space->held)
-			sim_expect(world, world->members[2]->space->maps[SIM_ACCOUNT].cold[index].incarnation > 5,
+			sim_expect(world,
+				shoal_map_lease(&world->members[2]->space->maps[SIM_ACCOUNT], index)->incarnation > 5,
 				"the counter of incarnations has come with the token");
 	sim_direct_end(world);
 }

@@ -38,7 +38,7 @@ static void write_entries(struct sim_member *member, uint8_t class)
 		struct shoal_place place = shoal_place_at(space, class, index);
 
 		if ((place.entry->handle == SHOAL_HANDLE_ABSENT && place.entry->record == SHOAL_RECORD_NONE) ||
-			(!place.cold->contention && place.entry->handle != SHOAL_HANDLE_WAITING &&
+			(!place.lease->contention && place.entry->handle != SHOAL_HANDLE_WAITING &&
 				place.entry->handle != SHOAL_HANDLE_REMOVING))
 			continue;
 		fprintf(stderr,
@@ -46,10 +46,10 @@ static void write_entries(struct sim_member *member, uint8_t class)
 			class, sim_key_number(place.entry->bytes), place.entry->slot,
 			shoal_slot_bit(space->keyspace.token, place.entry->slot) ? " (token)" : "",
 			handles[place.entry->handle], place.entry->flags & SHOAL_ENTRY_RECALLED ? " recalled" : "",
-			place.entry->references, place.cold->request, records[place.entry->record], place.entry->holder,
-			place.cold->incarnation, place.cold->lease);
-		if (place.cold->contention)
-			write_contention(space, &space->contention.contentions[place.cold->contention]);
+			place.entry->references, place.lease->request, records[place.entry->record],
+			place.entry->holder, place.lease->incarnation, place.lease->number);
+		if (place.lease->contention)
+			write_contention(space, &space->contention.contentions[place.lease->contention]);
 		fputc('\n', stderr);
 	}
 }
