@@ -201,6 +201,11 @@ static uint32_t take_index(struct shoal_map *map)
 
 uint32_t shoal_map_insert(struct shoal_map *map, const void *key, uint64_t hash)
 {
+	return shoal_map_insert_at(map, key, hash, shoal_map_slot(map, key, hash));
+}
+
+uint32_t shoal_map_insert_at(struct shoal_map *map, const void *key, uint64_t hash, uint16_t slot)
+{
 	uint32_t index = take_index(map), number = shoal_map_bucket(map, hash);
 	unsigned mask;
 
@@ -215,12 +220,10 @@ uint32_t shoal_map_insert(struct shoal_map *map, const void *key, uint64_t hash)
 
 	map->buckets[number].entries[way] = index;
 	map->buckets[number].tags[way] = shoal_map_tag(hash);
-	*entry = (struct shoal_entry){
-		.hash = (uint32_t)hash, .slot = shoal_map_slot(map, key, hash), .holder = SHOAL_MEMBER_NONE
-	};
+	*entry = (struct shoal_entry){ .hash = (uint32_t)hash, .slot = slot, .holder = SHOAL_MEMBER_NONE };
 	*shoal_map_lease(map, index) = (struct shoal_entry_lease){ 0 };
 	map->timers[index] = (struct shoal_entry_timer){ 0 };
-	map->steering[index] = (uint8_t)(entry->slot / SHOAL_SLOTS_PER_STEERING);
+	map->steering[index] = (uint8_t)(slot / SHOAL_SLOTS_PER_STEERING);
 	if (map->class->key_bytes == 8) {
 		memcpy(entry->bytes, key, 8);
 		return index;

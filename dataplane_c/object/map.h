@@ -60,6 +60,8 @@ void shoal_map_fini(struct shoal_map *map);
 uint32_t shoal_map_find(const struct shoal_map *map, const void *key, uint64_t hash);
 /* Makes an entry for a key that has none: ABSENT, NONE. 0: full. */
 uint32_t shoal_map_insert(struct shoal_map *map, const void *key, uint64_t hash);
+/* The same where the key's slot is known. */
+uint32_t shoal_map_insert_at(struct shoal_map *map, const void *key, uint64_t hash, uint16_t slot);
 /* Forgets an entry. Its index may be given out again at once. */
 void shoal_map_remove(struct shoal_map *map, uint32_t index);
 
