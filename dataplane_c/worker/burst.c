@@ -291,16 +291,11 @@ static void emit_all(struct shoal_worker *worker, struct shoal_packet *const pac
  * since. So nearly all go past the flow table. */
 static void emit_in_order(struct shoal_worker *worker, struct shoal_burst *burst, unsigned from)
 {
-	struct sieve sieve;
+	struct sieve sieve = sieve_of(burst, worker->withdrawn);
 	uint32_t left = mask_of(burst->count) & ~worker->withdrawn & UINT32_MAX << from;
 	struct shoal_packet *leaving[SHOAL_BURST_MAX];
 	unsigned count = 0;
 
-	if (!worker->withdrawn) { /* nobody was suspended */
-		emit_all(worker, burst->packets, from, burst->count);
-		return;
-	}
-	sieve = sieve_of(burst, worker->withdrawn);
 	for (; left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctz(left);
 		struct shoal_packet *packet = burst->packets[i];
@@ -342,6 +337,9 @@ void shoal_burst_end(struct shoal_worker *worker, struct shoal_burst *burst)
 	queue_for_handlers(worker, burst, left, map);
 	if (worker->handling.count)
 		shoal_worker_run_handlers(worker);
-	emit_in_order(worker, burst, left);
+	if (worker->withdrawn)
+		emit_in_order(worker, burst, left);
+	else /* nobody was suspended */
+		emit_all(worker, burst->packets, left, burst->count);
 	worker->arrivals += burst->count;
 }
