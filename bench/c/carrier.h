@@ -46,6 +46,11 @@ static inline uint64_t carrier_read(const void *bytes, unsigned count)
 	const half *halves = bytes;
 	half sum = { 0 };
 
+	if (count == 64) {
+		sum = halves[0] + halves[1];
+		return sum[0] + sum[1] + sum[2] + sum[3];
+	}
+
 	for (unsigned i = 0; i < count / sizeof(half); i++)
 		sum += halves[i];
 	return sum[0] + sum[1] + sum[2] + sum[3];
@@ -54,10 +59,13 @@ static inline uint64_t carrier_read(const void *bytes, unsigned count)
 /* Writes one; short ones without a call. */
 static inline void carrier_write(void *to, const void *from, unsigned count)
 {
-	if (count == 64)
-		__builtin_memcpy(to, from, 64);
-	else
+	if (count == 64) {
+		/* Halves: a compiler may put a whole line on the stack in between, which costs up to half of the rate. */
+		__builtin_memcpy(to, from, 32);
+		__builtin_memcpy((uint8_t *)to + 32, (const uint8_t *)from + 32, 32);
+	} else {
 		__builtin_memcpy(to, from, count);
+	}
 }
 
 #endif

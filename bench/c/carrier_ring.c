@@ -38,7 +38,21 @@ static void ring_close(struct carrier *carrier)
 	}
 }
 
-static unsigned ring_send(struct carrier *carrier, unsigned side, unsigned batch)
+/* As the channel's transport does, whose frames come one by one. */
+static unsigned send_one(struct carrier *carrier, unsigned side)
+{
+	struct shoal_ring *ring = &((struct shoal_ring_pair *)carrier->sides[side].state)->out;
+	void *record = shoal_ring_reserve(ring, carrier->bytes);
+
+	if (!record)
+		return 0;
+	carrier_write(record, carrier->sides[side].source, carrier->bytes);
+	shoal_ring_push(ring, carrier->bytes);
+	shoal_ring_flush(ring);
+	return 1;
+}
+
+static unsigned send_many(struct carrier *carrier, unsigned side, unsigned batch)
 {
 	struct shoal_ring_pair *pair = carrier->sides[side].state;
 	struct shoal_ring local = pair->out;
@@ -55,6 +69,11 @@ static unsigned ring_send(struct carrier *carrier, unsigned side, unsigned batch
 	shoal_ring_flush(&local);
 	pair->out = local;
 	return sent;
+}
+
+static unsigned ring_send(struct carrier *carrier, unsigned side, unsigned batch)
+{
+	return batch == 1 ? send_one(carrier, side) : send_many(carrier, side, batch);
 }
 
 static unsigned ring_receive(struct carrier *carrier, unsigned side, unsigned batch)
