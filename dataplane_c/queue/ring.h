@@ -15,18 +15,26 @@ struct shoal_ring_shared;
 
 enum shoal_ring_end { SHOAL_RING_PRODUCER, SHOAL_RING_CONSUMER };
 
-/* One end's private view; an end calls its own functions only. */
+/* One end's private view; an end calls its own functions only. No longer than a cache line and without unions, so that
+ * compilers take a loop's local copy field by field: a wide load of what was just stored narrow waits for all stores
+ * before it. */
 struct shoal_ring {
 	struct shoal_ring_shared *shared; /* borrows the mapping */
 	uint8_t *bytes;
 	uint32_t capacity; /* a power of two */
-	uint32_t reserved; /* producer: length of the open reservation; consumer: bytes of the peeked record */
+	uint32_t
+		step; /* consumer: bytes of the peeked record; producer: where it next asks whether to fold (lowest bits) */
 	uint64_t position; /* own position, private copy */
 	uint64_t other; /* producer: the consumer's position as last seen; consumer: where the run that it takes ends */
 	uint64_t published; /* own position as the other end may see it; the producer's next run begins there */
-	uint64_t resumed_until; /* consumer: before this, a record may come without its run's word (find_rest) */
+	/* Producer: how far it may go before it looks at the consumer's position again. Consumer: before this, a record may
+	 * come without its run's word (find_rest). */
+	uint64_t limit;
+	uint32_t folded; /* producer: where in the lap before it turned back early; 0: the consumer came by that */
 	bool broken; /* the mapping holds what no peer of ours writes */
 };
+
+_Static_assert(sizeof(struct shoal_ring) <= SHOAL_CACHE_LINE, "see above");
 
 /* Bytes of mapping for a ring of `capacity` bytes (a power of two, at least 4096). */
 size_t shoal_ring_mapping_bytes(uint32_t capacity);
@@ -62,7 +70,7 @@ static inline bool shoal_ring_broken(const struct shoal_ring *ring)
 	return ring->broken;
 }
 
-/* Bytes that wait in the ring, headers included, seen from either end. */
+/* Bytes that wait in the ring, headers and what is skipped included, seen from either end. */
 uint32_t shoal_ring_depth(const struct shoal_ring *ring);
 
 /* A pair of rings in one memfd: side 0 produces into the first and consumes the second, side 1 the other way round. */

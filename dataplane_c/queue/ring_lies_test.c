@@ -16,7 +16,7 @@ static void test_open_refuses(void **state)
 	assert_int_equal(shoal_ring_init(rings.mapping, 5000), -EINVAL);
 	assert_int_equal(shoal_ring_init(rings.mapping, 2048), -EINVAL);
 	assert_int_equal(shoal_ring_open(&ring, rings.mapping, 2 * CAPACITY, SHOAL_RING_CONSUMER), -EPROTO);
-	shared->tail = CAPACITY + 8;
+	shared->tail = 2 * CAPACITY;
 	assert_int_equal(shoal_ring_open(&ring, rings.mapping, CAPACITY, SHOAL_RING_CONSUMER), -EPROTO);
 	shared->tail = 12;
 	assert_int_equal(shoal_ring_open(&ring, rings.mapping, CAPACITY, SHOAL_RING_PRODUCER), -EPROTO);
@@ -27,7 +27,7 @@ static void test_open_refuses(void **state)
 	assert_int_equal(shoal_ring_open(&ring, rings.mapping, CAPACITY, SHOAL_RING_PRODUCER), 0);
 	*shoal_ring_word(&ring, 16) = 1; /* where a producer goes on there is no word yet */
 	assert_int_equal(shoal_ring_open(&ring, rings.mapping, CAPACITY, SHOAL_RING_PRODUCER), -EPROTO);
-	*shoal_ring_word(&ring, 16) = shoal_ring_run(&ring, 16, CAPACITY);
+	*shoal_ring_word(&ring, 16) = shoal_ring_run(&ring, 16, 2 * CAPACITY);
 	assert_int_equal(shoal_ring_open(&ring, rings.mapping, CAPACITY, SHOAL_RING_CONSUMER), -EPROTO);
 	*shoal_ring_word(&ring, 16) = 0;
 	shared->magic++;
@@ -73,7 +73,9 @@ static void test_lies(void **state)
 		SHOAL_RING_KIND_RECORD << 32 | (CAPACITY / 4 + 1),
 		SHOAL_RING_KIND_RECORD << 32 | 9 /* beyond the run */,
 		SHOAL_RING_KIND_SKIP << 32 | (CAPACITY - 16),
-		SHOAL_RING_KIND_SKIP << 32,
+		SHOAL_RING_KIND_SKIP << 32 | 4,
+		SHOAL_RING_KIND_SKIP << 32 | 0xfffffff8,
+		SHOAL_RING_KIND_SKIP << 32 | 16 /* beyond the run */,
 	};
 	static const uint64_t runs[] = {
 		UINT64_MAX,
@@ -81,7 +83,7 @@ static void test_lies(void **state)
 		run,
 		run | 8 /* of nothing */,
 		run | 20,
-		run | CAPACITY,
+		run | (2 * CAPACITY),
 		run | 0xfffffff8,
 		SHOAL_RING_KIND_SKIP << 32 | 8,
 	};
@@ -91,7 +93,7 @@ static void test_lies(void **state)
 		lie_in_words(run | 24, headers[i]);
 	for (unsigned i = 0; i < sizeof(runs) / sizeof(runs[0]); i++)
 		lie_in_words(runs[i], header);
-	static const uint64_t positions[] = { CAPACITY + 8, 4, UINT64_MAX - 7, UINT64_C(1) << 63 };
+	static const uint64_t positions[] = { 2 * CAPACITY, 4, UINT64_MAX - 7, UINT64_C(1) << 63 };
 
 	for (unsigned i = 0; i < sizeof(positions) / sizeof(positions[0]); i++) {
 		struct rings rings;
@@ -109,6 +111,24 @@ static void test_lies(void **state)
 		assert_true(shoal_ring_broken(&rings.producer));
 		free(rings.mapping);
 	}
+}
+
+/* A peer that skips and skips: a peek ends soon, and the ring is broken. */
+static void test_many_skips(void **state)
+{
+	struct rings rings;
+	uint32_t length = 0;
+
+	(void)state;
+	rings_create(&rings, CAPACITY);
+	*shoal_ring_word(&rings.consumer, 0) = shoal_ring_run(&rings.consumer, 0, CAPACITY);
+	for (uint32_t position = SHOAL_RING_WORD_BYTES; position < CAPACITY; position += SHOAL_RING_WORD_BYTES)
+		*shoal_ring_word(&rings.consumer, position) = shoal_ring_header(SHOAL_RING_KIND_SKIP, 0);
+	assert_null(shoal_ring_peek(&rings.consumer, &length));
+	assert_int_equal(length, UINT32_MAX);
+	assert_in_range(rings.consumer.position, 2 * SHOAL_RING_WORD_BYTES, CAPACITY / 8);
+	assert_consumer_broken(&rings.consumer);
+	free(rings.mapping);
 }
 
 /* Random words anywhere in the mapping, between random operations: under ASan no access may leave it, and no loop hang.
@@ -167,6 +187,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open_refuses),
 		cmocka_unit_test(test_lies),
+		cmocka_unit_test(test_many_skips),
 		cmocka_unit_test(test_random_lies),
 	};
 

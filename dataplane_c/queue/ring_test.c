@@ -9,6 +9,7 @@ struct model {
 	uint32_t lengths[RECORDS_MAX];
 	uint64_t seeds[RECORDS_MAX];
 	uint64_t pushed, visible, popped, freed;
+	unsigned folds;
 };
 
 static void fill(uint8_t *bytes, uint32_t length, uint64_t seed)
@@ -46,6 +47,15 @@ static void model_push(struct rings *rings, struct model *model, uint64_t *rando
 	model->seeds[model->pushed++ % RECORDS_MAX] = seed;
 }
 
+static void model_flush(struct rings *rings, struct model *model)
+{
+	bool folded = rings->producer.folded;
+
+	shoal_ring_flush(&rings->producer);
+	model->visible = model->pushed;
+	model->folds += !folded && rings->producer.folded;
+}
+
 static void model_pop(struct rings *rings, struct model *model, uint64_t *random)
 {
 	uint32_t length = 0;
@@ -79,6 +89,8 @@ static void model_reopen(struct rings *rings, struct model *model, bool producer
 
 static void test_model(void **state)
 {
+	unsigned folds = 0;
+
 	(void)state;
 	for (uint64_t seed = 1; seed <= 300; seed++) {
 		uint64_t random = seed * UINT64_C(0x9e3779b97f4a7c15);
@@ -93,8 +105,7 @@ static void test_model(void **state)
 				model_push(&rings, &model, &random);
 				break;
 			case 2:
-				shoal_ring_flush(&rings.producer);
-				model.visible = model.pushed;
+				model_flush(&rings, &model);
 				break;
 			case 3:
 				shoal_ring_consumed(&rings.consumer);
@@ -108,8 +119,10 @@ static void test_model(void **state)
 			assert_false(shoal_ring_broken(&rings.producer) || shoal_ring_broken(&rings.consumer));
 		}
 		assert_true(model.popped > 300); /* it went round many times */
+		folds += model.folds;
 		free(rings.mapping);
 	}
+	assert_true(folds > 300);
 }
 
 static void test_full(void **state)
@@ -165,6 +178,96 @@ static void test_longest_everywhere(void **state)
 		shoal_ring_consumed(&rings.consumer);
 	}
 	free(rings.mapping);
+}
+
+static void send_number(struct rings *rings, uint64_t number)
+{
+	uint64_t *record = shoal_ring_reserve(&rings->producer, sizeof(number));
+
+	assert_true(number < CAPACITY); /* more than there is room for */
+	assert_non_null(record);
+	*record = number;
+	shoal_ring_push(&rings->producer, sizeof(number));
+	shoal_ring_flush(&rings->producer);
+}
+
+static void expect_number(struct rings *rings, uint64_t number)
+{
+	uint32_t length = 0;
+	const uint64_t *record = shoal_ring_peek(&rings->consumer, &length);
+
+	assert_non_null(record);
+	assert_int_equal(length, sizeof(number));
+	assert_int_equal(*record, number);
+	shoal_ring_pop(&rings->consumer);
+	shoal_ring_consumed(&rings->consumer);
+}
+
+/* Until the producer turns back to the start, with `lag` numbers and one that wait. How many were sent. */
+static uint64_t send_until_fold(struct rings *rings, unsigned lag)
+{
+	uint64_t sent = 0, taken = 0;
+
+	for (;;) {
+		send_number(rings, sent++);
+		if (rings->producer.folded)
+			break;
+		if (sent - taken > lag)
+			expect_number(rings, taken++);
+	}
+	assert_in_range(rings->producer.position % CAPACITY, 0, CAPACITY / 8);
+	assert_int_equal(sent - taken, lag + 1);
+	return sent;
+}
+
+/* Who stalls just when the producer has turned back leaves it nearly as much room as ever, but for what waits, and a little in
+ * front of the consumer and of the end. */
+static void test_fold_and_stall(void **state)
+{
+	(void)state;
+	for (unsigned lag = 0; lag < 16; lag++) {
+		struct rings rings;
+		uint64_t sent, taken, bytes = 0;
+
+		rings_create(&rings, CAPACITY);
+		sent = send_until_fold(&rings, lag);
+		taken = sent - lag - 1;
+		while (shoal_ring_reserve(&rings.producer, sizeof(sent))) {
+			send_number(&rings, sent++);
+			bytes += SHOAL_RING_WORD_BYTES + shoal_ring_record_bytes(sizeof(sent));
+		}
+		assert_false(shoal_ring_broken(&rings.producer));
+		assert_in_range(bytes, CAPACITY - 24 * (lag + 1) - 128, CAPACITY);
+		while (taken < sent)
+			expect_number(&rings, taken++);
+		send_number(&rings, sent);
+		expect_number(&rings, sent);
+		free(rings.mapping);
+	}
+}
+
+/* Another producer knows of no fold: it waits until the consumer has come by, and overwrites nothing. */
+static void test_fold_and_another_producer(void **state)
+{
+	(void)state;
+	for (unsigned more = 0; more < CAPACITY; more += 7) {
+		struct rings rings;
+		uint64_t sent, taken;
+
+		rings_create(&rings, CAPACITY);
+		sent = send_until_fold(&rings, 8);
+		taken = sent - 9;
+		for (unsigned i = 0; i < more && shoal_ring_reserve(&rings.producer, sizeof(sent)); i++)
+			send_number(&rings, sent++);
+		assert_int_equal(shoal_ring_open(&rings.producer, rings.mapping, CAPACITY, SHOAL_RING_PRODUCER), 0);
+		while (shoal_ring_reserve(&rings.producer, sizeof(sent)))
+			send_number(&rings, sent++);
+		while (taken < sent)
+			expect_number(&rings, taken++);
+		send_number(&rings, sent);
+		expect_number(&rings, sent);
+		free(rings.mapping);
+	}
 }
 
 /* Its producer is killed in flush, between the run's word and tail; another goes on, once each record has been taken or
@@ -245,6 +348,8 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_longest_everywhere),
+		cmocka_unit_test(test_fold_and_stall),
+		cmocka_unit_test(test_fold_and_another_producer),
 		cmocka_unit_test(test_killed_before_tail),
 		cmocka_unit_test(test_consumer_gone_within_run),
 	};
