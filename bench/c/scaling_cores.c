@@ -17,9 +17,12 @@
 
 #define ROUNDS 5
 #define CHUNKS 200
+#define LOOP_TURNS 20000u
+#define WHOLE_CORES 0.97 /* below this, bare loops are disturbed by more than a clock's noise */
 #define DEADLINE_NS (30 * SHOAL_NS_PER_S)
 
-enum order { ORDER_REST, ORDER_RUN, ORDER_END };
+/* LOOP: arithmetic in registers and nothing else, to tell what the machine gives. */
+enum order { ORDER_REST, ORDER_RUN, ORDER_LOOP, ORDER_END };
 
 /* Between the first process and one of the others. */
 struct line {
@@ -27,7 +30,7 @@ struct line {
 	int cpu;
 	_Alignas(128) int order; /* atomic; writer: the first */
 	_Alignas(128) int doing; /* atomic; writer: the other */
-	double ns; /* a packet; set by the other when it goes from RUN to REST */
+	double ns; /* a packet, or a turn of the loop; set by the other when it goes to REST */
 };
 
 struct other {
@@ -78,14 +81,29 @@ void scaling_cores_order(struct scaling_cores *cores, const struct bench *bench)
 
 /* --- One instance --- */
 
-static double run_chunks(struct nat_world *world, const int *until_order, unsigned chunks)
+/* ns a turn. Four chains at once, so that whoever else runs on the same core is felt. */
+static double loop_chunk(void)
+{
+	uint64_t begin = shoal_clock_now(), a = begin, b = begin + 1, c = begin + 2, d = begin + 3;
+
+	for (unsigned i = 0; i < LOOP_TURNS; i++) {
+		a = (a ^ a >> 7) + i;
+		b = (b ^ b >> 9) + i;
+		c = (c ^ c >> 11) + i;
+		d = (d ^ d >> 13) + i;
+		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+	}
+	return (double)(shoal_clock_now() - begin) / LOOP_TURNS;
+}
+
+/* At least so many, and then until the order changes. */
+static double run_chunks(struct nat_world *world, enum order what, const int *order, unsigned chunks)
 {
 	static struct bench_samples samples;
 
 	samples.count = 0;
-	for (unsigned i = 0; i < chunks || (until_order && __atomic_load_n(until_order, __ATOMIC_ACQUIRE) == ORDER_RUN);
-		i++)
-		bench_sample(&samples, nat_world_worker_chunk(world));
+	for (unsigned i = 0; i < chunks || (order && __atomic_load_n(order, __ATOMIC_ACQUIRE) == (int)what); i++)
+		bench_sample(&samples, what == ORDER_LOOP ? loop_chunk() : nat_world_worker_chunk(world));
 	return bench_median(&samples);
 }
 
@@ -113,12 +131,12 @@ void scaling_cores_serve(int descriptor)
 	scaling_make_world(&world, &bench, scaling_pool(&bench), line->flows);
 	__atomic_store_n(&line->doing, ORDER_REST, __ATOMIC_RELEASE);
 	while ((order = __atomic_load_n(&line->order, __ATOMIC_ACQUIRE)) != ORDER_END) {
-		if (order != ORDER_RUN) {
+		if (order == ORDER_REST) {
 			usleep(100);
 			continue;
 		}
-		__atomic_store_n(&line->doing, ORDER_RUN, __ATOMIC_RELEASE);
-		line->ns = run_chunks(&world, &line->order, 1);
+		__atomic_store_n(&line->doing, order, __ATOMIC_RELEASE);
+		line->ns = run_chunks(&world, (enum order)order, &line->order, 1);
 		__atomic_store_n(&line->doing, ORDER_REST, __ATOMIC_RELEASE);
 	}
 	nat_world_check(&world);
@@ -178,16 +196,16 @@ static void end(const struct bench *bench, const struct other *others, unsigned 
 	}
 }
 
-/* Packets in a microsecond: of one alone, and of all. */
+/* Packets, or turns, in a microsecond: of one alone, and of all. */
 static void run_round(const struct bench *bench, struct nat_world *world, const struct other *others, unsigned count,
-	double *one, double *all)
+	enum order what, double *one, double *all)
 {
 	unsigned chunks = bench->quick ? 4 : CHUNKS;
 
-	*one = 1000 / run_chunks(world, NULL, chunks);
-	order(others, count, ORDER_RUN);
-	wait_until(bench, others, count, ORDER_RUN);
-	*all = 1000 / run_chunks(world, NULL, chunks);
+	*one = 1000 / run_chunks(world, what, NULL, chunks);
+	order(others, count, what);
+	wait_until(bench, others, count, what);
+	*all = 1000 / run_chunks(world, what, NULL, chunks);
 	order(others, count, ORDER_REST);
 	wait_until(bench, others, count, ORDER_REST);
 	for (unsigned i = 0; i < count; i++)
@@ -205,10 +223,19 @@ static void tell_distance(struct bench *bench, uint32_t flows, unsigned instance
 	bench_distance(bench, parameters);
 }
 
+/* Loops that share nothing are as fast together as alone, if each has a core. */
+static void print_loops(struct bench *bench, unsigned instances, uint32_t flows, double ratio)
+{
+	const struct bench_figure figure = { ratio, "of so many times one", 0,
+		"whether the machine gives whole cores" };
+
+	scaling_print(bench, "measured", instances, flows, "bare_loop", &figure);
+}
+
 double scaling_cores_measure(struct bench *bench, struct rte_mempool *pool, const struct scaling_cores *cores,
 	uint32_t flows, unsigned instances, double *ratio)
 {
-	static struct bench_samples alone, together, ratios;
+	static struct bench_samples alone, together, ratios, loops;
 	struct other others[SCALING_CORES_MOST];
 	unsigned count = instances - 1;
 	struct nat_world world;
@@ -218,11 +245,13 @@ double scaling_cores_measure(struct bench *bench, struct rte_mempool *pool, cons
 		others[i] = start_other(bench, cores->cpus[i + 1], flows);
 	scaling_make_world(&world, bench, pool, flows);
 	wait_until(bench, others, count, ORDER_REST);
-	alone.count = together.count = ratios.count = 0;
+	alone.count = together.count = ratios.count = loops.count = 0;
 	for (unsigned round = 0; round < (bench->quick ? 1 : ROUNDS); round++) {
 		double one, all;
 
-		run_round(bench, &world, others, count, &one, &all);
+		run_round(bench, &world, others, count, ORDER_LOOP, &one, &all);
+		bench_sample(&loops, all / (instances * one));
+		run_round(bench, &world, others, count, ORDER_RUN, &one, &all);
 		bench_sample(&alone, one);
 		bench_sample(&together, all);
 		bench_sample(&ratios, all / (instances * one));
@@ -231,9 +260,11 @@ double scaling_cores_measure(struct bench *bench, struct rte_mempool *pool, cons
 	nat_world_check(&world);
 	nat_world_fini(&world);
 	*ratio = bench_median(&ratios);
+	print_loops(bench, instances, flows, bench_median(&loops));
 	const struct bench_figure one = { bench_median(&alone), "Mpps", 0, "one core" };
 	const struct bench_figure all = { bench_median(&together), "Mpps", *ratio,
-		"caches and memory that the cores share" };
+		bench_median(&loops) < WHOLE_CORES ? "the machine, which does not give whole cores: see bare_loop"
+						   : "caches and memory that the cores share" };
 
 	if (instances == 2)
 		scaling_print(bench, "measured", 1, flows, "aggregate", &one);
