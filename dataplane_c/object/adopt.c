@@ -12,10 +12,12 @@ static bool in_doubt(const struct shoal_legacy *legacy, uint8_t class, uint32_t 
 	const struct shoal_image *image = legacy->image;
 	uint32_t count = image->writing_count < SHOAL_BURST_MAX ? image->writing_count : SHOAL_BURST_MAX;
 
+	const uint32_t *writing = image->writing[image->writing_list % SHOAL_WRITING_LISTS];
+
 	if (entry->references || (image->applying_class == class && image->applying_entry == index))
 		return true;
 	for (uint32_t i = 0; i < count && image->writing_class == class; i++)
-		if (image->writing[i] == index)
+		if (writing[i] == index)
 			return true;
 	return false;
 }

@@ -7,7 +7,9 @@
 #include "object/map.h"
 
 #define SHOAL_IMAGE_MAGIC UINT64_C(0x6c616f68736d6167)
-#define SHOAL_IMAGE_VERSION 4
+#define SHOAL_IMAGE_VERSION 5
+
+#define SHOAL_WRITING_LISTS 3
 
 /* writer: the worker; afterwards its adopter (resumed_view). */
 struct shoal_image {
@@ -21,9 +23,10 @@ struct shoal_image {
 	uint32_t objects_max;
 	uint64_t resumed_view; /* the view in which this worker's objects were adopted; 0: none */
 	uint64_t checking; /* not 0: not all objects had been looked at after a loss */
-	/* Packets in hand: entries of the class `writing_class`, and the object that a call is being applied to. */
-	uint32_t writing_class, writing_count;
-	uint32_t writing[SHOAL_BURST_MAX];
+	/* Packets in hand: writing_count entries of the class `writing_class`, in one of the lists: the candidates of either burst, or
+	 * those of its packets whose objects were at rest. And the object that a call is being applied to. */
+	uint32_t writing_class, writing_count, writing_list;
+	uint32_t writing[SHOAL_WRITING_LISTS][SHOAL_BURST_MAX];
 	uint32_t applying_class, applying_entry; /* entry 0: none */
 	/* By member: number of the frame being taken << 16 | messages of it that have been handled. */
 	uint64_t received[SHOAL_MEMBERS_MAX];

@@ -6,6 +6,9 @@
 #include "object/map_inline.h"
 #include "worker/burst.h"
 
+/* The list of what is being written where that is not all of a burst. */
+#define OF_SOME 2
+
 _Static_assert(offsetof(struct shoal_entry, handle) == 0 && offsetof(struct shoal_entry, flags) == 1,
 	"handle and flags are read as one word");
 
@@ -21,6 +24,12 @@ void shoal_burst_declare(struct shoal_worker *worker)
 			if (worker->declared[other] == worker->declared[port])
 				worker->alone &= ~(1u << other | 1u << port);
 	}
+}
+
+void shoal_burst_place(struct shoal_worker *worker, struct shoal_burst *burst, uint8_t list)
+{
+	burst->list = list;
+	burst->candidates = worker->space.image->writing[list];
 }
 
 static uint32_t mask_of(unsigned count)
@@ -48,9 +57,9 @@ static void drop_unparsed(struct shoal_worker *worker, struct shoal_burst *burst
 
 static void parse(struct shoal_worker *worker, struct shoal_burst *burst)
 {
-	unsigned bad = 0;
+	unsigned bad = 0, n = burst->count;
 
-	for (unsigned i = 0; i < burst->count; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		struct shoal_packet *packet = burst->packets[i];
 
 		packet->entry = SHOAL_PACKET_IN_BURST;
@@ -145,7 +154,9 @@ static inline bool is_at_rest(const struct shoal_entry *entry, const uint8_t *ke
 static inline __attribute__((always_inline)) unsigned verify_run(const struct shoal_worker *worker,
 	struct shoal_burst *burst, const struct shoal_map *map, unsigned i, unsigned count, unsigned key_bytes)
 {
-	uint32_t now_ms = worker->space.now_ms, *writing = worker->space.image->writing + count;
+	const uint32_t *candidates = burst->candidates + i;
+	const uint8_t *keys = burst->keys + i * key_bytes;
+	uint32_t now_ms = worker->space.now_ms;
 	uint32_t object_offset = map->object_offset;
 	void **objects = burst->objects + count;
 	unsigned n = burst->count - i, run;
@@ -153,13 +164,11 @@ static inline __attribute__((always_inline)) unsigned verify_run(const struct sh
 	uint8_t *slab = map->slab;
 
 	for (run = 0; run < n; run++) {
-		uint32_t index = burst->candidates[i + run];
-		struct shoal_entry *entry = (struct shoal_entry *)(slab + index * stride);
+		struct shoal_entry *entry = (struct shoal_entry *)(slab + candidates[run] * stride);
 
-		if (SHOAL_UNLIKELY(!is_at_rest(entry, burst->keys + (i + run) * key_bytes, key_bytes)))
+		if (SHOAL_UNLIKELY(!is_at_rest(entry, keys + run * key_bytes, key_bytes)))
 			break;
 		entry->used_ms = now_ms;
-		writing[run] = index;
 		objects[run] = (uint8_t *)entry + object_offset;
 	}
 	return run;
@@ -183,7 +192,7 @@ static inline __attribute__((always_inline)) unsigned verify_keys(
 		index = look_closer(worker, burst, map, i);
 		if (index) {
 			shoal_map_entry(map, index)->used_ms = worker->space.now_ms;
-			worker->space.image->writing[count] = index;
+			burst->candidates[i] = index;
 			burst->objects[count++] = shoal_map_object(map, shoal_map_entry(map, index));
 		} else {
 			burst->local &= ~(1u << i);
@@ -205,10 +214,16 @@ static void process(struct shoal_worker *worker, struct shoal_burst *burst, unsi
 	struct shoal_packet *some[SHOAL_BURST_MAX], **local = burst->packets;
 	unsigned at = 0;
 
+	image->writing_list = burst->list;
 	if (SHOAL_UNLIKELY(count != burst->count)) {
-		for (uint32_t left = burst->local; left; left &= left - 1)
-			some[at++] = burst->packets[__builtin_ctz(left)];
+		for (uint32_t left = burst->local; left; left &= left - 1) {
+			unsigned i = (unsigned)__builtin_ctz(left);
+
+			image->writing[OF_SOME][at] = burst->candidates[i];
+			some[at++] = burst->packets[i];
+		}
 		local = some;
+		image->writing_list = OF_SOME;
 	}
 	/* Should this worker die in between, these objects are in doubt. */
 	image->writing_class = worker->declared_class[burst->port];

@@ -171,6 +171,8 @@ unsigned shoal_worker_take_in(struct shoal_worker *worker)
 	unsigned work = 0;
 
 	pipeline.begun = NULL;
+	shoal_burst_place(worker, &pipeline.bursts[0], 0);
+	shoal_burst_place(worker, &pipeline.bursts[1], 1);
 	if (worker->reentering.first)
 		work += receive_reentering(worker, &pipeline);
 	if (intake_open(worker))

@@ -221,17 +221,22 @@ void shoal_worker_emit_late(struct shoal_worker *worker, struct shoal_packet *pa
 /* The packets at the start that are transmitted by the same NF port as the first, or the first alone; returns how many. */
 unsigned shoal_worker_emit_run(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n)
 {
-	uint16_t verdict = packets[0]->verdict;
+	struct shoal_packet *packet = packets[0];
+	uint16_t verdict = packet->verdict;
 	uint8_t argument = verdict & 0xff;
 	unsigned output = worker->ring ? RING : argument, count = 0;
 
 	if (SHOAL_UNLIKELY(verdict >> 8 != SHOAL_VERDICT_TRANSMIT || argument >= worker->nf->ports_count ||
 			   (!worker->ring && !worker->ports[argument]))) {
-		shoal_worker_emit(worker, packets[0]);
+		shoal_worker_emit(worker, packet);
 		return 1;
 	}
-	while (count < n && packets[count]->verdict == verdict)
-		packets[count++]->port = argument;
+	do {
+		packet->port = argument;
+		if (++count == n)
+			break;
+		packet = packets[count];
+	} while (packet->verdict == verdict);
 	worker->transmitted[argument] += count;
 	if (worker->output[output].count + count > SHOAL_BURST_MAX)
 		transmit_output(worker, output);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "object/map_inline.h"
 #include "steering.h"
 #include "world_flow.h"
 
@@ -124,6 +125,60 @@ static void borrowed_ports(void **state)
 		assert_true(send_in(world, NAT_TCP, public[flow], HOST, 5000 + flow, 0x14));
 	assert_all_ends(world, "198.51.100.1 tcp");
 	assert_int_equal(world_count(world, NAT_COUNT_EXPIRED), 8);
+	world_destroy(world);
+}
+
+/* --- What is being written --- */
+
+static unsigned bursts_whole, bursts_partly;
+
+/* The image lists just the entries of the objects that the burst handler has. */
+static void process_listed(
+	struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned count)
+{
+	const struct shoal_worker *worker = (const struct shoal_worker *)context;
+	const struct shoal_image *image = worker->space.image;
+	const struct shoal_map *map = &worker->space.maps[image->writing_class];
+
+	assert_int_equal(image->writing_count, count);
+	for (unsigned i = 0; i < count; i++)
+		assert_ptr_equal(objects[i],
+			shoal_map_object(map, shoal_map_entry(map, image->writing[image->writing_list][i])));
+	bursts_whole += image->writing_list < 2;
+	bursts_partly += image->writing_list == 2;
+	shoal_nf.process(context, packets, objects, count);
+}
+
+/* Member 1 has two bursts in hand at a time. */
+static void what_is_written_is_listed(void **state)
+{
+	struct world *world = world_create(2, 4000, plain);
+	struct shoal_nf listed = shoal_nf;
+	uint16_t flows = 0;
+
+	listed.process = process_listed;
+	bursts_whole = bursts_partly = 0;
+	for (unsigned member = 0; member < 2; member++)
+		world->members[member].worker.nf = &listed;
+	for (unsigned round = 0; round < 16; round++) {
+		uint16_t fresh = round % 2 ? 5 : 0; /* else all are known */
+
+		flows += round ? fresh : 100;
+		for (uint16_t flow = 0; flow < flows; flow++) {
+			struct made_frame frame;
+
+			make(&frame, NAT_UDP, inet_addr(HOST), flow * 7 % flows, inet_addr(SERVER), 80, 0);
+			world_send_to(world, round / 8, &frame, NAT_INSIDE);
+		}
+		world_run(world, 0);
+		for (uint16_t flow = 0; flow < flows; flow++)
+			receive_out(world);
+		for (unsigned member = 0; member < 2; member++)
+			assert_int_equal(world->members[member].worker.space.image->writing_count, 0);
+	}
+	assert_true(bursts_whole > 10 && bursts_partly > 10);
+	world_run(world, 7 * MINUTE_MS);
+	assert_empty(world);
 	world_destroy(world);
 }
 
@@ -304,6 +359,7 @@ int main(void)
 		cmocka_unit_test(both_get_the_first_packet),
 		cmocka_unit_test(races),
 		cmocka_unit_test(borrowed_ports),
+		cmocka_unit_test(what_is_written_is_listed),
 		cmocka_unit_test(calls_without_room_are_counted),
 		cmocka_unit_test(port_in_use),
 		cmocka_unit_test(only_ports_in_use),
