@@ -57,18 +57,18 @@ def command(name: str, settings: Settings) -> list[str]:
 def run(name: str, settings: Settings, deadline_s: float, benchmark: str = "") -> Outcome:
     """Starts the program once, and reads what it prints."""
     words = command(name, settings)
+    # Ctrl-C waits until the program is known: one that was just being started would be left behind.
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     try:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
+        process = _start(words)
     except OSError as error:
+        signal.signal(signal.SIGINT, before)
         raise RefusedError(f"{name}_bench can't be started: {words[0]}: {error.strerror}") from error
     try:
+        signal.signal(signal.SIGINT, before)
+        if held:
+            raise KeyboardInterrupt
         printed, said = process.communicate(timeout=deadline_s)
     except subprocess.TimeoutExpired as error:
         process.kill()
@@ -81,6 +81,12 @@ def run(name: str, settings: Settings, deadline_s: float, benchmark: str = "") -
     if process.returncode:
         raise ShoalError(_failure(f"{name}_bench {_end(process.returncode)}", said))
     return parsed(name, printed, benchmark or name)
+
+
+def _start(words: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
 
 
 def _end(status: int) -> str:
