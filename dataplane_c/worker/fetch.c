@@ -21,18 +21,27 @@ static struct shoal_flow *flow_of(struct shoal_fetch *fetch)
 	return (struct shoal_flow *)((uint8_t *)fetch - offsetof(struct shoal_flow, fetch));
 }
 
+/* The first packet of a flow, most likely: there is no entry, and the key owner is here. */
+static bool known_absent(const struct shoal_worker *worker, const struct shoal_packet *packet)
+{
+	const struct shoal_map *map = worker->declared[packet->port];
+
+	return shoal_slot_bit(worker->space.keyspace.token, shoal_map_slot(map, packet->key, packet->hash));
+}
+
 bool shoal_worker_fetch(struct shoal_worker *worker, struct shoal_packet *packet)
 {
-	uint32_t *link = shoal_flow_link(&worker->flows, packet);
 	uint8_t class = worker->declared_class[packet->port];
 	struct shoal_flow *flow;
+	uint32_t *link;
 
+	if (!packet->candidate && (worker->begins >> packet->port & 1 || known_absent(worker, packet)))
+		return false;
+	link = shoal_flow_link(&worker->flows, packet);
 	if (SHOAL_UNLIKELY(*link)) {
 		shoal_worker_park(worker, &worker->flows.flows[*link], packet);
 		return true;
 	}
-	if (!packet->candidate && worker->begins >> packet->port & 1)
-		return false;
 	if (SHOAL_UNLIKELY(worker->flows.busy >= worker->config.space.microthreads_max))
 		return false;
 	flow = shoal_flow_spare(&worker->flows);

@@ -81,8 +81,9 @@ struct shoal_packet {
 	struct shoal_packet *next; /* in whatever queue owns it */
 	uint64_t arrived_ns;
 	uint64_t arrival; /* which of the worker's packets it is, by arrival; only off the fast path */
+	uint8_t key[SHOAL_KEY_BYTES_MAX]
+		__attribute__((aligned(8))); /* the declared key of a packet that left the burst */
 	uint32_t candidate; /* what the burst took for the declared object's entry; 0: it found none */
-	uint8_t key[SHOAL_KEY_BYTES_MAX]; /* the declared key of a packet that left the burst */
 };
 
 _Static_assert(offsetof(struct shoal_packet, next) == SHOAL_CACHE_LINE, "fast path fields fill the first cache line");
