@@ -13,7 +13,7 @@ struct sim_fetch {
 	struct shoal_fetch fetch; /* first */
 	bool under_way;
 	uint16_t key;
-	uint8_t key_bytes[SHOAL_KEY_BYTES_MAX];
+	uint8_t key_bytes[SHOAL_KEY_BYTES_MAX] __attribute__((aligned(8)));
 	uint64_t since_step;
 };
 
