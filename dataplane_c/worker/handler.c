@@ -78,10 +78,9 @@ void shoal_worker_suspending(struct shoal_space_context *context)
 	mark_flow(worker, packet);
 }
 
-struct shoal_packet *shoal_worker_end_flow(struct shoal_worker *worker, struct shoal_packet *packet)
+static struct shoal_packet *end_flow(
+	struct shoal_worker *worker, struct shoal_packet *packet, struct shoal_entry *marked)
 {
-	struct shoal_entry *marked = marked_entry(worker, packet);
-
 	shoal_flow_end(&worker->flows, shoal_flow_link(&worker->flows, packet));
 	if (marked)
 		marked->flags &= (uint8_t)~SHOAL_ENTRY_FLOWS;
@@ -89,9 +88,16 @@ struct shoal_packet *shoal_worker_end_flow(struct shoal_worker *worker, struct s
 	return packet;
 }
 
+struct shoal_packet *shoal_worker_end_flow(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	return end_flow(worker, packet, marked_entry(worker, packet));
+}
+
 void shoal_worker_leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 {
 	struct shoal_flow *flow = &worker->flows.flows[*shoal_flow_link(&worker->flows, packet)];
+	/* Of the one that was suspended: those behind it whose verdicts are known may never have been queued, and name no key. */
+	struct shoal_entry *marked = marked_entry(worker, packet);
 	struct shoal_packet *next;
 
 	while ((next = flow->first) != NULL) {
@@ -110,7 +116,7 @@ void shoal_worker_leave_flow(struct shoal_worker *worker, struct shoal_packet *p
 			return;
 		}
 	}
-	shoal_worker_emit_late(worker, shoal_worker_end_flow(worker, packet));
+	shoal_worker_emit_late(worker, end_flow(worker, packet, marked));
 }
 
 /* A packet leaves when what it has changed is where it outlives this worker; else it ends here. One to be held is in the NF's

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "object/map_inline.h"
 #include "sim_world.h"
 #include <string.h>
 
@@ -54,7 +55,10 @@ static const struct shoal_port_operations operations = {
 void sim_port_init(struct sim_port *port, struct sim_world *world, unsigned full_percent)
 {
 	*port = (struct sim_port){
-		.port = { .operations = &operations }, .world = world, .full_percent = full_percent
+		.port = { .operations = &operations },
+		.world = world,
+		.full_percent = full_percent,
+		.stale = { world->settings.seed * 131 },
 	};
 }
 
@@ -89,6 +93,26 @@ static void store_headers(uint8_t *frame, uint32_t flow, uint8_t steering_slot)
 	store16(udp + 4, FRAME_BYTES - ETHERNET - 20);
 }
 
+/* A packet's memory has been another packet's: what lies there is drawn, so that a seed is the same whatever ran before it. It looks
+ * like another flow's, for that is what it was. */
+static void write_stale(struct sim_port *port, uint8_t nf_port, struct shoal_packet *packet)
+{
+	const struct sim_world *world = port->world;
+	const struct sim_member *member = world->members[sim_random_below(&port->stale, 4)];
+	unsigned class = nf_port ? SIM_ACCOUNT : SIM_SESSION;
+
+	packet->hash = sim_random_next(&port->stale);
+	packet->entry = (uint32_t)sim_random_below(&port->stale, 3);
+	packet->traffic = 1;
+	packet->arrival = sim_random_below(&port->stale, 64);
+	packet->arrived_ns = sim_random_below(&port->stale, world->now_ns + 1);
+	packet->verdict = (uint16_t)sim_random_next(&port->stale);
+	sim_key_write(class, (unsigned)sim_random_below(&port->stale, SIM_FLOWS_MAX), packet->key);
+	if (member)
+		packet->candidate = shoal_map_find(&member->space->maps[class], packet->key,
+			shoal_map_hash(&member->space->maps[class], packet->key));
+}
+
 bool sim_port_feed(struct sim_port *port, uint8_t nf_port, uint8_t steering_slot, const struct sim_load *load)
 {
 	struct shoal_packet *packet;
@@ -98,6 +122,7 @@ bool sim_port_feed(struct sim_port *port, uint8_t nf_port, uint8_t steering_slot
 	packet = shoal_packet_alloc(sim_traffic_pool, FRAME_BYTES);
 	if (!packet)
 		return false;
+	write_stale(port, nf_port, packet);
 	packet->port = nf_port;
 	store_headers(packet->frame, load->flow, steering_slot);
 	memcpy(packet->frame + HEADERS, load, sizeof(*load));

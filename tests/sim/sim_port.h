@@ -16,6 +16,7 @@ struct sim_port {
 	struct shoal_packet *input[SIM_PORT_ROOM];
 	uint32_t head, tail; /* of input; only grow */
 	unsigned full_percent; /* of transmits that take only a part */
+	struct sim_random stale; /* what packets bring along from an earlier use */
 };
 
 /* What a packet carries: what its handler shall do. */
