@@ -8,21 +8,14 @@
 #include "source.h"
 #include "worker/worker.h"
 
-#define NAT_WORLD_BLOCKED_NS 10000 /* how long a packet that blocks waits for its mapping */
-
-/* A packet of the source's sequence whose mapping is elsewhere when it comes. */
-struct nat_world_blocking {
-	uint32_t at, entry;
-};
+#define NAT_WORLD_BLOCKED_NS 10000 /* how long a packet that blocks waits for its remote */
 
 struct nat_world {
 	struct bench *bench; /* borrows */
 	struct rte_mempool *pool; /* borrows */
 	struct source source, sink; /* sink: where the worker sends, NF port 1 */
 	struct shoal_worker *worker; /* owns */
-	bool blocks;
-	struct nat_world_blocking *blocking; /* owns; in order */
-	uint32_t blocking_count;
+	struct shoal_nf nf; /* the NAT, whose packets that the source marks block first */
 	uint32_t flows, flows_made;
 	struct shoal_map *mappings; /* where the ideal looks: the worker's own, or ideal_own */
 	struct shoal_map ideal_own[2]; /* for new flows: mappings and reverses that the ideal makes */
@@ -41,7 +34,7 @@ void nat_world_fini(struct nat_world *world);
 double nat_world_fill(struct nat_world *world);
 /* The ideal gets a table and ports of its own, with all flows: needed where traffic has new flows. */
 void nat_world_own_ideal(struct nat_world *world);
-/* Whether the mappings of packets that the source marks are elsewhere when these come, for NAT_WORLD_BLOCKED_NS. After source_draw. */
+/* Whether packets that the source marks block. Bursts do not overlap then: the source tells of its last one whether it has any. */
 void nat_world_block(struct nat_world *world, bool block);
 /* ns a packet of one chunk. */
 double nat_world_ideal_chunk(struct nat_world *world);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Microthreads and fetches that wait: for an object, an answer, or the window. All share one length of deadline, so those that wait
+/* Microthreads that wait: for an object, an answer, or the window. All share one length of deadline, so those that wait
  * longest are the first to be given up. */
-#include "object/wait.h"
+#include "object/space.h"
 
 static void deadline_insert(struct shoal_space *space, struct shoal_wait *wait)
 {
@@ -34,66 +34,30 @@ static void deadline_remove(struct shoal_space *space, struct shoal_wait *wait)
 		space->deadline_last = wait->deadline_previous;
 }
 
-void shoal_wait_begin(struct shoal_space *space, struct shoal_wait *wait)
-{
-	wait->outcome = SHOAL_WAIT_PENDING;
-	deadline_insert(space, wait);
-}
-
-void shoal_wait_note(struct shoal_space *space, uint64_t waited_ns)
-{
-	if (waited_ns > space->counters.waited_ns_most)
-		space->counters.waited_ns_most = waited_ns;
-	shoal_histogram_add(&space->wait_times, waited_ns);
-}
-
 enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait *wait)
 {
 	uint64_t began_ns = space->now_ns;
 
 	wait->microthread = shoal_microthread_current(space->scheduler);
-	shoal_wait_begin(space, wait);
+	wait->outcome = SHOAL_WAIT_PENDING;
+	deadline_insert(space, wait);
 	if (space->suspending)
 		space->suspending(space->context);
 	while (wait->outcome == SHOAL_WAIT_PENDING)
 		shoal_microthread_suspend(space->scheduler, wait->since_ns);
-	shoal_wait_note(space, space->now_ns - began_ns);
-	return wait->outcome;
-}
+	uint64_t waited = space->now_ns - began_ns;
 
-static void append(struct shoal_wait **first, struct shoal_wait **last, struct shoal_wait *wait)
-{
-	wait->next = NULL;
-	if (*last)
-		(*last)->next = wait;
-	else
-		*first = wait;
-	*last = wait;
+	if (waited > space->counters.waited_ns_most)
+		space->counters.waited_ns_most = waited;
+	shoal_histogram_add(&space->wait_times, waited);
+	return wait->outcome;
 }
 
 void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome)
 {
 	deadline_remove(space, wait);
 	wait->outcome = outcome;
-	if (wait->microthread)
-		shoal_microthread_wake(space->scheduler, wait->microthread);
-	else
-		append(&space->fetched_first, &space->fetched_last, wait);
-}
-
-void shoal_wait_for_object(struct shoal_space *space, struct shoal_place *place, struct shoal_wait *wait)
-{
-	struct shoal_contention *contention = shoal_place_contention(space, place);
-
-	wait->class = place->class;
-	wait->entry = place->index;
-	append(&contention->local_first, &contention->local_last, wait);
-}
-
-void shoal_wait_for_window(struct shoal_space *space, struct shoal_wait *wait)
-{
-	wait->in_window = true;
-	append(&space->window_first, &space->window_last, wait);
+	shoal_microthread_wake(space->scheduler, wait->microthread);
 }
 
 /* Takes a wait out of the list of those that wait for the same thing. */
@@ -146,7 +110,7 @@ bool shoal_window_try(struct shoal_space *space)
 
 bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holding)
 {
-	struct shoal_wait wait = { .since_ns = since_ns };
+	struct shoal_wait wait = { .in_window = true, .since_ns = since_ns };
 
 	if (shoal_window_try(space))
 		return true;
@@ -156,7 +120,11 @@ bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holdi
 		space->outstanding++;
 		return true;
 	}
-	shoal_wait_for_window(space, &wait);
+	if (space->window_last)
+		space->window_last->next = &wait;
+	else
+		space->window_first = &wait;
+	space->window_last = &wait;
 	return shoal_wait(space, &wait) != SHOAL_WAIT_TIMED_OUT;
 }
 

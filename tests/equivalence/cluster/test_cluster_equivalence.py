@@ -35,6 +35,8 @@ PROGRAM = Path(os.environ.get("SHOAL_EQUIVALENCE_RUN", ROOT / "build/tests/equiv
 INPUTS = range(1, 6)
 SCHEDULES = int(os.environ.get("SHOAL_EQUIVALENCE_SCHEDULES", "6"))
 FIRST = int(os.environ.get("SHOAL_EQUIVALENCE_FIRST", "1"))
+# Schedules in which a fault is tried until it has struck twice.
+FAULT_SCHEDULES = 8
 INSTANCES = 4
 DEADLINE_S = 60
 # nfs/nat/README.md; a mapping ends within a turn of the timer wheel, 131 s, of its idle time.
@@ -138,12 +140,19 @@ def test_many_instances_send_what_one_does(number: int, given: Callable[[int], I
     ],
 )
 def test_fault_is_found(fault: str, found: Fault, given: Callable[[int], Input], tmp_path: Path) -> None:
+    """A swap needs a packet whose flow has another one behind it: not each schedule ends with such a one."""
     source = given(INPUTS[0])
-    for seed in FIRST, FIRST + 1:
+    struck = 0
+    for seed in range(FIRST, FIRST + FAULT_SCHEDULES):
         many = feed(source.folder, tmp_path / str(seed), seed=seed, fault=fault)
-        assert books(many)[1]["fault_struck"] == 1
+        if not books(many)[1]["fault_struck"]:
+            continue
         report = judge(source, many)
         assert found in report.counts, f"seed {seed}:\n{report.to_text()}"
+        struck += 1
+        if struck == 2:
+            return
+    raise AssertionError(f"{fault} struck in {struck} of {FAULT_SCHEDULES} schedules")
 
 
 def test_drop_under_another_name_is_found(given: Callable[[int], Input], tmp_path: Path) -> None:
