@@ -4,8 +4,9 @@
 #ifndef SHOAL_OBJECT_PLANT_H
 #define SHOAL_OBJECT_PLANT_H
 
-/* Beyond the properties: rules that matter when members die. Whatever property breaks, the bug counts as found. */
-enum shoal_planted_death {
+/* Beyond the properties: rules that matter when members die and, the last two, when steering slots move. Whatever property breaks,
+ * the bug counts as found. */
+enum shoal_planted_rule {
 	SHOAL_PLANT_TOKENS_NOT_COUNTED = 11, /* minted although somebody reported the token */
 	SHOAL_PLANT_LOWER_LEASE_ADOPTED, /* an adopter takes what it finds, whatever is known to be newer */
 	SHOAL_PLANT_MAIL_COUNTED_TWICE, /* what a receiver had handled is reported from the sender's slab all the same */

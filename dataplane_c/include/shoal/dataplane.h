@@ -337,7 +337,7 @@ int shoal_splitter_get_table(struct shoal_splitter *splitter, uint8_t *members);
 int shoal_splitter_redirect(struct shoal_splitter *splitter, const uint8_t *steering_slots, uint16_t member);
 
 struct shoal_redirect_progress {
-	uint32_t pending; /* steering slots that wait for their marker or for their parked packets to leave */
+	uint32_t pending; /* steering slots that wait for their turn, their marker, or their parked packets to leave */
 	uint32_t done; /* since start */
 	uint32_t parked; /* packets now */
 	uint32_t parked_most; /* since the last call with reset */
