@@ -123,6 +123,19 @@ def test_one_that_does_not_end_is_ended(programs: Path) -> None:
         program.run("limit", Settings(0, None), 1.0)
 
 
+def test_each_run_is_of_a_copy(programs: Path, tmp_path: Path) -> None:
+    """The pages of one file would give all runs the same luck."""
+    said = tmp_path / "said"
+    make(programs, "limit", f"readlink $0 >> {said}; stat -L -c %i $0 >> {said}; {GOOD}")
+
+    program.run("limit", Settings(0, None), 60.0)
+    program.run("limit", Settings(0, None), 60.0)
+
+    first, first_inode, second, second_inode = said.read_text().splitlines()
+    assert first == second == "/memfd:limit_bench (deleted)"
+    assert first_inode != second_inode
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_keeps_what_was_measured(programs: Path, tmp_path: Path, number: signal.Signals) -> None:
     begun, rows = tmp_path / "begun", tmp_path / "rows.json"
