@@ -151,7 +151,10 @@ static void measure_on(struct bench *bench, struct rte_mempool *pool, const stru
 	nat_world_init_on(&world, bench, pool, flows, NEW_FLOWS_MAX, plane, NULL);
 	if (shared && !(rte = rte_nat_create(flows, &world.worker->context.context)))
 		bench_fail(bench, "no memory for rte_hash");
-	print_new(&world, nat_world_fill(&world));
+	double ns = nat_world_fill(&world);
+
+	if (flows >= 2 * BENCH_CHUNK) /* fewer are one cold chunk */
+		print_new(&world, ns);
 	print_memory(&world);
 	for (unsigned i = 0; i < count; i++) {
 		if (!shared && tests[i].variant != WORKER)

@@ -103,6 +103,7 @@ static int take(struct shoal_context *context, struct shoal_request *requests, u
 	struct shoal_space *space = space_of(context);
 	uintptr_t *held = holding(space);
 	uint8_t classes[SHOAL_TAKE_MAX];
+	uint64_t hashes[SHOAL_TAKE_MAX];
 	int error = 0;
 
 	if (!held || !n || n > SHOAL_TAKE_MAX)
@@ -115,13 +116,14 @@ static int take(struct shoal_context *context, struct shoal_request *requests, u
 		classes[i] = shoal_space_class_index(space, requests[i].class);
 		if (classes[i] == SHOAL_CLASSES_MAX || requests[i].class->pattern != SHOAL_SINGLE_WRITER)
 			return -EINVAL;
+		hashes[i] = shoal_map_hash(&space->maps[classes[i]], requests[i].key);
+		shoal_map_prefetch(&space->maps[classes[i]], hashes[i]);
 		requests[i].object = NULL;
 		requests[i].created = false;
 	}
 	space->counters.takes += n;
 	for (unsigned i = 0; i < n && !error; i++)
-		error = take_one(
-			space, &requests[i], classes[i], shoal_map_hash(&space->maps[classes[i]], requests[i].key));
+		error = take_one(space, &requests[i], classes[i], hashes[i]);
 	if (error)
 		undo(space, requests, n, classes);
 	for (unsigned i = 0; i < n; i++)
@@ -217,7 +219,11 @@ static void flush(struct shoal_space *space)
 
 const struct shoal_plane shoal_plane_local = {
 	.name = "local",
-	.runtime = { .take = take, .release = release, .remove = remove_object, .call = call },
+	.runtime = { .take = take,
+		.expect = shoal_space_expect,
+		.release = release,
+		.remove = remove_object,
+		.call = call },
 	.poll = poll,
 	.flush = flush,
 	.run_idle_task = shoal_space_run_idle_task,
