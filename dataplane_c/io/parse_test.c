@@ -255,6 +255,70 @@ static void unknown_protocol(void **state)
 	free(packet.frame);
 }
 
+/* --- The fast path and its twin --- */
+
+static uint64_t random_next(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * UINT64_C(2685821657736338717);
+}
+
+/* A frame that is plain or nearly so: other protocols and options among them, then up to three bytes of the headers changed. */
+static void nearly_plain_frame(struct made_frame *frame, uint64_t *random)
+{
+	unsigned options = random_next(random) % 8 ? 0 : 4;
+
+	if (random_next(random) % 2)
+		tcp_frame(frame, options, (unsigned)(random_next(random) % 11) * 4);
+	else
+		udp_frame(frame, (uint16_t)(random_next(random) % 64));
+	made_append(frame, random_next(random) % 32); /* the link's padding */
+	for (uint64_t changes = random_next(random) % 4; changes; changes--)
+		frame->bytes[12 + random_next(random) % 50] ^= (uint8_t)(1u << random_next(random) % 8);
+}
+
+/* Whatever the fast path takes, shoal_parse_any says the same of it. Whether it took the frame. */
+static bool compare_with_twin(const struct made_frame *frame, uint16_t length, bool ports_known)
+{
+	struct shoal_packet plain, twin;
+	bool taken;
+
+	memset(&plain, 0xa5, sizeof(plain));
+	plain.flags = ports_known ? UINT16_MAX : (uint16_t)~SHOAL_PACKET_PORTS_KNOWN;
+	plain.frame = made_exact_copy(frame, length);
+	plain.length = length;
+	twin = plain;
+	taken = shoal_parse_plain(&plain);
+	if (taken) {
+		assert_int_equal(shoal_parse_any(&twin), SHOAL_PARSE_OK);
+		assert_int_equal(plain.flags, twin.flags);
+		assert_memory_equal(&plain.tuple, &twin.tuple, offsetof(struct shoal_tuple, tcp_flags) + 1);
+		assert_offsets(&plain, twin.network_offset, twin.transport_offset);
+		assert_int_equal(twin.inner_network_offset + twin.inner_transport_offset, 0);
+	}
+	free(plain.frame);
+	return taken;
+}
+
+static void fast_path_is_as_its_twin(void **state)
+{
+	uint64_t random = 1;
+	unsigned taken = 0;
+
+	for (unsigned round = 0; round < 200000; round++) {
+		struct made_frame frame;
+		uint16_t length;
+
+		nearly_plain_frame(&frame, &random);
+		length =
+			random_next(&random) % 4 ? frame.length : (uint16_t)(random_next(&random) % (frame.length + 1));
+		taken += compare_with_twin(&frame, length, random_next(&random) % 2);
+	}
+	assert_in_range(taken, 20000, 180000);
+}
+
 /* --- Everything --- */
 
 /* A frame cut anywhere is refused, and never read behind its end. */
@@ -304,6 +368,7 @@ int main(void)
 		cmocka_unit_test(tcp_header),
 		cmocka_unit_test(udp_header),
 		cmocka_unit_test(unknown_protocol),
+		cmocka_unit_test(fast_path_is_as_its_twin),
 		cmocka_unit_test(truncated_at_every_byte),
 		cmocka_unit_test(result_names),
 	};

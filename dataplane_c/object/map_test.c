@@ -41,6 +41,8 @@ static void churn(const struct shoal_class *class, uint32_t capacity, uint64_t s
 
 		assert_int_equal(shoal_map_find(&map, key, hash), entry_of[number]);
 		assert_int_equal(shoal_map_verify(&map, shoal_map_candidate(&map, hash), key, hash), entry_of[number]);
+		assert_int_equal(shoal_map_look(&map, key, hash), entry_of[number]);
+		assert_false(entry_of[number] && shoal_map_surely_absent(&map, shoal_map_bucket(&map, hash), hash));
 		if (entry_of[number] && random_next() % 2) {
 			shoal_map_remove(&map, entry_of[number]);
 			entry_of[number] = 0;

@@ -55,6 +55,10 @@ static void addresses(void **state)
 	assert_false(nat_address_set_contains(public, inet_addr("198.51.100.17")));
 	assert_false(nat_address_set_contains(public, inet_addr("192.0.2.3")));
 	assert_false(nat_address_set_contains(public, inet_addr("203.0.113.201")));
+	for (uint64_t host = 0; host <= UINT32_MAX;
+		host += host >> 8 == 0xc63364 ? 1 : 251) /* the look at the bounds alone */
+		assert_int_equal(nat_address_set_contains(public, htonl((uint32_t)host)),
+			nat_address_set_search(public, htonl((uint32_t)host)));
 	assert_int_equal(nat_configuration_check(&configuration, error, sizeof(error)), 0);
 	assert_int_equal(set(&configuration, "inside_prefixes", "0.0.0.0/0"), 0);
 	assert_true(nat_address_set_contains(&configuration.inside_prefixes, inet_addr("8.8.8.8")));

@@ -64,6 +64,93 @@ static void keys(void **state)
 	free(packet.frame);
 }
 
+/* What may have a key, in the packet's own words; `to` is its own destination. */
+static bool plain_has_key(const struct shoal_packet *packet, unsigned port, uint32_t to)
+{
+	const unsigned known = SHOAL_PACKET_TRANSPORT | SHOAL_PACKET_ICMP_ERROR | SHOAL_PACKET_PORTS_KNOWN;
+	uint8_t protocol = packet->tuple.protocol;
+
+	if (!(packet->flags & SHOAL_PACKET_IPV4) || !(packet->flags & known) ||
+		packet->flags & SHOAL_PACKET_INNER_NO_PORTS)
+		return false;
+	if (protocol != NAT_TCP && protocol != NAT_UDP && protocol != NAT_ICMP)
+		return false;
+	return port == NAT_OUTSIDE || ntohl(to) >> 28 < 14;
+}
+
+/* A packet of some kind, and whether its first bytes were changed at random. */
+static struct shoal_packet some_packet(uint64_t *random)
+{
+	static const uint8_t protocols[] = { NAT_TCP, NAT_UDP, NAT_ICMP, 47 };
+	struct made_frame frame;
+	struct shoal_packet packet;
+
+	do {
+		uint8_t protocol;
+
+		*random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+		protocol = protocols[*random >> 62];
+		made_ethernet(&frame, SHOAL_ETHER_IPV4);
+		made_store32(made_ipv4(&frame, protocol, *random >> 60 & 1 ? 4 : 0, 0) + 16, (uint32_t)(*random >> 8));
+		if (protocol == NAT_TCP)
+			made_tcp(&frame, 1, 2, 0);
+		else if (protocol == NAT_UDP)
+			made_udp(&frame, 3, 4, 20);
+		else if (protocol == NAT_ICMP)
+			made_icmp(&frame, (uint8_t)((*random >> 50 & 1) * 8), 5);
+		made_append(&frame, 20);
+		made_finish(&frame);
+		if (*random >> 40 & 1)
+			made_store16(frame.bytes + 20, (uint16_t)(*random >> 30 & 0x2003)); /* fragments */
+		if (made_parse(&frame, frame.length, &packet) == SHOAL_PARSE_OK)
+			return packet;
+		free(packet.frame);
+	} while (true);
+}
+
+/* Of a burst each packet has the key that it has alone, field by field, and has one by the plain rule. */
+static void compare_burst(unsigned n, unsigned port, uint64_t *random, unsigned *with_key)
+{
+	struct shoal_packet all[SHOAL_BURST_MAX], *packets[SHOAL_BURST_MAX];
+	struct nat_mapping_key keys[SHOAL_BURST_MAX];
+	uint32_t keyed;
+
+	for (unsigned i = 0; i < n; i++) {
+		all[i] = some_packet(random);
+		packets[i] = &all[i];
+		if ((all[i].flags & SHOAL_PACKET_FRAGMENT_LATER) && *random >> 20 & 1)
+			all[i].flags |= SHOAL_PACKET_PORTS_KNOWN;
+	}
+	keyed = shoal_nf.ports[port].keys(NULL, packets, n, keys);
+	for (unsigned i = 0; i < n; i++) {
+		const struct shoal_tuple *tuple = &all[i].tuple;
+		bool wanted = plain_has_key(&all[i], port, shoal_frame_load32(shoal_packet_network(&all[i]) + 16));
+
+		assert_int_equal(keyed >> i & 1, wanted);
+		*with_key += wanted;
+		free(all[i].frame);
+		if (!wanted)
+			continue;
+		assert_int_equal(
+			keys[i].address, port == NAT_INSIDE ? tuple->source_address : tuple->destination_address);
+		assert_int_equal(keys[i].port, port == NAT_INSIDE ? tuple->source_port : tuple->destination_port);
+		assert_int_equal(keys[i].protocol, tuple->protocol);
+		assert_int_equal(keys[i].zero, 0);
+	}
+	assert_int_equal(n < 32 ? keyed >> n : 0, 0);
+}
+
+static void keys_of_bursts_are_as_by_the_plain_rule(void **state)
+{
+	uint64_t random = 7;
+	unsigned with_key = 0;
+
+	for (unsigned round = 0; round < 2000; round++)
+		compare_burst(
+			1 + round % SHOAL_BURST_MAX, round / 100 % 2 ? NAT_OUTSIDE : NAT_INSIDE, &random, &with_key);
+	assert_in_range(with_key, 5000, 30000);
+}
+
 /* An error about a flow has the flow's keys and steering slots, seen from the other end. */
 static void error_follows_its_flow(void **state)
 {
@@ -191,6 +278,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys),
+		cmocka_unit_test(keys_of_bursts_are_as_by_the_plain_rule),
 		cmocka_unit_test(error_follows_its_flow),
 		cmocka_unit_test(later_fragment),
 		cmocka_unit_test(refusals),

@@ -127,6 +127,53 @@ static void narrowed_range(void **state)
 	assert_false(take(&key, &pool, 1024, 2000).found);
 }
 
+/* The bitmap against a plain array that is searched one port after the other, from where the last search ended. */
+static uint16_t plain_take(uint8_t taken[256], unsigned slot, unsigned *from, const uint16_t range[2])
+{
+	for (unsigned looked = 0; looked < 256; looked++) {
+		unsigned number = (*from + looked) % 256, port = number << 8 | slot;
+
+		if (taken[number] || port < range[0] || port > range[1])
+			continue;
+		taken[number] = 1;
+		*from = number + 1;
+		return (uint16_t)port;
+	}
+	return 0;
+}
+
+static void bitmap_is_as_a_plain_array(void **state)
+{
+	static const uint16_t ranges[][2] = { { 1024, 65535 }, { 5000, 21000 }, { 32768, 49151 }, { 60000, 65535 } };
+	uint64_t random = 1;
+
+	for (unsigned round = 0; round < 200; round++) {
+		const uint16_t *range = ranges[round % 4];
+		struct nat_pool_key key = { .steering_slot = (uint8_t)(round * 37) };
+		struct nat_pool pool = { 0 };
+		uint8_t taken[256] = { 0 };
+		unsigned from = 0, last = 0;
+
+		for (unsigned step = 0; step < 2000; step++) {
+			random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+			unsigned number = (unsigned)(random >> 40) % 256;
+
+			if (random >> 62) { /* three of four: it fills up */
+				uint16_t port = plain_take(taken, key.steering_slot, &from, range);
+
+				assert_int_equal(take(&key, &pool, range[0], range[1]).port, port);
+				last += port != 0;
+			} else {
+				give_back(&key, &pool, (uint16_t)(number << 8 | key.steering_slot));
+				last -= taken[number];
+				taken[number] = 0;
+			}
+			assert_int_equal(count(&key, &pool), last);
+			assert_true(nat_pool_class.check(&key, &pool));
+		}
+	}
+}
+
 static void half_written_pool_is_refused(void **state)
 {
 	struct nat_pool_key key = { 0 };
@@ -145,6 +192,7 @@ int main(void)
 		cmocka_unit_test(full_pool_gives_what_comes_back),
 		cmocka_unit_test(giving_back_nonsense_changes_nothing),
 		cmocka_unit_test(narrowed_range),
+		cmocka_unit_test(bitmap_is_as_a_plain_array),
 		cmocka_unit_test(half_written_pool_is_refused),
 	};
 
