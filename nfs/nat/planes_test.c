@@ -12,6 +12,7 @@
 #define STEPS 400
 #define PUBLIC_MAX 256
 #define BURST 8
+#define LONG_BURST 80 /* several bursts of the worker in one poll */
 
 static const char *const few_ports[] = { "public_addresses", "198.51.100.1-198.51.100.2", "port_range", "49152-51199",
 	NULL };
@@ -178,7 +179,7 @@ static void run_pair(
 			end_all(&pair);
 	}
 	compare_books(&pair);
-	if (right->plane->poll == shoal_plane_shared.poll)
+	if (!right->nf && (!right->plane || right->plane->poll == shoal_plane_shared.poll))
 		compare_takes(&pair);
 	assert_true(world_count(pair.worlds[0], NAT_COUNT_CREATED) > 0);
 	end_all(&pair);
@@ -218,6 +219,41 @@ static void short_takes_are_as_long(void **state)
 	}
 }
 
+static void to_packet_handlers(
+	struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		packets[i]->verdict = SHOAL_TO_PACKET_HANDLER;
+}
+
+/* The burst handler is the fast form of the packet handler, which is told of one packet at a time. */
+static void burst_handler_is_as_packet_handler(void **state)
+{
+	struct shoal_nf alone = shoal_nf;
+
+	alone.process = to_packet_handlers;
+	for (uint64_t seed = 1; seed <= TWIN_SEEDS; seed++) {
+		struct world_setup setup = { .members = 1, .objects = 1000, .settings = few_ports };
+		struct world_setup twin = setup;
+
+		twin.nf = &alone;
+		run_pair(seed, &setup, &twin, STEPS, seed % 2 ? BURST : LONG_BURST);
+	}
+}
+
+static void overlapping_bursts_are_as_others(void **state)
+{
+	for (uint64_t seed = 1; seed <= TWIN_SEEDS; seed++) {
+		struct world_setup setup = {
+			.members = 1, .objects = 1000, .settings = seed % 3 ? few_ports : one_port_each
+		};
+		struct world_setup twin = setup;
+
+		twin.overlapping = true;
+		run_pair(seed, &setup, &twin, STEPS, LONG_BURST);
+	}
+}
+
 /* Expired objects go a little later where they are looked for, so the times between are short here. */
 static void remote_is_as_shared(void **state)
 {
@@ -242,6 +278,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(local_is_as_shared),
 		cmocka_unit_test(short_takes_are_as_long),
+		cmocka_unit_test(burst_handler_is_as_packet_handler),
+		cmocka_unit_test(overlapping_bursts_are_as_others),
 		cmocka_unit_test(remote_is_as_shared),
 	};
 

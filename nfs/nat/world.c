@@ -95,7 +95,7 @@ static void begin_member(struct world *world, uint8_t number, const struct world
 			.members_max = WORLD_MEMBERS_MAX,
 			.deadline_ns = SHOAL_NS_PER_S,
 			.resend_ns = SHOAL_NS_PER_S },
-		.nf = &shoal_nf,
+		.nf = setup->nf ? setup->nf : &shoal_nf,
 		.parked_max = 1024,
 		.backlog_max = 256,
 		.stack_bytes = 32768,
@@ -107,8 +107,8 @@ static void begin_member(struct world *world, uint8_t number, const struct world
 	configure(member, setup->settings);
 	config.nf_state = member->nat;
 	assert_int_equal(shoal_worker_init(&member->worker, &config), 0);
-	if (number)
-		member->worker.ahead_from = 0; /* its bursts overlap from the first object on */
+	if (number || setup->overlapping)
+		member->worker.ahead_from = 0;
 	attach_ring(member);
 	if (setup->pipe)
 		start_receiver(member);

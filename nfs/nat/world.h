@@ -38,6 +38,8 @@ struct world_setup {
 	const struct shoal_plane *plane; /* NULL: shared */
 	const char *server; /* of the plane `remote` */
 	uint64_t first_life; /* of member 0; 0: 100 */
+	const struct shoal_nf *nf; /* NULL: the NAT */
+	bool overlapping; /* its bursts overlap from the first object on; those of member 1 always do */
 	bool pipe; /* packets are received by a thread of its own, in real time */
 };
 
