@@ -101,6 +101,7 @@ void bench_eal_start(struct bench *bench, unsigned megabytes)
 	char *small[] = { "bench", "--no-huge", "--no-shconf", "--file-prefix", prefix, "-m", memory, "--lcores", cores,
 		"--no-pci", "--no-telemetry", "--log-level", "lib.eal:error" };
 
+	bench->eal = true;
 	bench->hugepages = !bench->ordinary_pages && enough_hugepages(megabytes);
 	snprintf(memory, sizeof(memory), "%u", megabytes);
 	snprintf(prefix, sizeof(prefix), "bench-%d", (int)getpid());
@@ -165,7 +166,9 @@ void bench_finish(struct bench *bench)
 		rte_version(), "gcc-compatible " __VERSION__, BENCH_COMPILER_FLAGS, bench->cpu);
 	if (bench->other_cpu >= 0)
 		printf(", \"other_cpu\": %d", bench->other_cpu);
-	printf(", \"memory_pages\": \"%s\"}}\n", bench->hugepages ? "2 MiB" : "4 KiB");
+	if (bench->eal) /* else what memory there is, is not EAL's */
+		printf(", \"memory_pages\": \"%s\"", bench->hugepages ? "2 MiB" : "4 KiB");
+	printf("}}\n");
 }
 
 static int ascending(const void *one, const void *other)

@@ -18,7 +18,7 @@ struct bench {
 	bool quick; /* whether it works at all; figures mean nothing then */
 	bool ordinary_pages; /* asked for */
 	int cpu, other_cpu;
-	bool hugepages; /* set by bench_eal_start */
+	bool eal, hugepages; /* set by bench_eal_start */
 	unsigned rows;
 	FILE *series; /* owns; what bench_finish adds */
 	char *series_text;

@@ -11,7 +11,7 @@
 #define TRIPS 256u
 #define SLICE_NS (20 * SHOAL_NS_PER_MS)
 #define SLICES 3
-#define DEADLINE_NS (2 * SHOAL_NS_PER_S)
+#define DEADLINE_NS (20 * SHOAL_NS_PER_S) /* another process may have the core for a while */
 
 enum doing { PING_PONG, TRIP, RATE, END };
 
@@ -103,7 +103,7 @@ static void trip(struct pair *pair)
 			continue;
 		limit = limit ? limit : shoal_clock_now() + DEADLINE_NS;
 		if (shoal_clock_now() > limit)
-			bench_fail(pair->bench, "no answer within two seconds");
+			bench_fail(pair->bench, "no answer within 20 seconds");
 	}
 }
 
@@ -136,7 +136,7 @@ static unsigned take_some(struct pair *pair, unsigned least, uint64_t deadline_n
 
 		received += more;
 		if (!more && shoal_clock_now() > deadline_ns)
-			bench_fail(pair->bench, "nothing came for two seconds");
+			bench_fail(pair->bench, "nothing came for 20 seconds");
 	}
 	return received;
 }

@@ -11,7 +11,19 @@ from shoal.bench.document import Document, Row
 
 _SMALL = 0.03
 """Repeatability of a figure on a quiet machine."""
-_LOWER_IS_BETTER = ("ns", "us", "ms", "s", "bytes", "packets", "messages", "ns/packet", "ns/object", "cycles/packet")
+_LOWER_IS_BETTER = (
+    "ns",
+    "us",
+    "ms",
+    "s",
+    "bytes",
+    "packets",
+    "messages",
+    "bins",
+    "ns/packet",
+    "ns/object",
+    "cycles/packet",
+)
 
 
 class Change(enum.Enum):
@@ -93,6 +105,6 @@ def remarks(now: Document, before: Document) -> list[str]:
     said = []
     for name in names:
         old, new = before.machine.get(name), now.machine.get(name)
-        if old != new:
+        if None not in (old, new) and old != new:
             said.append(f"{name} was {old}, and is {new}: the figures are not of the same machine")
     return said

@@ -76,13 +76,28 @@ def _document(
     series: list[dict[str, Any]] = []
     for each in measured:
         rows += aggregated([outcome.rows for outcome in each.outcomes])
-        for outcome in each.outcomes:
-            described |= outcome.machine
         if each.outcomes:
             series += [{"benchmark": each.benchmark.name, **one} for one in each.outcomes[-1].series]
+    described |= _of_programs(measured)
     described["load_average_after"] = machine.load()
     described["quick"] = settings.quick
     failures = (each.failure(interrupted=interrupted) for each in measured)
     return Document(
         described, tuple(rows), tuple(series), tuple(each for each in failures if each is not None), interrupted
     )
+
+
+def _of_programs(measured: Sequence[_Measured]) -> dict[str, Any]:
+    """What they say of the machine. Where there were too few hugepages for some of them, which ones."""
+    described: dict[str, Any] = {}
+    of_pages: dict[str, list[str]] = {}
+    for each in measured:
+        for outcome in each.outcomes:
+            described |= outcome.machine
+            names = of_pages.setdefault(str(outcome.machine.get("memory_pages", "")), [])
+            if each.benchmark.name not in names:
+                names.append(each.benchmark.name)
+    of_pages.pop("", None)
+    if len(of_pages) > 1:
+        described["memory_pages"] = "; ".join(f"{pages}: {' '.join(names)}" for pages, names in of_pages.items())
+    return described

@@ -97,6 +97,7 @@ def test_another_machine_is_remarked() -> None:
     (remark,) = comparison.remarks(Document({"cpu_model": "b"}, ()), Document({"cpu_model": "a"}, ()))
 
     assert "cpu_model was a, and is b" in remark
+    assert comparison.remarks(Document({"cpu_model": "b"}, ()), Document({"memory_pages": "2 MiB"}, ())) == []
 
 
 def test_labels_say_what_differs() -> None:

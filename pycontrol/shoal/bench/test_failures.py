@@ -103,6 +103,19 @@ def test_runs_before_the_one_that_failed_are_kept(programs: Path, tmp_path: Path
     assert len(count.read_text().splitlines()) == 3
 
 
+def test_programs_with_other_pages_are_named(programs: Path, tmp_path: Path) -> None:
+    pages = GOOD.replace('"rows"', '"machine": {"cpu": 1, "memory_pages": "PAGES"}, "rows"')
+    make(programs, "limit", pages.replace("PAGES", "2 MiB"))
+    make(programs, "planes", pages.replace("PAGES", "4 KiB"))
+    make(programs, "splitter", GOOD)
+
+    bench("limit", "splitter", "planes", "--quick", "--json", tmp_path / "some.json")
+    bench("limit", "splitter", "--runs", "2", "--json", tmp_path / "all.json")
+
+    assert written(tmp_path / "some.json")["machine"]["memory_pages"] == "2 MiB: limit; 4 KiB: planes"
+    assert written(tmp_path / "all.json")["machine"]["memory_pages"] == "2 MiB"
+
+
 def test_where_all_fail_there_is_no_picture(programs: Path, tmp_path: Path) -> None:
     (programs / "limit_bench").write_text("no program")
 
