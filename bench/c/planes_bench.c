@@ -47,7 +47,7 @@ static void print(struct planes *planes, const char *plane, bool zipf, const cha
 
 	bench_row(&planes->bench, &figure,
 		"\"nf\": \"nat\", \"plane\": \"%s\", \"flows\": %u, \"distribution\": \"%s\", \"packet_bytes\": 64, "
-		"\"batch\": %s, \"cores\": %u",
+		"\"blocked\": 0, \"new_flows\": 0, \"batch\": %s, \"cores\": %u",
 		plane, planes->flows, zipf ? "zipf" : "uniform", batch, cores);
 }
 
@@ -56,8 +56,9 @@ static void print_ratio(struct planes *planes, const char *metric, double ratio)
 	const struct bench_figure figure = { ratio, "times", 0, "both rows" };
 
 	bench_row(&planes->bench, &figure,
-		"\"nf\": \"nat\", \"metric\": \"%s\", \"flows\": %u, \"distribution\": \"uniform\", \"packet_bytes\": "
-		"64",
+		"\"nf\": \"nat\", \"plane\": \"shared\", \"metric\": \"%s\", \"flows\": %u, \"distribution\": "
+		"\"uniform\", "
+		"\"packet_bytes\": 64, \"blocked\": 0, \"new_flows\": 0",
 		metric, planes->flows);
 }
 
@@ -85,7 +86,8 @@ static void print_latency(
 
 		bench_row(&planes->bench, &figure,
 			"\"nf\": \"nat\", \"plane\": \"%s\", \"metric\": \"%s\", \"flows\": %u, \"distribution\": "
-			"\"uniform\", \"packet_bytes\": 64, \"offered\": \"%s\", \"pipe\": %s, \"cores\": %u",
+			"\"uniform\", \"packet_bytes\": 64, \"blocked\": 0, \"new_flows\": 0, \"offered\": \"%s\", "
+			"\"pipe\": %s, \"cores\": %u",
 			plane, shares[i].metric, planes->flows,
 			remote || interval_ns != planes->half_remote_ns ? "half" : "half of remote's",
 			pipe ? "true" : "false", remote ? 2u : 1u);
@@ -252,7 +254,7 @@ static void measure_remote(struct planes *planes, unsigned batch, bool zipf, boo
 	const struct source_traffic traffic = traffic_of(planes, zipf);
 	unsigned packets = batch == 1 ? ONE_PACKETS : REMOTE_PACKETS;
 	struct nat_world world;
-	char text[40];
+	char text[48];
 	double ns;
 
 	snprintf(remote.address, sizeof(remote.address), "%s", planes->server.address);
@@ -268,8 +270,7 @@ static void measure_remote(struct planes *planes, unsigned batch, bool zipf, boo
 		receiver_cpu);
 	nat_world_check(&world);
 	snprintf(text, sizeof(text), batch ? "%u" : "\"adaptive\"", batch);
-	if (pipe)
-		strcat(text, ", \"pipe\": true");
+	strcat(text, pipe ? ", \"pipe\": true" : ", \"pipe\": false");
 	print(planes, "remote", zipf, text, 2, ns,
 		zipf   ? "round trips: packets of one flow follow each other"
 		: pipe ? "the server: two commands a packet, and its core is the receiver's too"

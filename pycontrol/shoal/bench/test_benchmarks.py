@@ -13,6 +13,27 @@ from shoal.bench.program import Settings
 from shoal.cli.main import app
 from shoal.errors import InvalidRequestError, RefusedError, ShoalError
 
+TRAFFIC = {"nf", "plane", "flows", "distribution", "packet_bytes", "blocked", "new_flows"}
+KEYS = {
+    "limit": TRAFFIC,
+    "fastpath": TRAFFIC,
+    "planes": TRAFFIC,
+    "scale_event": TRAFFIC | {"metric", "event", "steering"},
+    "scaling": TRAFFIC | {"metric", "how", "instances"},
+    "microthread": {"metric", "implementation", "suspended", "stack_bytes"},
+    "channel": {"metric", "transport", "message_bytes", "batch"},
+    "migration": {"metric", "moved_by", "object_bytes", "objects"},
+}
+"""What every row of a benchmark is told by; whoever reads its JSON may rely on these."""
+METRICS = {
+    "fastpath": {"new_flows_per_second", "bytes_beyond_key_and_object"},
+    "planes": {"shared_against_remote", "shared_against_ring_store_per_core", "latency_us_p50", "latency_us_p99"},
+    "scale_event": {
+        *("packets_lost", "disturbed_window_ms", "throughput_ratio", "two_hop_ms", "max_parked", "bytes_moved"),
+        *("control_disturbed_window_ms", "offered", "preempted_bins"),
+    },
+    "migration": {"objects_per_second", "bytes_per_second", "messages_per_object", "duration"},
+}
 FIRST, SECOND = machine.default_cores()
 
 
@@ -26,6 +47,8 @@ def test_it_runs(benchmark: Benchmark) -> None:
         assert row.value >= 0
         assert row.unit
         assert row.limited_by
+        assert KEYS.get(benchmark.name, set()) <= dict(row.parameters).keys()
+    assert METRICS.get(benchmark.name, set()) <= {row.get("metric") for row in outcome.rows}
     assert len({(row.parameters, row.unit) for row in outcome.rows}) == len(outcome.rows)
 
 
