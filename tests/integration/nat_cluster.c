@@ -278,7 +278,7 @@ void nat_cluster_run(struct nat_cluster *cluster, unsigned polls)
 
 bool nat_cluster_idle(const struct nat_cluster *cluster)
 {
-	return cluster->idle_rounds >= 3;
+	return cluster->idle_rounds >= 3 && !cluster->splitter.steering.parked;
 }
 
 bool nat_cluster_suspended(const struct nat_cluster *cluster)

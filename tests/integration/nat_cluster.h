@@ -61,7 +61,8 @@ void nat_cluster_fini(struct nat_cluster *cluster);
 uint64_t nat_cluster_random(struct nat_cluster *cluster);
 /* That many polls, each of a component chosen at random: any interleaving may happen, stalls of one of them too. */
 void nat_cluster_run(struct nat_cluster *cluster, unsigned polls);
-/* Every component was polled three times in a row without finding anything to do. */
+/* Every component was polled three times in a row without finding anything to do, and no packet waits for its steering slot to move:
+ * what it waits for may be nothing but time. */
 bool nat_cluster_idle(const struct nat_cluster *cluster);
 /* Packet handlers or tasks wait somewhere. */
 bool nat_cluster_suspended(const struct nat_cluster *cluster);

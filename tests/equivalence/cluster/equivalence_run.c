@@ -166,11 +166,12 @@ static uint64_t elapse(struct nat_cluster *cluster, void *user)
 
 	if (world->leap_until_ns && cluster->now_ns >= world->leap_until_ns)
 		end_leap(world);
-	if (!nat_cluster_idle(cluster) || world->ended || !cluster->epoch || world->answers_head != world->answers_tail)
+	if (!nat_cluster_idle(cluster) || nat_cluster_suspended(cluster) || world->ended || !cluster->epoch ||
+		world->answers_head != world->answers_tail)
 		return random % 2000;
 	if (!world->leap_until_ns)
 		go_on(world);
-	return world->leap_until_ns && !nat_cluster_suspended(cluster) ? random % LEAP_NS_MOST : random % 2000;
+	return world->leap_until_ns ? random % LEAP_NS_MOST : random % 2000;
 }
 
 /* --- The run --- */
