@@ -2,14 +2,11 @@
 /* The same NAT on its planes: `local`, `shared`, and `remote` on a redis-server of its own on the other core, by the most packets
  * under way; what a client costs that does nothing but one GET and one SET for each packet; and an ideal store behind a ring, on
  * the other core. 64 k flows, 64 bytes, everything known before. Planes that need one core alternate chunk by chunk with the ideal. */
-#include <hiredis/hiredis.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "bare_client.h"
 #include "plane/made_server.h"
-#include "plane/remote_buffer.h"
-#include "plane/remote_reply.h"
 #include "planes_latency.h"
 #include "ring_store.h"
 #include "worker/runner.h"
@@ -150,71 +147,6 @@ static void measure_ring(struct planes *planes)
 	print_ratio(planes, "shared_against_ring_store_per_core", 2 * best / planes->shared_ns[1]);
 }
 
-/* --- The bare client --- */
-
-static void exchange(struct planes *planes, int descriptor, struct shoal_remote_buffer *out, unsigned replies)
-{
-	static uint8_t in[1 << 20];
-	struct shoal_reply nodes[4];
-	size_t have = 0, at = 0;
-
-	while (out->head != out->tail) {
-		ssize_t sent = write(descriptor, out->bytes + out->head, out->tail - out->head);
-
-		if (sent <= 0)
-			bench_fail(&planes->bench, "the server does not take commands");
-		shoal_remote_buffer_consumed(out, (uint32_t)sent);
-	}
-	while (replies) {
-		long bytes = shoal_reply_parse(in + at, have - at, nodes, 4);
-		ssize_t got = 0;
-
-		if (bytes < 0 || (bytes && nodes[0].kind == SHOAL_REPLY_ERROR))
-			bench_fail(&planes->bench, "the server answers with an error");
-		at += (size_t)bytes;
-		replies -= bytes > 0;
-		if (!bytes && (got = read(descriptor, in + have, sizeof(in) - have)) <= 0)
-			bench_fail(&planes->bench, "the server does not answer");
-		have += (size_t)got;
-	}
-}
-
-/* GETs of as many packets as a batch has, then their SETs. */
-static double bare_client_ns(struct planes *planes, unsigned batch, unsigned packets)
-{
-	redisContext *context = redisConnectUnix(planes->server.address + strlen("unix:"));
-	static uint8_t memory[1 << 20], value[56];
-	struct shoal_remote_buffer out = { .bytes = memory, .room = sizeof(memory) };
-	static struct bench_samples samples;
-	uint64_t random = 7;
-
-	if (!context || context->err)
-		bench_fail(&planes->bench, "the server does not answer");
-	samples.count = 0;
-	for (unsigned done = 0; done < packets; done += batch) {
-		uint64_t first = random, begin = shoal_clock_now();
-
-		for (unsigned half = 0; half < 2; half++) {
-			random = first; /* the same keys */
-			for (unsigned i = 0; i < batch; i++) {
-				char key[32];
-				int length = snprintf(key, sizeof(key), "bare/nat.mapping/%08x",
-					(unsigned)(bench_random(&random) % planes->flows));
-
-				shoal_remote_write_command(&out, half ? 3 : 2);
-				shoal_remote_write_text(&out, half ? "SET" : "GET");
-				shoal_remote_write_word(&out, key, (uint32_t)length);
-				if (half)
-					shoal_remote_write_word(&out, value, sizeof(value));
-			}
-			exchange(planes, context->fd, &out, batch);
-		}
-		bench_sample(&samples, (double)(shoal_clock_now() - begin) / batch);
-	}
-	redisFree(context);
-	return bench_median(&samples);
-}
-
 /* --- remote --- */
 
 /* The median of what as many packets as are in a part take; with those that are under way already. With a pipe the source's
@@ -314,7 +246,8 @@ static void measure_server(struct planes *planes)
 
 		snprintf(batch, sizeof(batch), "%u", batches[i]);
 		print(planes, "get_set", false, batch, 2,
-			bare_client_ns(planes, batches[i], packets / batches[i] * batches[i]),
+			bare_client_ns(&planes->bench, planes->server.address + strlen("unix:"), planes->flows,
+				batches[i], packets / batches[i] * batches[i]),
 			"the server: a GET and a SET a packet, and nothing else");
 	}
 	made_server_end(&planes->server);
