@@ -74,20 +74,6 @@ static double chunk(struct nat_world *world, const struct test *test, struct rte
 	return nat_world_worker_chunk(world);
 }
 
-/* New flows are numbered by the source: both NATs must see each of them. */
-static double ideal_chunk(struct nat_world *world, const struct test *test, uint32_t *next_new)
-{
-	uint32_t of_worker = world->source.next_new;
-	double ns;
-
-	if (test->traffic.new_flows > 0)
-		world->source.next_new = *next_new;
-	ns = nat_world_ideal_chunk(world);
-	*next_new = world->source.next_new;
-	world->source.next_new = of_worker;
-	return ns;
-}
-
 static void measure(struct nat_world *world, const struct test *test, struct rte_nat *rte)
 {
 	const char *const planes[] = { [WORKER] = world->worker->plane->name,
@@ -103,7 +89,7 @@ static void measure(struct nat_world *world, const struct test *test, struct rte
 	nat_world_block(world, test->traffic.blocked > 0);
 	samples.count = ideal.count = 0;
 	for (unsigned i = 0; i < chunks; i++) {
-		bench_sample(&ideal, ideal_chunk(world, test, &next_new));
+		bench_sample(&ideal, nat_world_ideal_new_chunk(world, &next_new));
 		bench_sample(&samples, chunk(world, test, rte));
 	}
 	nat_world_check(world);

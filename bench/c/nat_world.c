@@ -188,6 +188,18 @@ double nat_world_ideal_chunk(struct nat_world *world)
 	return (double)(shoal_clock_now() - begin) / BENCH_CHUNK;
 }
 
+double nat_world_ideal_new_chunk(struct nat_world *world, uint32_t *next_new)
+{
+	uint32_t of_worker = world->source.next_new;
+	double ns;
+
+	world->source.next_new = *next_new;
+	ns = nat_world_ideal_chunk(world);
+	*next_new = world->source.next_new;
+	world->source.next_new = of_worker;
+	return ns;
+}
+
 double nat_world_fill(struct nat_world *world)
 {
 	static struct bench_samples samples;

@@ -39,6 +39,9 @@ void nat_world_block(struct nat_world *world, bool block);
 /* ns a packet of one chunk. */
 double nat_world_ideal_chunk(struct nat_world *world);
 double nat_world_worker_chunk(struct nat_world *world);
+/* The ideal's chunk where traffic has new flows: the source numbers them, and both NATs must see each. *next_new: the ideal's own
+ * next one. */
+double nat_world_ideal_new_chunk(struct nat_world *world, uint32_t *next_new);
 /* Ends the process if a packet was lost, or left by another port than the outside. */
 void nat_world_check(const struct nat_world *world);
 

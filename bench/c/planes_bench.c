@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The same NAT on its planes: `local`, `shared`, and `remote` on a redis-server of its own on the other core, by the most packets
  * under way; what a client costs that does nothing but one GET and one SET for each packet; and an ideal store behind a ring, on
- * the other core. 64 k flows, 64 bytes, everything known before. Planes that need one core alternate chunk by chunk with the ideal. */
+ * the other core. 64 k flows, 64 bytes, everything known before; then, one at a time, an IMIX, and flows of 100 packets. Planes that need one core alternate chunk by chunk with the ideal. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,32 +20,40 @@
 #define LATENCY_NS (400 * SHOAL_NS_PER_MS)
 #define LOAD 0.5 /* of what a plane bears, where latencies are measured */
 
+enum kind { UNIFORM, ZIPF, IMIX, SHORT_FLOWS, KINDS };
+
 struct planes {
 	struct bench bench;
 	struct rte_mempool *pool;
 	uint32_t flows;
 	struct nat_world shared, local;
 	struct made_server server;
-	double shared_ns[2], local_ns[2], ideal_ns[2]; /* by distribution: zipf, uniform */
+	double shared_ns[KINDS], local_ns[KINDS], ideal_ns[KINDS];
+	uint32_t remotes; /* workers on the server so far */
 	double best_remote_ns;
 	double half_remote_ns; /* between packets, at LOAD of what remote bears */
 };
 
-static struct source_traffic traffic_of(const struct planes *planes, bool zipf)
+static struct source_traffic traffic_of(const struct planes *planes, enum kind kind)
 {
-	return (struct source_traffic){ .flows = planes->flows, .zipf = zipf };
+	return (struct source_traffic){ .flows = planes->flows,
+		.zipf = kind == ZIPF,
+		.imix = kind == IMIX,
+		.new_flows = kind == SHORT_FLOWS ? 0.01 : 0 };
 }
 
 /* "batch" is the most packets under way, and what more the row is told by; cores: that it keeps busy. */
-static void print(struct planes *planes, const char *plane, bool zipf, const char *batch, unsigned cores, double ns,
-	const char *limited_by)
+static void print(struct planes *planes, const char *plane, enum kind kind, const char *batch, unsigned cores,
+	double ns, const char *limited_by)
 {
-	const struct bench_figure figure = { 1000 / ns, "Mpps", planes->ideal_ns[!zipf] / ns, limited_by };
+	const struct bench_figure figure = { 1000 / ns, "Mpps", planes->ideal_ns[kind] / ns, limited_by };
+	const struct source_traffic traffic = traffic_of(planes, kind);
 
 	bench_row(&planes->bench, &figure,
-		"\"nf\": \"nat\", \"plane\": \"%s\", \"flows\": %u, \"distribution\": \"%s\", \"packet_bytes\": 64, "
-		"\"blocked\": 0, \"new_flows\": 0, \"batch\": %s, \"cores\": %u",
-		plane, planes->flows, zipf ? "zipf" : "uniform", batch, cores);
+		"\"nf\": \"nat\", \"plane\": \"%s\", \"flows\": %u, \"distribution\": \"%s\", \"packet_bytes\": %s, "
+		"\"blocked\": 0, \"new_flows\": %g, \"batch\": %s, \"cores\": %u",
+		plane, planes->flows, source_distribution(&traffic), source_packet_bytes(&traffic), traffic.new_flows,
+		batch, cores);
 }
 
 static void print_ratio(struct planes *planes, const char *metric, double ratio)
@@ -67,7 +75,7 @@ static void print_latency(
 		const char *metric;
 		double share;
 	} shares[] = { { "latency_us_p50", 0.5 }, { "latency_us_p99", 0.99 }, { "latency_us_p999", 0.999 } };
-	const struct source_traffic traffic = traffic_of(planes, false);
+	const struct source_traffic traffic = traffic_of(planes, UNIFORM);
 	bool remote = !strcmp(plane, "remote");
 	static struct shoal_latency latency;
 
@@ -94,30 +102,36 @@ static void print_latency(
 /* --- One core --- */
 
 /* The ideal works on the plane's own table: so each finds in the cache what the other has left there. ns a packet. */
-static double measure_here(struct planes *planes, struct nat_world *world, const char *plane, bool zipf)
+static double measure_here(struct planes *planes, struct nat_world *world, const char *plane, enum kind kind)
 {
 	static struct bench_samples ideal, worker;
-	const struct source_traffic traffic = traffic_of(planes, zipf);
+	const struct source_traffic traffic = traffic_of(planes, kind);
+	uint32_t next_new = world->source.next_new;
 
 	source_draw(&world->source, &traffic, planes->flows);
 	ideal.count = worker.count = 0;
 	for (unsigned i = 0; i < (planes->bench.quick ? 4 : CHUNKS); i++) {
-		bench_sample(&ideal, nat_world_ideal_chunk(world));
+		bench_sample(&ideal, nat_world_ideal_new_chunk(world, &next_new));
 		bench_sample(&worker, nat_world_worker_chunk(world));
 	}
 	nat_world_check(world);
-	planes->ideal_ns[!zipf] = bench_median(&ideal);
-	print(planes, plane, zipf, "32", 1, bench_median(&worker), "instructions of one core");
+	planes->ideal_ns[kind] = bench_median(&ideal);
+	print(planes, plane, kind, "32", 1, bench_median(&worker), "instructions of one core");
 	return bench_median(&worker);
 }
 
-static void measure_planes_here(struct planes *planes)
+static void measure_planes_here(struct planes *planes, enum kind kind)
 {
-	for (unsigned zipf = 0; zipf < 2; zipf++) {
-		planes->local_ns[!zipf] = measure_here(planes, &planes->local, "local", zipf);
-		planes->shared_ns[!zipf] = measure_here(planes, &planes->shared, "shared", zipf);
-		print(planes, "ideal", zipf, "32", 1, planes->ideal_ns[!zipf], "instructions of one core");
-	}
+	planes->local_ns[kind] = measure_here(planes, &planes->local, "local", kind);
+	planes->shared_ns[kind] = measure_here(planes, &planes->shared, "shared", kind);
+	print(planes, "ideal", kind, "32", 1, planes->ideal_ns[kind], "instructions of one core");
+}
+
+static void measure_short_flows_here(struct planes *planes)
+{
+	nat_world_own_ideal(&planes->local);
+	nat_world_own_ideal(&planes->shared);
+	measure_planes_here(planes, SHORT_FLOWS);
 }
 
 /* --- A store behind a ring --- */
@@ -125,7 +139,7 @@ static void measure_planes_here(struct planes *planes)
 static void measure_ring(struct planes *planes)
 {
 	static const unsigned depths[] = { 1, 4, RING_STORE_DEPTH };
-	const struct source_traffic traffic = traffic_of(planes, false);
+	const struct source_traffic traffic = traffic_of(planes, UNIFORM);
 	struct ring_store *store = ring_store_create(&planes->bench, &planes->shared);
 	static struct bench_samples samples;
 	double best = 0;
@@ -138,13 +152,13 @@ static void measure_ring(struct planes *planes)
 		for (unsigned chunk = 0; chunk < (planes->bench.quick ? 4 : RING_CHUNKS); chunk++)
 			bench_sample(&samples, ring_store_chunk(store, &planes->shared, depths[i]));
 		snprintf(batch, sizeof(batch), "%u", depths[i] * SHOAL_BURST_MAX);
-		print(planes, "ring_store", false, batch, 2, bench_median(&samples),
+		print(planes, "ring_store", UNIFORM, batch, 2, bench_median(&samples),
 			"messages between two cores; both are busy");
 		if (!best || bench_median(&samples) < best)
 			best = bench_median(&samples);
 	}
 	ring_store_destroy(store);
-	print_ratio(planes, "shared_against_ring_store_per_core", 2 * best / planes->shared_ns[1]);
+	print_ratio(planes, "shared_against_ring_store_per_core", 2 * best / planes->shared_ns[UNIFORM]);
 }
 
 /* --- remote --- */
@@ -177,13 +191,11 @@ static double remote_ns(struct nat_world *world, unsigned packets, unsigned part
 	return bench_median(&samples);
 }
 
-static void measure_remote(struct planes *planes, unsigned batch, bool zipf, bool pipe)
+static void measure_remote(struct planes *planes, unsigned batch, enum kind kind, bool pipe)
 {
 	int receiver_cpu = pipe ? planes->bench.other_cpu : -1;
-	struct shoal_remote_config remote = {
-		.name = "nat", .owner = 1 + batch + zipf + 1000 * pipe, .batch_max = batch
-	};
-	const struct source_traffic traffic = traffic_of(planes, zipf);
+	struct shoal_remote_config remote = { .name = "nat", .owner = ++planes->remotes, .batch_max = batch };
+	const struct source_traffic traffic = traffic_of(planes, kind);
 	unsigned packets = batch == 1 ? ONE_PACKETS : REMOTE_PACKETS;
 	struct nat_world world;
 	char text[48];
@@ -193,6 +205,7 @@ static void measure_remote(struct planes *planes, unsigned batch, bool zipf, boo
 	nat_world_init_on(&world, &planes->bench, planes->pool, planes->flows, 0, &shoal_plane_remote, &remote);
 	if (!planes->best_remote_ns)
 		nat_world_fill(&world); /* the first: its flows lie there for the others */
+	world.source.next_new = planes->flows;
 	source_draw(&world.source, &traffic, planes->flows);
 	remote_ns(&world, 64, 32, receiver_cpu); /* connected, and its code at hand */
 	ns = remote_ns(&world, planes->bench.quick ? 64 : packets,
@@ -203,17 +216,17 @@ static void measure_remote(struct planes *planes, unsigned batch, bool zipf, boo
 	nat_world_check(&world);
 	snprintf(text, sizeof(text), batch ? "%u" : "\"adaptive\"", batch);
 	strcat(text, pipe ? ", \"pipe\": true" : ", \"pipe\": false");
-	print(planes, "remote", zipf, text, 2, ns,
-		zipf   ? "round trips: packets of one flow follow each other"
-		: pipe ? "the server: two commands a packet, and its core is the receiver's too"
-		       : "the server: two commands a packet");
-	if (!batch && !zipf) {
+	print(planes, "remote", kind, text, 2, ns,
+		kind == ZIPF ? "round trips: packets of one flow follow each other"
+		: pipe       ? "the server: two commands a packet, and its core is the receiver's too"
+			     : "the server: two commands a packet");
+	if (!batch && kind == UNIFORM) {
 		if (!pipe)
 			planes->half_remote_ns = ns / LOAD;
 		print_latency(planes, &world, "remote", planes->half_remote_ns, pipe);
 	}
 	nat_world_fini(&world);
-	if (!zipf && (!planes->best_remote_ns || ns < planes->best_remote_ns))
+	if (kind == UNIFORM && (!planes->best_remote_ns || ns < planes->best_remote_ns))
 		planes->best_remote_ns = ns;
 }
 
@@ -224,7 +237,7 @@ static void measure_latencies_here(struct planes *planes)
 
 	for (unsigned i = 0; i < 2; i++) {
 		print_latency(
-			planes, worlds[i], names[i], (i ? planes->shared_ns[1] : planes->local_ns[1]) / LOAD, false);
+			planes, worlds[i], names[i], (i ? planes->shared_ns : planes->local_ns)[UNIFORM] / LOAD, false);
 		print_latency(planes, worlds[i], names[i], planes->half_remote_ns, false);
 	}
 }
@@ -236,22 +249,23 @@ static void measure_server(struct planes *planes)
 	if (made_server_start(&planes->server, false, planes->bench.other_cpu))
 		bench_fail(&planes->bench, "there is no redis-server, or it does not start (Debian: redis-server)");
 	for (unsigned i = 0; i < 5; i++)
-		measure_remote(planes, batches[i], false, false);
-	measure_remote(planes, 0, true, false);
+		measure_remote(planes, batches[i], UNIFORM, false);
+	for (enum kind kind = ZIPF; kind < KINDS; kind++)
+		measure_remote(planes, 0, kind, false);
 	for (unsigned i = 0; i < 5; i++)
-		measure_remote(planes, batches[i], false, true);
+		measure_remote(planes, batches[i], UNIFORM, true);
 	for (unsigned i = 1; i < 5; i++) {
 		unsigned packets = planes->bench.quick ? 100 : batches[i] == 1 ? ONE_PACKETS : REMOTE_PACKETS;
 		char batch[16];
 
 		snprintf(batch, sizeof(batch), "%u", batches[i]);
-		print(planes, "get_set", false, batch, 2,
+		print(planes, "get_set", UNIFORM, batch, 2,
 			bare_client_ns(&planes->bench, planes->server.address + strlen("unix:"), planes->flows,
 				batches[i], packets / batches[i] * batches[i]),
 			"the server: a GET and a SET a packet, and nothing else");
 	}
 	made_server_end(&planes->server);
-	print_ratio(planes, "shared_against_remote", planes->best_remote_ns / planes->shared_ns[1]);
+	print_ratio(planes, "shared_against_remote", planes->best_remote_ns / planes->shared_ns[UNIFORM]);
 }
 
 int main(int argc, char **argv)
@@ -271,8 +285,10 @@ int main(int argc, char **argv)
 	nat_world_fill(&planes.shared);
 	nat_world_fill(&planes.local);
 	planes.shared.worker->nf = &shoal_nf;
-	measure_planes_here(&planes);
+	for (enum kind kind = UNIFORM; kind < SHORT_FLOWS; kind++)
+		measure_planes_here(&planes, kind);
 	measure_ring(&planes);
+	measure_short_flows_here(&planes);
 	measure_server(&planes);
 	measure_latencies_here(&planes);
 	nat_world_fini(&planes.local);
