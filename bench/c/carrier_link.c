@@ -7,7 +7,8 @@
 #include "channel/tcp_transport.h"
 #include "worker/runner.h"
 
-#define CONNECT_NS (2 * SHOAL_NS_PER_S)
+#define PATIENCE_MS                                                                                                    \
+	60000u /* another process may have the core for a while: a link must not give its peer up meanwhile */
 
 static unsigned messages_of_frame(const struct carrier *carrier)
 {
@@ -90,15 +91,18 @@ static bool tcp_open(struct carrier *carrier, unsigned bytes)
 	static const struct shoal_tcp_identity identities[2] = { { .cluster = 1, .life = 1, .member = 0 },
 		{ .cluster = 1, .life = 2, .member = 1 } };
 	static const struct shoal_tcp_peer peers[2] = { { .member = 0, .life = 1 }, { .member = 1, .life = 2 } };
+	struct shoal_tcp_timing timing = shoal_tcp_timing_default;
 	struct shoal_tcp_listener *listener = shoal_tcp_listener_create("127.0.0.1", 0, &identities[0]);
-	uint64_t end = shoal_clock_now() + CONNECT_NS;
+	uint64_t end = shoal_clock_now() + PATIENCE_MS * SHOAL_NS_PER_MS;
 
+	timing.connect = timing.silent = PATIENCE_MS;
+	timing.user_timeout = 2 * PATIENCE_MS;
 	carrier->shared = listener;
 	if (!listener)
 		return false;
-	carrier->sides[0].state = shoal_tcp_link_listen(listener, &peers[1], NULL);
-	carrier->sides[1].state =
-		shoal_tcp_link_connect(&identities[1], &peers[0], "127.0.0.1", shoal_tcp_listener_port(listener), NULL);
+	carrier->sides[0].state = shoal_tcp_link_listen(listener, &peers[1], &timing);
+	carrier->sides[1].state = shoal_tcp_link_connect(
+		&identities[1], &peers[0], "127.0.0.1", shoal_tcp_listener_port(listener), &timing);
 	if (!carrier->sides[0].state || !carrier->sides[1].state)
 		return false;
 	while (!up(carrier) && shoal_clock_now() < end) {
