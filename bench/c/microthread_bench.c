@@ -41,6 +41,7 @@ static bool step(void *argument)
 	if (of->suspends) {
 		of->suspended[of->count++] = shoal_microthread_current(of->scheduler);
 		shoal_microthread_suspend(of->scheduler, of->order++);
+		return shoal_microthread_finish(of->scheduler);
 	}
 	return true;
 }

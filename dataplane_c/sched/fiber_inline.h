@@ -31,8 +31,17 @@
 /* A sanitizer's frames are some times as large. */
 #if defined(FIBER_ADDRESS) || defined(FIBER_THREAD)
 #define FIBER_STACK_FACTOR 4
+#define FIBERS_KNOWN 1
 #else
 #define FIBER_STACK_FACTOR 1
+#define FIBERS_KNOWN 0
+#endif
+
+/* Of a function that ends without returning: ThreadSanitizer keeps a record of calls. */
+#if defined(FIBER_THREAD)
+#define FIBER_UNSEEN __attribute__((no_sanitize_thread))
+#else
+#define FIBER_UNSEEN
 #endif
 
 /* What the sanitizers need to know of one stack. */
@@ -85,6 +94,19 @@ static inline void fiber_leave(struct fiber *from, const struct fiber *to)
 	(void)from, (void)to;
 #if defined(FIBER_ADDRESS)
 	__sanitizer_start_switch_fiber(&from->fake_stack, to->low, to->bytes);
+#endif
+#if defined(FIBER_THREAD)
+	__tsan_switch_to_fiber(to->thread, 0);
+#endif
+}
+
+/* The same for a stack that is not come back to: it will begin anew. */
+static inline __attribute__((always_inline)) void fiber_end(struct fiber *from, const struct fiber *to)
+{
+	(void)from, (void)to;
+#if defined(FIBER_ADDRESS)
+	from->fake_stack = NULL;
+	__sanitizer_start_switch_fiber(NULL, to->low, to->bytes);
 #endif
 #if defined(FIBER_THREAD)
 	__tsan_switch_to_fiber(to->thread, 0);

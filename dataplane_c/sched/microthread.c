@@ -27,32 +27,33 @@ enum state { POOLED, RUNNING, SUSPENDED, READY };
 /* writer: the scheduler's thread */
 struct SHOAL_CACHE_ALIGNED shoal_microthread {
 	void *stack; /* where it was left */
-	const uint8_t *canary; /* borrows; NULL for home and guarded stacks */
+	const uint64_t *canary; /* borrows; one that lives forever for home and guarded stacks */
 	void *local;
 	struct shoal_scheduler *scheduler;
 	uint64_t order;
 	uint32_t sequence;
 	uint8_t state;
 	bool detached;
-	struct shoal_microthread *next; /* in the pool */
+	uint8_t *top; /* where it begins */
 	struct fiber fiber;
 };
 
 struct shoal_scheduler {
 	struct shoal_microthread home;
 	struct shoal_microthread *running; /* &home on the poll loop's own stack */
-	struct shoal_microthread *previous; /* ran before `running` */
-	struct shoal_microthread *pool; /* the one left last first: its stack is in the cache */
+	struct shoal_microthread *previous; /* ran before `running`; for sanitizers */
+	struct shoal_microthread **pool; /* owns; the one left last is taken first: its stack is in the cache */
+	unsigned pooled;
+	unsigned budget; /* of run_ready: resumptions left; 0 outside it */
+	uint64_t suspensions;
+	struct shoal_microthread *microthreads; /* owns */
+	struct shoal_ready_queue ready;
 	bool (*step)(void *argument);
 	void *argument;
+	struct shoal_microthread *first; /* the one that run began with */
 	bool step_left; /* what run answers */
-	unsigned budget; /* of run_ready: resumptions left; 0 outside it */
-	unsigned suspended; /* and ready */
-	uint64_t suspensions;
-	struct shoal_ready_queue ready;
+	unsigned count; /* of microthreads */
 	struct shoal_stack_pool stacks;
-	struct shoal_microthread *microthreads; /* owns */
-	unsigned count;
 };
 
 /* With little stack, since it may be the overflowed one. */
@@ -73,7 +74,7 @@ static inline void transition(struct shoal_microthread *microthread, enum state 
 
 static inline void check_canary(const struct shoal_microthread *microthread)
 {
-	if (SHOAL_UNLIKELY(microthread->canary && !shoal_stack_canary_alive(microthread->canary)))
+	if (SHOAL_UNLIKELY(!shoal_stack_canary_alive(microthread->canary)))
 		die("shoal: stack overflow: a microthread wrote below the low end of its stack; give it more "
 		    "stack_bytes\n");
 }
@@ -83,38 +84,57 @@ static inline void arrive(struct shoal_scheduler *scheduler)
 	fiber_arrive(&scheduler->running->fiber, &scheduler->previous->fiber);
 }
 
-static inline void switch_to(struct shoal_scheduler *scheduler, struct shoal_microthread *to)
+/* `running` goes to another. */
+static inline struct shoal_microthread *leave(struct shoal_scheduler *scheduler, struct shoal_microthread *to)
 {
 	struct shoal_microthread *from = scheduler->running;
 
 	check_canary(from);
-	scheduler->previous = from;
+	if (FIBERS_KNOWN)
+		scheduler->previous = from;
 	scheduler->running = to;
+	return from;
+}
+
+static inline void switch_to(struct shoal_scheduler *scheduler, struct shoal_microthread *to)
+{
+	struct shoal_microthread *from = leave(scheduler, to);
+
 	fiber_leave(&from->fiber, &to->fiber);
 	shoal_switch(&from->stack, to->stack);
 	arrive(scheduler);
 }
 
+static void loop(void *argument);
+
+static inline void begin(struct shoal_scheduler *scheduler, struct shoal_microthread *to)
+{
+	struct shoal_microthread *from = leave(scheduler, to);
+
+	fiber_leave(&from->fiber, &to->fiber);
+	shoal_switch_begin(to, &from->stack, to->top, loop);
+	arrive(scheduler);
+}
+
 static struct shoal_microthread *take_pooled(struct shoal_scheduler *scheduler)
 {
-	struct shoal_microthread *microthread = scheduler->pool;
+	struct shoal_microthread *microthread;
 
-	if (!microthread)
+	if (!scheduler->pooled)
 		return NULL;
-	scheduler->pool = microthread->next;
+	microthread = scheduler->pool[--scheduler->pooled];
 	transition(microthread, RUNNING);
 	return microthread;
 }
 
 /* Whom a detached microthread leaves to: the next ready one while run_ready has budget, else home. */
-static struct shoal_microthread *successor(struct shoal_scheduler *scheduler)
+static inline __attribute__((always_inline)) struct shoal_microthread *successor(struct shoal_scheduler *scheduler)
 {
 	struct shoal_microthread *next;
 
-	if (!scheduler->budget || !scheduler->ready.count)
+	if (!scheduler->budget || !shoal_ready_queue_count(&scheduler->ready))
 		return &scheduler->home;
 	scheduler->budget--;
-	scheduler->suspended--;
 	next = &scheduler->microthreads[shoal_ready_queue_pop(&scheduler->ready)];
 	transition(next, RUNNING);
 	return next;
@@ -132,24 +152,50 @@ static void run_steps(struct shoal_scheduler *scheduler, struct shoal_microthrea
 	} while (step_left && !self->detached);
 }
 
-static void loop(void *argument)
+/* `self` has nothing more to do, and leaves for `next`. What is to be done after this is one of the switches that end. */
+static inline __attribute__((always_inline)) void retire(
+	struct shoal_scheduler *scheduler, struct shoal_microthread *self, struct shoal_microthread *next)
 {
-	struct shoal_microthread *self = argument;
+	self->detached = false;
+	transition(self, POOLED);
+	scheduler->pool[scheduler->pooled++] = self;
+	leave(scheduler, next);
+	fiber_end(&self->fiber, &next->fiber);
+}
+
+static FIBER_UNSEEN void loop(void *argument)
+{
+	struct shoal_microthread *self = argument, *next;
 	struct shoal_scheduler *scheduler = self->scheduler;
+	bool straight = self == scheduler->first;
 
 	arrive(scheduler);
-	for (;;) {
-		struct shoal_microthread *next = &scheduler->home;
-
-		run_steps(scheduler, self);
-		if (self->detached)
-			next = successor(scheduler);
-		self->detached = false;
-		transition(self, POOLED);
-		self->next = scheduler->pool;
-		scheduler->pool = self;
-		switch_to(scheduler, next);
+	run_steps(scheduler, self);
+	if (self->detached) {
+		next = successor(scheduler);
+		retire(scheduler, self, next);
+		shoal_switch_end(next->stack);
+		return;
 	}
+	next = &scheduler->home;
+	retire(scheduler, self, next);
+	if (straight)
+		shoal_switch_return(next->stack);
+	else
+		shoal_switch_end(next->stack);
+}
+
+bool shoal_microthread_finish(struct shoal_scheduler *scheduler)
+{
+	struct shoal_microthread *self = scheduler->running, *next;
+
+	/* Sanitizers keep records of calls and frames: they see functions return. */
+	if (!self->detached || FIBERS_KNOWN)
+		return true;
+	next = successor(scheduler);
+	retire(scheduler, self, next);
+	shoal_switch_end(next->stack);
+	return true;
 }
 
 bool shoal_scheduler_run(struct shoal_scheduler *scheduler, bool (*step)(void *argument), void *argument)
@@ -164,8 +210,9 @@ bool shoal_scheduler_run(struct shoal_scheduler *scheduler, bool (*step)(void *a
 	scheduler->step = step;
 	scheduler->argument = argument;
 	scheduler->step_left = false;
+	scheduler->first = first;
 	fiber_leave_home(&scheduler->home.fiber);
-	switch_to(scheduler, first);
+	begin(scheduler, first);
 	return scheduler->step_left;
 }
 
@@ -180,19 +227,19 @@ void shoal_microthread_suspend(struct shoal_scheduler *scheduler, uint64_t order
 		die("shoal: shoal_microthread_suspend called outside a microthread\n");
 	self->order = order;
 	self->sequence = (uint32_t)scheduler->suspensions++;
-	scheduler->suspended++;
 	transition(self, SUSPENDED);
 	if (self->detached) {
-		next = successor(scheduler);
-	} else {
-		self->detached = true;
-		next = take_pooled(scheduler);
-		if (!next) {
-			scheduler->step_left = true;
-			next = &scheduler->home;
-		}
+		switch_to(scheduler, successor(scheduler));
+		return;
 	}
-	switch_to(scheduler, next);
+	self->detached = true;
+	next = take_pooled(scheduler);
+	if (SHOAL_LIKELY(next)) {
+		begin(scheduler, next);
+		return;
+	}
+	scheduler->step_left = true;
+	switch_to(scheduler, &scheduler->home);
 }
 
 void shoal_microthread_wake(struct shoal_scheduler *scheduler, struct shoal_microthread *microthread)
@@ -247,17 +294,17 @@ void **shoal_microthread_word(struct shoal_scheduler *scheduler)
 
 bool shoal_scheduler_may_suspend(const struct shoal_scheduler *scheduler)
 {
-	return scheduler->pool != NULL;
+	return scheduler->pooled != 0;
 }
 
 unsigned shoal_scheduler_suspended(const struct shoal_scheduler *scheduler)
 {
-	return scheduler->suspended;
+	return scheduler->count - scheduler->pooled - (scheduler->running != &scheduler->home);
 }
 
 unsigned shoal_scheduler_ready(const struct shoal_scheduler *scheduler)
 {
-	return scheduler->ready.count;
+	return shoal_ready_queue_count(&scheduler->ready);
 }
 
 uint64_t shoal_scheduler_suspensions(const struct shoal_scheduler *scheduler)
@@ -286,14 +333,13 @@ static void make_microthread(struct shoal_scheduler *scheduler, unsigned index)
 	uint8_t *low = shoal_stack_pool_low(&scheduler->stacks, index);
 
 	*microthread = (struct shoal_microthread){
-		.stack = shoal_switch_prepare(shoal_stack_pool_top(&scheduler->stacks, index), loop, microthread),
-		.canary = scheduler->stacks.guarded ? NULL : low,
+		.canary = scheduler->stacks.guarded ? shoal_stack_canary_none : (const uint64_t *)(const void *)low,
 		.scheduler = scheduler,
 		.state = POOLED,
-		.next = scheduler->pool,
+		.top = shoal_stack_pool_top(&scheduler->stacks, index),
 	};
 	fiber_init(&microthread->fiber, low, scheduler->stacks.stack_bytes);
-	scheduler->pool = microthread;
+	scheduler->pool[scheduler->pooled++] = microthread;
 }
 
 static int make_microthreads(struct shoal_scheduler *scheduler, const struct shoal_scheduler_config *config)
@@ -307,7 +353,8 @@ static int make_microthreads(struct shoal_scheduler *scheduler, const struct sho
 		return error;
 	scheduler->microthreads =
 		aligned_alloc(SHOAL_CACHE_LINE, (size_t)config->stacks * sizeof(*scheduler->microthreads));
-	if (!scheduler->microthreads)
+	scheduler->pool = calloc(config->stacks, sizeof(struct shoal_microthread *));
+	if (!scheduler->microthreads || !scheduler->pool)
 		return -ENOMEM;
 	while (scheduler->count < config->stacks)
 		make_microthread(scheduler, scheduler->count++);
@@ -328,6 +375,7 @@ struct shoal_scheduler *shoal_scheduler_create(const struct shoal_scheduler_conf
 		return NULL;
 	memset(scheduler, 0, sizeof(*scheduler));
 	scheduler->home.scheduler = scheduler;
+	scheduler->home.canary = shoal_stack_canary_none;
 	scheduler->home.state = RUNNING;
 	scheduler->running = &scheduler->home;
 	error = make_microthreads(scheduler, config);
@@ -345,6 +393,7 @@ void shoal_scheduler_destroy(struct shoal_scheduler *scheduler)
 	for (unsigned i = 0; i < scheduler->count; i++)
 		fiber_fini(&scheduler->microthreads[i].fiber);
 	free(scheduler->microthreads);
+	free(scheduler->pool);
 	shoal_ready_queue_fini(&scheduler->ready);
 	shoal_stack_pool_fini(&scheduler->stacks);
 	free(scheduler);

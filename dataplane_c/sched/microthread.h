@@ -35,6 +35,9 @@ bool shoal_scheduler_may_suspend(const struct shoal_scheduler *scheduler);
 /* Suspends the running microthread until somebody wakes it. `order` decides who of several ready ones runs first: the
  * smallest (arrival time: the longest waiting). Must be inside a step. */
 void shoal_microthread_suspend(struct shoal_scheduler *scheduler, uint64_t order) SHOAL_MAY_SUSPEND;
+/* For the end of a step that may have suspended: `return shoal_microthread_finish(scheduler)`. It says the same as `return true`,
+ * and is faster: who was suspended is not returned to, and nor are its callers. */
+bool shoal_microthread_finish(struct shoal_scheduler *scheduler);
 /* Makes a suspended microthread ready; it runs at the next run_ready. Waking a ready one again is allowed and nothing. */
 void shoal_microthread_wake(struct shoal_scheduler *scheduler, struct shoal_microthread *microthread);
 /* Resumes up to `budget` ready microthreads, smallest order first; returns how many. From the loop's own stack only. */

@@ -107,7 +107,7 @@ static bool task_step(void *argument)
 		task_suspend(task);
 	task->state = DONE;
 	world.done++;
-	return true;
+	return random_next() % 2 ? shoal_microthread_finish(world.scheduler) : true;
 }
 
 static void wake(struct task *task)

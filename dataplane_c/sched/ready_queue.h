@@ -14,18 +14,56 @@ struct shoal_ready_entry {
 };
 
 struct shoal_ready_queue {
-	struct shoal_ready_entry *entries; /* owns; the heap */
-	struct shoal_ready_entry *line; /* owns; in order, `line_count` of them from `line_first` on, round the end */
-	unsigned count; /* of both */
-	unsigned line_first, line_count;
-	unsigned room; /* of each */
+	struct shoal_ready_entry
+		*line; /* owns; in order, from `line_first` to before `line_end`, which count on: modulo its size */
+	uint32_t line_first, line_end;
+	uint32_t line_mask; /* its size is a power of two */
+	uint32_t heap_count;
+	struct shoal_ready_entry *heap; /* owns */
 };
 
 SHOAL_MUST_USE int shoal_ready_queue_init(struct shoal_ready_queue *queue, unsigned room);
 void shoal_ready_queue_fini(struct shoal_ready_queue *queue);
+
+void shoal_ready_heap_push(struct shoal_ready_queue *queue, struct shoal_ready_entry entry);
+uint32_t shoal_ready_heap_pop(struct shoal_ready_queue *queue);
+
+static inline unsigned shoal_ready_queue_count(const struct shoal_ready_queue *queue)
+{
+	return queue->line_end - queue->line_first + queue->heap_count;
+}
+
+static inline bool shoal_ready_before(const struct shoal_ready_entry *one, const struct shoal_ready_entry *other)
+{
+	if (SHOAL_LIKELY(one->order != other->order))
+		return one->order < other->order;
+	return (int32_t)(one->sequence - other->sequence) < 0;
+}
+
 /* There must be room. */
-void shoal_ready_queue_push(struct shoal_ready_queue *queue, struct shoal_ready_entry entry);
+static inline void shoal_ready_queue_push(struct shoal_ready_queue *queue, struct shoal_ready_entry entry)
+{
+	uint32_t end = queue->line_end;
+
+	if (SHOAL_UNLIKELY(end != queue->line_first &&
+			   shoal_ready_before(&entry, &queue->line[(end - 1) & queue->line_mask]))) {
+		shoal_ready_heap_push(queue, entry);
+		return;
+	}
+	queue->line[end & queue->line_mask] = entry;
+	queue->line_end = end + 1;
+}
+
 /* The index of the first; it must not be empty. */
-uint32_t shoal_ready_queue_pop(struct shoal_ready_queue *queue);
+static inline uint32_t shoal_ready_queue_pop(struct shoal_ready_queue *queue)
+{
+	const struct shoal_ready_entry *first = &queue->line[queue->line_first & queue->line_mask];
+
+	if (SHOAL_UNLIKELY(queue->heap_count) &&
+		(queue->line_first == queue->line_end || shoal_ready_before(&queue->heap[0], first)))
+		return shoal_ready_heap_pop(queue);
+	queue->line_first++;
+	return first->index;
+}
 
 #endif

@@ -44,7 +44,7 @@ static void leaves_in_order_whatever_the_order_of_entry(void **state)
 		qsort(entries, count, sizeof(entries[0]), by_order);
 		for (unsigned i = 0; i < count; i++)
 			assert_int_equal(shoal_ready_queue_pop(&queue), entries[i].index);
-		assert_int_equal(queue.count, 0);
+		assert_int_equal(shoal_ready_queue_count(&queue), 0);
 		shoal_ready_queue_fini(&queue);
 	}
 }
@@ -77,7 +77,7 @@ static void push_and_pop(uint64_t disorder)
 			waiting[first] = 0;
 			count--;
 		}
-		assert_int_equal(queue.count, count);
+		assert_int_equal(shoal_ready_queue_count(&queue), count);
 	}
 	shoal_ready_queue_fini(&queue);
 }

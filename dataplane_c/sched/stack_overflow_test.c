@@ -118,7 +118,7 @@ static void neighbours_tops_lie_in_different_cache_sets(void **state)
 
 		assert_int_equal(top % 16, 0);
 		assert_false(seen[top / SHOAL_CACHE_LINE % 64]++);
-		assert_true(shoal_stack_canary_alive(shoal_stack_pool_low(&pool, i)));
+		assert_true(shoal_stack_canary_alive((const uint64_t *)(const void *)shoal_stack_pool_low(&pool, i)));
 	}
 	shoal_stack_pool_fini(&pool);
 }

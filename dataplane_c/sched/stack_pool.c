@@ -11,6 +11,9 @@
 /* An odd number of cache lines more than the stack's bytes, so that tops wander through all cache sets. */
 #define COLOUR_BYTES (7 * SHOAL_CACHE_LINE)
 
+const uint64_t shoal_stack_canary_none[SHOAL_STACK_CANARY_BYTES / 8] = { [0 ... SHOAL_STACK_CANARY_BYTES / 8 - 1] =
+										 SHOAL_STACK_CANARY };
+
 static size_t page_bytes(void)
 {
 	return (size_t)sysconf(_SC_PAGESIZE);

@@ -30,13 +30,14 @@ uint8_t *shoal_stack_pool_top(const struct shoal_stack_pool *pool, unsigned inde
 #define SHOAL_STACK_CANARY_BYTES 64
 #define SHOAL_STACK_CANARY UINT64_C(0x5ca1ab1e0ddba115)
 
-/* Whether the canary at `low` is whole. A frame of a sanitizer's making may have marked its bytes as not to be read. */
-__attribute__((no_sanitize_address)) static inline bool shoal_stack_canary_alive(const uint8_t *low)
-{
-	const uint64_t *words = (const uint64_t *)(const void *)low;
+/* The canary of a stack that has none. */
+extern const uint64_t shoal_stack_canary_none[SHOAL_STACK_CANARY_BYTES / 8];
 
-	return words[SHOAL_STACK_CANARY_BYTES / 8 - 1] == SHOAL_STACK_CANARY &&
-	       words[SHOAL_STACK_CANARY_BYTES / 8 - 2] == SHOAL_STACK_CANARY && words[0] == SHOAL_STACK_CANARY;
+/* Whether a canary is whole. A frame of a sanitizer's making may have marked its bytes as not to be read. */
+__attribute__((no_sanitize_address)) static inline bool shoal_stack_canary_alive(const uint64_t *words)
+{
+	return !((words[SHOAL_STACK_CANARY_BYTES / 8 - 1] ^ SHOAL_STACK_CANARY) |
+		 (words[SHOAL_STACK_CANARY_BYTES / 8 - 2] ^ SHOAL_STACK_CANARY) | (words[0] ^ SHOAL_STACK_CANARY));
 }
 
 #endif

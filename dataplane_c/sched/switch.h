@@ -7,8 +7,15 @@
  * `to` was left. Floating-point control words are not switched: nobody in the data path changes them. */
 void shoal_switch(void **from, void *to);
 
-/* Writes the first frame below `top`, so that a switch to the answer calls entry(argument) on that stack. entry must not
- * return. */
-void *shoal_switch_prepare(void *top, void (*entry)(void *argument), void *argument);
+/* The same, but goes to the beginning of a stack that nothing lies on: calls entry(argument) below `top`, a multiple of 16.
+ * entry must not return. */
+void shoal_switch_begin(void *argument, void **from, void *top, void (*entry)(void *argument));
+
+/* Goes on where `to` was left, and leaves nothing to come back to. */
+void shoal_switch_end(void *to);
+
+/* The same as shoal_switch_end, where `to` was left by shoal_switch_begin, and each call since has returned: here alone the
+ * processor's record of calls is right, and stays so for the returns to come. */
+void shoal_switch_return(void *to);
 
 #endif

@@ -10,6 +10,8 @@
 #define ROUNDS 100000
 
 static void *home, *away;
+static char *top;
+static unsigned begun, ended;
 static uint64_t visits;
 static int faults;
 
@@ -39,25 +41,59 @@ static void keep_over_switches(void **from, void **to, uint64_t seed)
 	}
 }
 
-static void entry(void *argument)
+static void check_beginning(void *argument)
 {
 	/* The ABI's alignment, which vector stores rely on. */
 	faults += (uintptr_t)__builtin_frame_address(0) % 16 != 0;
 	faults += argument != &visits;
+	begun++;
+}
+
+static void entry(void *argument)
+{
+	check_beginning(argument);
 	for (;;)
 		keep_over_switches(&away, &home, 7);
+}
+
+static void short_entry(void *argument)
+{
+	check_beginning(argument);
+	if (++ended % 2)
+		shoal_switch_return(home);
+	else
+		shoal_switch_end(home);
+}
+
+/* A stack that is left for good, each time anew, with values that live on across. */
+static void begin_anew(void)
+{
+	for (uint64_t round = 1; round <= ROUNDS; round++) {
+		uint64_t words[12];
+		double fraction = (double)round / 16;
+
+		for (unsigned i = 0; i < 12; i++)
+			words[i] = round * 2654435761U + i;
+		shoal_switch_begin(&visits, &home, top, short_entry);
+		for (unsigned i = 0; i < 12; i++)
+			faults += words[i] != round * 2654435761U + i;
+		faults += fraction != (double)round / 16;
+	}
+	faults += begun != ROUNDS || ended != ROUNDS;
 }
 
 int main(void)
 {
 	size_t bytes = 65536;
-	char *stack = malloc(bytes);
+	char *stack = aligned_alloc(16, bytes);
 
 	if (!stack)
 		return 2;
-	away = shoal_switch_prepare(stack + bytes - 8, entry, &visits);
+	top = stack + bytes;
+	begin_anew();
+	shoal_switch_begin(&visits, &home, top, entry);
 	keep_over_switches(&home, &away, 3);
-	if (faults || visits != 2 * ROUNDS - 1) {
+	if (faults || visits != 2 * ROUNDS) {
 		printf("%d values changed over a switch; %llu visits\n", faults, (unsigned long long)visits);
 		return 1;
 	}

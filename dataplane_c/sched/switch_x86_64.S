@@ -44,37 +44,70 @@ shoal_switch: /* rdi: from, rsi: to */
 	.cfi_endproc
 	.size shoal_switch, . - shoal_switch
 
-	.globl shoal_switch_prepare
-	.hidden shoal_switch_prepare
-	.type shoal_switch_prepare, @function
-	.p2align 4
-shoal_switch_prepare: /* rdi: top, rsi: entry, rdx: argument */
+	.globl shoal_switch_begin
+	.hidden shoal_switch_begin
+	.type shoal_switch_begin, @function
+	.p2align 5
+shoal_switch_begin: /* rdi: argument, rsi: from, rdx: top, rcx: entry */
 	.cfi_startproc
 	endbr64
-	andq $-16, %rdi
-	leaq -72(%rdi), %rax /* seven words, and 16 bytes that stay free */
-	leaq begin(%rip), %rcx
-	movq $0, (%rax)
-	movq $0, 8(%rax)
-	movq %rdx, 16(%rax) /* r13 */
-	movq %rsi, 24(%rax) /* r12 */
-	movq $0, 32(%rax)
-	movq $0, 40(%rax)
-	movq %rcx, 48(%rax)
+	pushq %rbp
+	pushq %rbx
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	movq %rsp, (%rsi)
+	.cfi_undefined %rip /* the first frame of its stack */
+	movq %rdx, %rsp
+	xorl %ebp, %ebp
+	pushq $0
+	notrack jmp *%rcx
+	.cfi_endproc
+	.size shoal_switch_begin, . - shoal_switch_begin
+
+	.globl shoal_switch_end
+	.hidden shoal_switch_end
+	.type shoal_switch_end, @function
+	.p2align 5
+shoal_switch_end: /* rdi: to */
+	.cfi_startproc
+	endbr64
+	movq %rdi, %rsp
+	.cfi_def_cfa %rsp, 56
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbx
+	popq %rbp
+	.cfi_def_cfa %rsp, 8
+	popq %rcx
+	.cfi_def_cfa %rsp, 0
+	.cfi_register %rip, %rcx
+	notrack jmp *%rcx
+	.cfi_endproc
+	.size shoal_switch_end, . - shoal_switch_end
+
+	.globl shoal_switch_return
+	.hidden shoal_switch_return
+	.type shoal_switch_return, @function
+	.p2align 5
+shoal_switch_return: /* rdi: to */
+	.cfi_startproc
+	endbr64
+	movq %rdi, %rsp
+	.cfi_def_cfa %rsp, 56
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbx
+	popq %rbp
+	.cfi_def_cfa %rsp, 8
 	ret
 	.cfi_endproc
-	.size shoal_switch_prepare, . - shoal_switch_prepare
-
-	.type begin, @function
-	.p2align 4
-begin: /* r12: entry, r13: argument; the stack is 16-aligned */
-	.cfi_startproc
-	.cfi_undefined %rip /* the first frame of its stack */
-	movq %r13, %rdi
-	notrack call *%r12
-	ud2
-	.cfi_endproc
-	.size begin, . - begin
+	.size shoal_switch_return, . - shoal_switch_return
 
 	.section .note.GNU-stack, "", @progbits
 

@@ -160,6 +160,7 @@ static bool handle_next(void *argument)
 	if (packet->entry == SHOAL_PACKET_SUSPENDED) {
 		shoal_histogram_add(&worker->blocked_times, worker->space.now_ns - packet->arrived_ns);
 		leave_flow(worker, packet);
+		return shoal_microthread_finish(worker->scheduler);
 	}
 	return true;
 }
