@@ -135,18 +135,19 @@ static void put_numbers(FILE *file, const char *name, const double *values, unsi
 	fprintf(file, "]");
 }
 
-void bench_series(
-	struct bench *bench, const char *panel, const char *name, const double *x, const double *y, unsigned count)
+void bench_series(struct bench *bench, const struct bench_line *line)
 {
 	if (!bench->series)
 		bench->series = open_memstream(&bench->series_text, &bench->series_bytes);
 	if (!bench->series)
 		bench_fail(bench, "no memory for a series");
-	fprintf(bench->series, "%s{\"panel\": \"%s\", \"name\": \"%s\", ", ftell(bench->series) ? ",\n" : "", panel,
-		name);
-	put_numbers(bench->series, "x", x, count);
+	fprintf(bench->series, "%s{\"panel\": \"%s\", \"name\": \"%s\", ", ftell(bench->series) ? ",\n" : "",
+		line->panel, line->name);
+	put_numbers(bench->series, "x", line->x, line->count);
 	fprintf(bench->series, ", ");
-	put_numbers(bench->series, "y", y, count);
+	put_numbers(bench->series, "y", line->y, line->count);
+	fprintf(bench->series, ", ");
+	put_numbers(bench->series, "marked", line->marked, line->marked_count);
 	fprintf(bench->series, "}");
 }
 

@@ -50,9 +50,15 @@ struct bench_figure {
 void bench_row(struct bench *bench, const struct bench_figure *figure, const char *parameters, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* A line of a picture: panel and name, x and y. */
-void bench_series(
-	struct bench *bench, const char *panel, const char *name, const double *x, const double *y, unsigned count);
+/* A line of a picture. */
+struct bench_line {
+	const char *panel, *name;
+	const double *x, *y;
+	unsigned count;
+	const double *marked; /* the x of points that do not count: somebody else had a core */
+	unsigned marked_count;
+};
+void bench_series(struct bench *bench, const struct bench_line *line);
 
 /* --- Samples --- */
 

@@ -183,8 +183,8 @@ static void print(struct scale_world *world, const char *event, const char *metr
 
 static void draw(struct scale_world *world, const char *name, const struct period *period)
 {
-	static double x[BINS_MAX], y[BINS_MAX];
-	uint32_t count = period->rows < BINS_MAX ? period->rows : BINS_MAX;
+	static double x[BINS_MAX], y[BINS_MAX], marked[BINS_MAX];
+	uint32_t marked_count = 0, count = period->rows < BINS_MAX ? period->rows : BINS_MAX;
 	char panel[96];
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -192,10 +192,12 @@ static void draw(struct scale_world *world, const char *name, const struct perio
 
 		x[i] = (double)(row->end_ns - period->from_ns) / 1e6;
 		y[i] = (double)row->p99_ns / 1e3;
+		if (preempted(world, row))
+			marked[marked_count++] = x[i];
 	}
 	snprintf(panel, sizeof(panel), "scale_event, %u flows%s: p99 latency (us) over milliseconds",
 		world->traffic.flows, world->traffic.round_robin ? ", round robin" : "");
-	bench_series(world->bench, panel, name, x, y, count);
+	bench_series(world->bench, &(struct bench_line){ panel, name, x, y, count, marked, marked_count });
 }
 
 /* The median bin's p99 in the last third of an event's period, when it is over: two instances on two cores have another level than

@@ -57,7 +57,7 @@ class Document:
     machine: Mapping[str, Any]
     rows: tuple[Row, ...]
     series: tuple[Mapping[str, Any], ...] = field(default=())
-    """Figures over time, for pictures: {"name", "x", "y", "unit"…}."""
+    """Figures over time, for pictures: {"panel", "name", "x", "y", "marked": the x of points that do not count}."""
     failed: tuple[Failure, ...] = ()
     interrupted: bool = False
     """By the user; whatever has not all of its runs is among those that failed."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rows as bars with their quartiles, one panel for each benchmark and unit; series as lines."""
+"""Rows as bars with their quartiles, one panel for each benchmark and unit; series as lines, with crosses
+where somebody else had a core."""
 
 from __future__ import annotations
 
@@ -70,7 +71,11 @@ def _bars(axes: Axes, title: str, rows: Sequence[Row]) -> None:
 def _lines(axes: Axes, title: str, lines: Sequence[object]) -> None:
     for line in lines:
         assert isinstance(line, dict)
-        axes.plot(line["x"], line["y"], linewidth=0.8, label=line["name"])
+        (drawn,) = axes.plot(line["x"], line["y"], linewidth=0.8, label=line["name"])
+        marked = set(line.get("marked", ()))
+        points = [at for at, x in enumerate(line["x"]) if x in marked]
+        if points:
+            drawn.set(marker="x", markersize=3, markevery=points)
     axes.set_yscale("log")
     axes.set_title(title, fontsize=9, loc="left")
     axes.legend(fontsize=7)

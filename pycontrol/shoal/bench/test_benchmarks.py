@@ -48,6 +48,9 @@ def test_it_runs(benchmark: Benchmark) -> None:
         assert row.unit
         assert row.limited_by
         assert KEYS.get(benchmark.name, set()) <= dict(row.parameters).keys()
+    for line in outcome.series:
+        assert len(line["x"]) == len(line["y"])
+        assert set(line["marked"]) <= set(line["x"])
     assert METRICS.get(benchmark.name, set()) <= {row.get("metric") for row in outcome.rows}
     assert len({(row.parameters, row.unit) for row in outcome.rows}) == len(outcome.rows)
 

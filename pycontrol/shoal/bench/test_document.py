@@ -108,7 +108,7 @@ def test_labels_say_what_differs() -> None:
 
 def test_a_picture_is_drawn(tmp_path: Path) -> None:
     rows = (row(1, benchmark="a", flows=1), row(200, benchmark="a", flows=2), row(3, benchmark="b", flows=1))
-    series = ({"panel": "p99", "name": "control", "x": [0, 1], "y": [5.0, 6.0]},)
+    series = ({"panel": "p99", "name": "control", "x": [0, 1], "y": [5.0, 6.0], "marked": [1]},)
 
     picture.draw(Document({}, rows, series), tmp_path / "rows.png")
 
