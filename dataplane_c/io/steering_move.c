@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Whose turn it is to move. One steering slot at a time is under way between QUEUED and STEADY: its packets, one in 256, are all
  * that wait at any moment, and so are not seen in the 99th percentile. Where the splitter shares its core packets wait for
- * milliseconds anyway, and each marker would: then it is some more. One that takes for ever keeps nobody from his turn. */
+ * milliseconds anyway, and each marker would: then it is some more. One that takes for ever keeps nobody from his turn; but a marker
+ * waits for the slot's records, 20 ms of them where flows are many, behind those of all others that have begun. */
 #include "io/steering.h"
 
 #define MOVING_CROWDED 4u
-#define MOVING_NS (20 * SHOAL_NS_PER_MS)
+#define MOVING_NS (100 * SHOAL_NS_PER_MS)
 /* A gap between two polls in which somebody else had the core, and for how long it counts. */
 #define GAP_NS (SHOAL_NS_PER_MS / 2)
 #define CROWDED_NS (5 * SHOAL_NS_PER_MS)

@@ -72,11 +72,11 @@ static void test_a_stuck_slot_keeps_nobody(void **state)
 
 	(void)state;
 	redirect_many(3, now_ns);
-	for (; now_ns < 26 * MS; now_ns += MS / 4) {
+	for (; now_ns < 106 * MS; now_ns += MS / 4) {
 		shoal_steering_move(&steering, now_ns);
 		assert_int_equal(begun(), 1);
 	}
-	for (; now_ns < 28 * MS; now_ns += MS / 4)
+	for (; now_ns < 108 * MS; now_ns += MS / 4)
 		shoal_steering_move(&steering, now_ns);
 	assert_int_equal(begun(), 2);
 	arrive(2, now_ns);
