@@ -100,6 +100,7 @@ static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
 	uint8_t self = space->config.self;
+	uint32_t slots_moving = 0;
 
 	keyspace->epoch_next = plan->epoch_next;
 	memcpy(keyspace->owner_next, plan->owner_next, SHOAL_SLOTS);
@@ -117,9 +118,6 @@ static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 	keyspace->push_class = 0;
 	keyspace->sweeping = keyspace->swept = keyspace->markers_back = keyspace->settled = false;
 	keyspace->quiet_since_ns = 0;
-	keyspace->steering_sweep.on = false;
-	keyspace->steering_gone = 0;
-	memset(keyspace->packets_gone_ns, 0, sizeof(keyspace->packets_gone_ns));
 	keyspace->settled_from = 0;
 	keyspace->leaving = !plan->in_next[self];
 	keyspace->flush1_from = keyspace->flush2_from = 0;
@@ -129,7 +127,9 @@ static void adopt_plan(struct shoal_space *space, const struct shoal_plan *plan)
 
 		keyspace->tokens_to_send += mine && !mine_next;
 		keyspace->tokens_to_receive += !mine && mine_next;
+		slots_moving += keyspace->owner[slot] != keyspace->owner_next[slot];
 	}
+	shoal_sweep_steering_plan(space, slots_moving);
 }
 
 int shoal_keyspace_learn(struct shoal_space *space, const struct shoal_plan *plan)

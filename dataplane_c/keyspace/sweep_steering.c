@@ -10,6 +10,11 @@
  * precedence until so many records are due. */
 #define RECORD_NS 250u
 #define RECORD_BUSY_NS 2000u
+/* A plan that moves no more is not paced: as fast as packets let them records take some milliseconds, and the packets of one slot
+ * after the other would wait for longer. */
+#define RECORDS_FEW 16384u
+/* Packets have come here so short a while ago: they go on where the records go, whose core is spared like one's own. */
+#define BUSY_NS (100 * SHOAL_NS_PER_MS)
 #define STEERING_NS (20 * SHOAL_NS_PER_MS)
 #define DUE_MAX 256u
 #define DUE_BUSY 8u
@@ -55,12 +60,26 @@ static void say_steering_swept(struct shoal_space *space, uint8_t steering)
 		shoal_space_send(space, (uint8_t)__builtin_ctzll(receivers), &head, NULL, NULL, 0, NULL, 0);
 }
 
-/* By how many records a steering slot has in the mean. */
-static uint32_t record_ns(const struct shoal_space *space)
+/* As if every slot had as many records as one's own have in the mean. */
+static uint32_t record_ns(const struct shoal_space *space, uint32_t slots_moving)
 {
-	uint64_t each_ns = STEERING_NS / (shoal_space_entries(space) / SHOAL_STEERING_SLOTS + 1);
+	uint64_t entries = shoal_space_entries(space), slots = space->keyspace.tokens ? space->keyspace.tokens : 1;
+	uint64_t each_ns = STEERING_NS / (entries * SHOAL_SLOTS_PER_STEERING / slots + 1);
+	bool few = entries * slots_moving / slots <= RECORDS_FEW && !space->config.pace_few;
 
-	return each_ns < RECORD_NS ? RECORD_NS : each_ns < RECORD_BUSY_NS ? (uint32_t)each_ns : RECORD_BUSY_NS;
+	if (few || each_ns < RECORD_NS)
+		return RECORD_NS;
+	return each_ns < RECORD_BUSY_NS ? (uint32_t)each_ns : RECORD_BUSY_NS;
+}
+
+void shoal_sweep_steering_plan(struct shoal_space *space, uint32_t slots_moving)
+{
+	struct shoal_keyspace *keyspace = &space->keyspace;
+
+	keyspace->steering_sweep.on = false;
+	keyspace->steering_sweep.record_ns = record_ns(space, slots_moving);
+	keyspace->steering_gone = 0;
+	memset(keyspace->packets_gone_ns, 0, sizeof(keyspace->packets_gone_ns));
 }
 
 /* The next one whose packets have gone, and whose records are here. */
@@ -75,7 +94,7 @@ static bool begin_steering(struct shoal_space *space)
 		*sweep = (struct shoal_steering_sweep){ .on = true,
 			.steering = (uint8_t)steering,
 			.index = 1,
-			.record_ns = record_ns(space),
+			.record_ns = sweep->record_ns,
 			.due_ns = space->now_ns };
 		keyspace->steering_gone--;
 		return true;
@@ -107,7 +126,7 @@ static unsigned find_entries(
 /* How many records are due; 0: none, or packets come first. */
 static unsigned records_due(const struct shoal_space *space, struct shoal_steering_sweep *sweep)
 {
-	bool busy = space->now_ns - space->packets_ns < SHOAL_KEYSPACE_BUSY_NS;
+	bool busy = space->now_ns - space->packets_ns < BUSY_NS;
 	unsigned each_ns = busy ? sweep->record_ns : RECORD_NS;
 	uint64_t due = (space->now_ns - sweep->due_ns) / each_ns;
 

@@ -45,6 +45,7 @@ struct shoal_space_config {
 	uint64_t heartbeat_ns; /* between two questions whether a peer hears us; 0: none is asked */
 	const char *slab_directory; /* NULL: slabs without a file */
 	bool touch; /* the memory of single-writer classes at start, so that packets find it there */
+	bool pace_few; /* the simulator's: a steering slot's records are paced, however few move (keyspace/sweep_steering.c) */
 };
 
 struct shoal_space_counters {

@@ -80,7 +80,8 @@ static int init_space(struct sim_member *member, struct bare *bare)
 		.members_max = settings->members_most,
 		.slab_directory = slabs ? member->slab_directory : NULL,
 		.deadline_ns = settings->deadline_ns,
-		.resend_ns = 4 * settings->delay_most_ns + 4 * settings->poll_most_ns };
+		.resend_ns = 4 * settings->delay_most_ns + 4 * settings->poll_most_ns,
+		.pace_few = settings->seed & 1 };
 
 	if (slabs)
 		snprintf(member->slab_directory, sizeof(member->slab_directory), "%s", slabs);
