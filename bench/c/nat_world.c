@@ -50,7 +50,8 @@ static uint16_t blocking_packet(struct shoal_context *context, struct shoal_pack
 	if (source_packet_blocks(packet)) {
 		remote.waits[remote.tail % WAITS] = &wait;
 		remote.due_ns[remote.tail++ % WAITS] = context->now_ns + NAT_WORLD_BLOCKED_NS;
-		if (shoal_wait(&worker->space, &wait) != SHOAL_WAIT_GRANTED)
+		shoal_wait(&worker->space, &wait);
+		if (wait.outcome != SHOAL_WAIT_GRANTED)
 			abort();
 	}
 	return shoal_nf.packet(context, packet, key);

@@ -251,7 +251,6 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 	const struct shoal_method *called = &space->config.classes[class]->methods[method];
 	uint8_t answer[SHOAL_METHOD_BYTES_MAX];
 	struct shoal_wait wait = { .class = class, .result = answer, .since_ns = since_ns };
-	enum shoal_wait_outcome outcome;
 	uint64_t view = space->view.resumed;
 	struct shoal_message head = { .kind = SHOAL_CALL,
 		.class = class,
@@ -276,11 +275,11 @@ static int call_remote(struct shoal_space *space, uint8_t class, uint16_t slot, 
 	shoal_space_send_to_owner(space, slot, &head, key, argument, called->argument_bytes);
 	if (called->untethered)
 		return 0;
-	outcome = shoal_wait(space, &wait);
+	shoal_wait(space, &wait);
 	give_up(space, head.granted, &wait, view);
-	if (outcome == SHOAL_WAIT_GRANTED)
+	if (wait.outcome == SHOAL_WAIT_GRANTED)
 		memcpy(result, answer, called->result_bytes);
-	return outcome == SHOAL_WAIT_GRANTED ? 0 : outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
+	return wait.outcome == SHOAL_WAIT_GRANTED ? 0 : wait.outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
 }
 
 /* The object is here, and nothing of mine to this slot is still under way: `last` of my calls to it has been applied. */

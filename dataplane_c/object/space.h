@@ -359,7 +359,7 @@ struct shoal_wait {
 	struct shoal_microthread *microthread;
 	struct shoal_wait *next; /* among those that wait for the same thing */
 	struct shoal_wait *deadline_next, *deadline_previous;
-	uint64_t since_ns;
+	uint64_t since_ns, began_ns; /* the latter is shoal_wait's */
 	enum shoal_wait_outcome outcome;
 	uint8_t class;
 	bool create;
@@ -367,8 +367,8 @@ struct shoal_wait {
 	uint32_t entry; /* 0: waits for something else */
 	void *result; /* of a call */
 };
-/* Suspends until somebody ends the wait; its deadline counts from since_ns, which the caller sets. */
-enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait *wait) SHOAL_MAY_SUSPEND;
+/* Suspends until somebody ends the wait, whose outcome it then has; its deadline counts from since_ns, which the caller sets. */
+void shoal_wait(struct shoal_space *space, struct shoal_wait *wait) SHOAL_MAY_SUSPEND;
 void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome);
 void shoal_wait_expire(struct shoal_space *space);
 /* The key plane stands still: only what is held here is used. */

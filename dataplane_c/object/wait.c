@@ -34,27 +34,26 @@ static void deadline_remove(struct shoal_space *space, struct shoal_wait *wait)
 		space->deadline_last = wait->deadline_previous;
 }
 
-enum shoal_wait_outcome shoal_wait(struct shoal_space *space, struct shoal_wait *wait)
+/* Nothing follows the suspension here: who goes on returns from this straight to the caller. A return that is executed after
+ * a switch of stacks is guessed wrong. */
+void shoal_wait(struct shoal_space *space, struct shoal_wait *wait)
 {
-	uint64_t began_ns = space->now_ns;
-
 	wait->microthread = shoal_microthread_current(space->scheduler);
+	wait->began_ns = space->now_ns;
 	wait->outcome = SHOAL_WAIT_PENDING;
 	deadline_insert(space, wait);
 	if (space->suspending)
 		space->suspending(space->context);
-	while (wait->outcome == SHOAL_WAIT_PENDING)
-		shoal_microthread_suspend(space->scheduler, wait->since_ns);
-	uint64_t waited = space->now_ns - began_ns;
-
-	if (waited > space->counters.waited_ns_most)
-		space->counters.waited_ns_most = waited;
-	shoal_histogram_add(&space->wait_times, waited);
-	return wait->outcome;
+	shoal_microthread_suspend(space->scheduler, wait->since_ns);
 }
 
 void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome)
 {
+	uint64_t waited = space->now_ns - wait->began_ns;
+
+	if (waited > space->counters.waited_ns_most)
+		space->counters.waited_ns_most = waited;
+	shoal_histogram_add(&space->wait_times, waited);
 	deadline_remove(space, wait);
 	wait->outcome = outcome;
 	shoal_microthread_wake(space->scheduler, wait->microthread);
@@ -125,7 +124,8 @@ bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holdi
 	else
 		space->window_first = &wait;
 	space->window_last = &wait;
-	return shoal_wait(space, &wait) != SHOAL_WAIT_TIMED_OUT;
+	shoal_wait(space, &wait);
+	return wait.outcome != SHOAL_WAIT_TIMED_OUT;
 }
 
 void shoal_window_reopen(struct shoal_space *space)

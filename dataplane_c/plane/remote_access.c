@@ -133,7 +133,6 @@ int shoal_remote_take(struct shoal_context *context, struct shoal_request *reque
 	struct shoal_remote *remote = remote_of(context);
 	struct shoal_wait wait = { .since_ns = remote->space->now_ns };
 	struct shoal_remote_take *take;
-	enum shoal_wait_outcome outcome;
 	int error = check(remote, requests, n);
 
 	if (error)
@@ -146,15 +145,15 @@ int shoal_remote_take(struct shoal_context *context, struct shoal_request *reque
 			return -ETIMEDOUT;
 		}
 	take = begin_take(remote, requests, n, &wait);
-	outcome = shoal_wait(remote->space, &wait);
+	shoal_wait(remote->space, &wait);
 	/* The answer has freed it, or will; by then it may be another's. */
 	if (take->wait == &wait)
 		take->wait = NULL;
-	if (outcome == SHOAL_WAIT_GRANTED)
+	if (wait.outcome == SHOAL_WAIT_GRANTED)
 		fill(remote, shoal_remote_thread(remote), requests, n);
 	else
-		remote->space->counters.takes_timed_out += outcome == SHOAL_WAIT_TIMED_OUT;
-	return outcome == SHOAL_WAIT_GRANTED ? 0 : outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
+		remote->space->counters.takes_timed_out += wait.outcome == SHOAL_WAIT_TIMED_OUT;
+	return wait.outcome == SHOAL_WAIT_GRANTED ? 0 : wait.outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
 }
 
 /* --- Its answer --- */

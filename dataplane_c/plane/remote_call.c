@@ -258,15 +258,14 @@ static int call_exact(struct shoal_remote *remote, struct shoal_remote_call *cal
 {
 	uint8_t answer[SHOAL_METHOD_BYTES_MAX];
 	struct shoal_wait wait = { .result = answer, .since_ns = since_ns };
-	enum shoal_wait_outcome outcome;
 
 	call->wait = &wait;
-	outcome = shoal_wait(remote->space, &wait);
+	shoal_wait(remote->space, &wait);
 	if (call->wait == &wait) /* it goes on without us; else it has ended, and may be another's */
 		call->wait = NULL;
-	if (outcome == SHOAL_WAIT_GRANTED)
+	if (wait.outcome == SHOAL_WAIT_GRANTED)
 		memcpy(result, answer, called->result_bytes);
-	return outcome == SHOAL_WAIT_GRANTED ? 0 : outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
+	return wait.outcome == SHOAL_WAIT_GRANTED ? 0 : wait.outcome == SHOAL_WAIT_NO_ROOM ? -ENOSPC : -ETIMEDOUT;
 }
 
 int shoal_remote_call(struct shoal_context *context, const struct shoal_class *class, const void *key, unsigned method,

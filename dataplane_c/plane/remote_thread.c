@@ -100,7 +100,8 @@ int shoal_remote_starve(struct shoal_remote *remote, uint64_t since_ns)
 	else
 		remote->starved_first = &wait;
 	remote->starved_last = &wait;
-	if (shoal_wait(remote->space, &wait) != SHOAL_WAIT_TIMED_OUT)
+	shoal_wait(remote->space, &wait);
+	if (wait.outcome != SHOAL_WAIT_TIMED_OUT)
 		return 0;
 	starved_unlink(remote, &wait);
 	return -ETIMEDOUT;
