@@ -44,14 +44,13 @@ struct shoal_scheduler {
 	struct shoal_microthread *previous; /* ran before `running`; for sanitizers */
 	struct shoal_microthread **pool; /* owns; the one left last is taken first: its stack is in the cache */
 	unsigned pooled;
-	unsigned budget; /* of run_ready: resumptions left; 0 outside it */
+	unsigned resumed, budget; /* of run_ready */
 	uint64_t suspensions;
 	struct shoal_microthread *microthreads; /* owns */
 	struct shoal_ready_queue ready;
 	bool (*step)(void *argument);
 	void *argument;
 	struct shoal_microthread *first; /* the one that run began with */
-	bool step_left; /* what run answers */
 	unsigned count; /* of microthreads */
 	struct shoal_stack_pool stacks;
 };
@@ -96,24 +95,28 @@ static inline struct shoal_microthread *leave(struct shoal_scheduler *scheduler,
 	return from;
 }
 
-static inline void switch_to(struct shoal_scheduler *scheduler, struct shoal_microthread *to)
+/* The answer is of the switch that comes back. */
+static inline unsigned switch_to(struct shoal_scheduler *scheduler, struct shoal_microthread *to, unsigned answer)
 {
 	struct shoal_microthread *from = leave(scheduler, to);
 
 	fiber_leave(&from->fiber, &to->fiber);
-	shoal_switch(&from->stack, to->stack);
+	answer = shoal_switch(&from->stack, to->stack, answer);
 	arrive(scheduler);
+	return answer;
 }
 
 static void loop(void *argument);
 
-static inline void begin(struct shoal_scheduler *scheduler, struct shoal_microthread *to)
+static inline bool begin(struct shoal_scheduler *scheduler, struct shoal_microthread *to)
 {
 	struct shoal_microthread *from = leave(scheduler, to);
+	bool answer;
 
 	fiber_leave(&from->fiber, &to->fiber);
-	shoal_switch_begin(to, &from->stack, to->top, loop);
+	answer = shoal_switch_begin(to, &from->stack, to->top, loop);
 	arrive(scheduler);
+	return answer;
 }
 
 static struct shoal_microthread *take_pooled(struct shoal_scheduler *scheduler)
@@ -132,9 +135,9 @@ static inline __attribute__((always_inline)) struct shoal_microthread *successor
 {
 	struct shoal_microthread *next;
 
-	if (!scheduler->budget || !shoal_ready_queue_count(&scheduler->ready))
+	if (scheduler->resumed == scheduler->budget || !shoal_ready_queue_count(&scheduler->ready))
 		return &scheduler->home;
-	scheduler->budget--;
+	scheduler->resumed++;
 	next = &scheduler->microthreads[shoal_ready_queue_pop(&scheduler->ready)];
 	transition(next, RUNNING);
 	return next;
@@ -174,15 +177,15 @@ static FIBER_UNSEEN void loop(void *argument)
 	if (self->detached) {
 		next = successor(scheduler);
 		retire(scheduler, self, next);
-		shoal_switch_end(next->stack);
+		shoal_switch_end(next->stack, scheduler->resumed);
 		return;
 	}
 	next = &scheduler->home;
 	retire(scheduler, self, next);
 	if (straight)
-		shoal_switch_return(next->stack);
+		shoal_switch_return(next->stack, false);
 	else
-		shoal_switch_end(next->stack);
+		shoal_switch_end(next->stack, false);
 }
 
 bool shoal_microthread_finish(struct shoal_scheduler *scheduler)
@@ -194,7 +197,7 @@ bool shoal_microthread_finish(struct shoal_scheduler *scheduler)
 		return true;
 	next = successor(scheduler);
 	retire(scheduler, self, next);
-	shoal_switch_end(next->stack);
+	shoal_switch_end(next->stack, scheduler->resumed);
 	return true;
 }
 
@@ -209,11 +212,9 @@ bool shoal_scheduler_run(struct shoal_scheduler *scheduler, bool (*step)(void *a
 		return true;
 	scheduler->step = step;
 	scheduler->argument = argument;
-	scheduler->step_left = false;
 	scheduler->first = first;
 	fiber_leave_home(&scheduler->home.fiber);
-	begin(scheduler, first);
-	return scheduler->step_left;
+	return begin(scheduler, first);
 }
 
 /* --- Suspending and waking ----------------------------------------------------------------------------------------- */
@@ -229,7 +230,7 @@ void shoal_microthread_suspend(struct shoal_scheduler *scheduler, uint64_t order
 	self->sequence = (uint32_t)scheduler->suspensions++;
 	transition(self, SUSPENDED);
 	if (self->detached) {
-		switch_to(scheduler, successor(scheduler));
+		switch_to(scheduler, successor(scheduler), scheduler->resumed);
 		return;
 	}
 	self->detached = true;
@@ -238,8 +239,7 @@ void shoal_microthread_suspend(struct shoal_scheduler *scheduler, uint64_t order
 		begin(scheduler, next);
 		return;
 	}
-	scheduler->step_left = true;
-	switch_to(scheduler, &scheduler->home);
+	switch_to(scheduler, &scheduler->home, true);
 }
 
 void shoal_microthread_wake(struct shoal_scheduler *scheduler, struct shoal_microthread *microthread)
@@ -259,22 +259,20 @@ void shoal_microthread_wake(struct shoal_scheduler *scheduler, struct shoal_micr
 	transition(microthread, READY);
 }
 
+/* Like run it ends with its switch: who comes home goes to the caller, without one more return that is guessed wrong. */
 unsigned shoal_scheduler_run_ready(struct shoal_scheduler *scheduler, unsigned budget)
 {
 	struct shoal_microthread *first;
-	unsigned left;
 
 	if (SHOAL_UNLIKELY(scheduler->running != &scheduler->home))
 		die("shoal: shoal_scheduler_run_ready called inside a microthread\n");
+	scheduler->resumed = 0;
 	scheduler->budget = budget;
 	first = successor(scheduler);
-	if (first != &scheduler->home) {
-		fiber_leave_home(&scheduler->home.fiber);
-		switch_to(scheduler, first);
-	}
-	left = scheduler->budget;
-	scheduler->budget = 0;
-	return budget - left;
+	if (first == &scheduler->home)
+		return 0;
+	fiber_leave_home(&scheduler->home.fiber);
+	return switch_to(scheduler, first, 0);
 }
 
 struct shoal_microthread *shoal_microthread_current(struct shoal_scheduler *scheduler)

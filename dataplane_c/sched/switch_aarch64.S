@@ -7,7 +7,7 @@
 	.hidden shoal_switch
 	.type shoal_switch, %function
 	.p2align 5
-shoal_switch: /* x0: from, x1: to */
+shoal_switch: /* x0: from, x1: to, w2: answer */
 	.cfi_startproc
 	hint 34 /* bti c */
 	sub sp, sp, 160
@@ -21,9 +21,10 @@ shoal_switch: /* x0: from, x1: to */
 	stp d10, d11, [sp, 112]
 	stp d12, d13, [sp, 128]
 	stp d14, d15, [sp, 144]
-	mov x2, sp
-	str x2, [x0]
+	mov x3, sp
+	str x3, [x0]
 	mov sp, x1
+	mov w0, w2
 	.cfi_def_cfa sp, 160
 	.cfi_offset x29, -80
 	.cfi_offset x30, -72
@@ -78,10 +79,11 @@ shoal_switch_begin: /* x0: argument, x1: from, x2: top, x3: entry */
 	.hidden shoal_switch_end
 	.type shoal_switch_end, %function
 	.p2align 5
-shoal_switch_end: /* x0: to */
+shoal_switch_end: /* x0: to, w1: answer */
 	.cfi_startproc
 	hint 34 /* bti c */
 	mov sp, x0
+	mov w0, w1
 	.cfi_def_cfa sp, 160
 	.cfi_offset x29, -80
 	.cfi_offset x30, -72

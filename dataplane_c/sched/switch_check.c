@@ -15,8 +15,8 @@ static unsigned begun, ended;
 static uint64_t visits;
 static int faults;
 
-/* Keeps more values alive across the switch than there are registers to preserve, doubles among them. */
-static void keep_over_switches(void **from, void **to, uint64_t seed)
+/* The other side is `ahead` rounds ahead. Keeps more values alive across the switch than there are registers to preserve, doubles among them. */
+static void keep_over_switches(void **from, void **to, uint64_t seed, unsigned ahead)
 {
 	uint64_t words[12];
 	double fractions[10];
@@ -25,12 +25,12 @@ static void keep_over_switches(void **from, void **to, uint64_t seed)
 		words[i] = seed * 2654435761U + (uint64_t)i;
 	for (int i = 0; i < 10; i++)
 		fractions[i] = (double)seed + i / 16.0;
-	for (int round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < ROUNDS; round++) {
 		uint64_t a = words[0], b = words[1], c = words[2], d = words[3], e = words[4], f = words[5];
 		double p = fractions[0], q = fractions[1], r = fractions[2], s = fractions[3];
 
 		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d), "+r"(e), "+r"(f));
-		shoal_switch(from, *to);
+		faults += shoal_switch(from, *to, round + 1) != (round + ahead) % ROUNDS + 1;
 		visits++;
 		for (int i = 0; i < 6; i++)
 			faults += words[i] != seed * 2654435761U + (uint64_t)i;
@@ -53,16 +53,16 @@ static void entry(void *argument)
 {
 	check_beginning(argument);
 	for (;;)
-		keep_over_switches(&away, &home, 7);
+		keep_over_switches(&away, &home, 7, 0);
 }
 
 static void short_entry(void *argument)
 {
 	check_beginning(argument);
 	if (++ended % 2)
-		shoal_switch_return(home);
+		shoal_switch_return(home, ended % 2);
 	else
-		shoal_switch_end(home);
+		shoal_switch_end(home, ended % 2);
 }
 
 /* A stack that is left for good, each time anew, with values that live on across. */
@@ -74,7 +74,7 @@ static void begin_anew(void)
 
 		for (unsigned i = 0; i < 12; i++)
 			words[i] = round * 2654435761U + i;
-		shoal_switch_begin(&visits, &home, top, short_entry);
+		faults += shoal_switch_begin(&visits, &home, top, short_entry) != round % 2;
 		for (unsigned i = 0; i < 12; i++)
 			faults += words[i] != round * 2654435761U + i;
 		faults += fraction != (double)round / 16;
@@ -91,8 +91,8 @@ int main(void)
 		return 2;
 	top = stack + bytes;
 	begin_anew();
-	shoal_switch_begin(&visits, &home, top, entry);
-	keep_over_switches(&home, &away, 3);
+	faults += shoal_switch_begin(&visits, &home, top, entry) != true;
+	keep_over_switches(&home, &away, 3, 1);
 	if (faults || visits != 2 * ROUNDS) {
 		printf("%d values changed over a switch; %llu visits\n", faults, (unsigned long long)visits);
 		return 1;

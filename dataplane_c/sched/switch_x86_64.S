@@ -12,7 +12,7 @@
 	.hidden shoal_switch
 	.type shoal_switch, @function
 	.p2align 5
-shoal_switch: /* rdi: from, rsi: to */
+shoal_switch: /* rdi: from, rsi: to, edx: answer */
 	.cfi_startproc
 	endbr64
 	pushq %rbp
@@ -23,6 +23,7 @@ shoal_switch: /* rdi: from, rsi: to */
 	pushq %r15
 	movq %rsp, (%rdi)
 	movq %rsi, %rsp
+	movl %edx, %eax
 	.cfi_def_cfa %rsp, 56
 	.cfi_offset %r15, -56
 	.cfi_offset %r14, -48
@@ -70,10 +71,11 @@ shoal_switch_begin: /* rdi: argument, rsi: from, rdx: top, rcx: entry */
 	.hidden shoal_switch_end
 	.type shoal_switch_end, @function
 	.p2align 5
-shoal_switch_end: /* rdi: to */
+shoal_switch_end: /* rdi: to, esi: answer */
 	.cfi_startproc
 	endbr64
 	movq %rdi, %rsp
+	movl %esi, %eax
 	.cfi_def_cfa %rsp, 56
 	popq %r15
 	popq %r14
@@ -93,10 +95,11 @@ shoal_switch_end: /* rdi: to */
 	.hidden shoal_switch_return
 	.type shoal_switch_return, @function
 	.p2align 5
-shoal_switch_return: /* rdi: to */
+shoal_switch_return: /* rdi: to, esi: answer */
 	.cfi_startproc
 	endbr64
 	movq %rdi, %rsp
+	movl %esi, %eax
 	.cfi_def_cfa %rsp, 56
 	popq %r15
 	popq %r14
