@@ -2,6 +2,7 @@
 /* Messages between two pinned threads: round trip and rate of each transport by size and batch, and a bare cache line that goes
  * there and back just before and after each round trip, since the distance of two cores changes within a minute. */
 #include <pthread.h>
+#include <rte_pause.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ enum doing { PING_PONG, TRIP, RATE, END };
 struct pair {
 	struct bench *bench;
 	enum doing doing;
+	bool pauses;
 	unsigned batch;
 	struct carrier carrier;
 	pthread_barrier_t barrier;
@@ -29,6 +31,14 @@ struct pair {
 static bool stopped(const struct pair *pair)
 {
 	return __atomic_load_n(&pair->stop, __ATOMIC_RELAXED);
+}
+
+/* After a poll that has found nothing. A runner that has been idle for a while pauses then; who does not asks so often that the
+ * line is on its way back to him before its writer is done with it. */
+static void wait_shortly(const struct pair *pair)
+{
+	if (pair->pauses)
+		rte_pause();
 }
 
 /* The other thread: answers, or sends without end. */
@@ -43,10 +53,14 @@ static void run_other(struct pair *pair)
 
 			if (number & 1)
 				__atomic_store_n(&pair->line, number + 1, __ATOMIC_RELEASE);
+			else
+				wait_shortly(pair);
 		} else if (pair->doing == TRIP) {
 			owed += carrier->kind->receive(carrier, 1, 1);
 			if (owed)
 				owed -= carrier->kind->send(carrier, 1, 1);
+			else
+				wait_shortly(pair);
 		} else {
 			carrier->kind->send(carrier, 1, pair->batch);
 		}
@@ -99,6 +113,8 @@ static void trip(struct pair *pair)
 			sent = sent || carrier->kind->send(carrier, 0, 1);
 			back = carrier->kind->receive(carrier, 0, 1);
 		}
+		if (!back)
+			wait_shortly(pair);
 		if (++spins % 65536)
 			continue;
 		limit = limit ? limit : shoal_clock_now() + DEADLINE_NS;
@@ -186,25 +202,37 @@ static void open_carrier(struct pair *pair, const struct carrier_kind *kind, uns
 		bench_fail(pair->bench, "a transport can't be made");
 }
 
-/* Beside a bare cache line, slice by slice. */
-static void round_trip(struct pair *pair, const struct carrier_kind *kind, unsigned bytes, struct bench_samples *lines)
-{
-	static struct bench_samples samples, line;
+/* Both ways of waiting: 0 polls without a pause, 1 as an idle runner does. */
+static const char *const waits[2] = { "round_trip", "round_trip_pausing" };
 
-	samples.count = line.count = 0;
+static void measure_slice(struct pair *pair, enum doing doing, bool pauses, struct bench_samples *samples)
+{
+	pair->pauses = pauses;
+	begin(pair, doing, 1);
+	measure_trips(pair, samples, slice(pair));
+	end(pair);
+}
+
+/* Beside a bare cache line that is waited for in the same way, slice by slice. */
+static void round_trip(
+	struct pair *pair, const struct carrier_kind *kind, unsigned bytes, struct bench_samples lines[2])
+{
+	static struct bench_samples samples[2], line[2];
+
+	memset(samples, 0, sizeof(samples));
+	memset(line, 0, sizeof(line));
 	open_carrier(pair, kind, bytes);
-	for (unsigned i = 0; i < SLICES; i++) {
-		begin(pair, PING_PONG, 1);
-		measure_trips(pair, &line, slice(pair));
-		end(pair);
-		begin(pair, TRIP, 1);
-		measure_trips(pair, &samples, slice(pair));
-		end(pair);
+	for (unsigned i = 0; i < 2 * SLICES; i++) {
+		measure_slice(pair, PING_PONG, i % 2, &line[i % 2]);
+		measure_slice(pair, TRIP, i % 2, &samples[i % 2]);
 	}
 	kind->close(&pair->carrier);
-	for (unsigned i = 0; i < line.count; i++)
-		bench_sample(lines, line.values[i]);
-	print(pair, "round_trip", 1, bench_median(&samples), "ns", bench_median(&line) / bench_median(&samples));
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned j = 0; j < line[i].count; j++)
+			bench_sample(&lines[i], line[i].values[j]);
+		print(pair, waits[i], 1, bench_median(&samples[i]), "ns",
+			bench_median(&line[i]) / bench_median(&samples[i]));
+	}
 }
 
 /* Messages a second at each batch; the last one's, in millions. */
@@ -232,7 +260,7 @@ static void measure_all(struct pair *pair)
 	static const struct carrier_kind *const kinds[] = { &carrier_ring, &carrier_rte_pointers, &carrier_rte_elements,
 		&carrier_ring_link, &carrier_tcp_link };
 	static const unsigned sizes[] = { 64, 256, 1024, 4096 };
-	static struct bench_samples lines;
+	static struct bench_samples lines[2];
 	double of_ring = 0, of_pointers = 0;
 
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -240,7 +268,7 @@ static void measure_all(struct pair *pair)
 			size++) {
 			double rate;
 
-			round_trip(pair, kinds[i], sizes[size], &lines);
+			round_trip(pair, kinds[i], sizes[size], lines);
 			rate = rates(pair, kinds[i], sizes[size]);
 			if (sizes[size] == 64 && kinds[i] == &carrier_ring)
 				of_ring = rate;
@@ -250,12 +278,18 @@ static void measure_all(struct pair *pair)
 				break;
 		}
 	}
-	const struct bench_figure line = { bench_median(&lines), "ns", 1, "how far the two cores are from each other" };
+	for (unsigned i = 0; i < 2; i++) {
+		const struct bench_figure line = { bench_median(&lines[i]), "ns", 1,
+			"how far the two cores are from each other" };
+
+		bench_row(pair->bench, &line,
+			"\"transport\": \"cache_line\", \"metric\": \"%s\", \"message_bytes\": 8, \"batch\": 1",
+			waits[i]);
+	}
+
 	const struct bench_figure ratio = { of_ring / of_pointers, "times", 0,
 		"rte_ring's records lie elsewhere: two cache lines for each message" };
 
-	bench_row(pair->bench, &line,
-		"\"transport\": \"cache_line\", \"metric\": \"round_trip\", \"message_bytes\": 8, \"batch\": 1");
 	bench_row(pair->bench, &ratio,
 		"\"transport\": \"ring\", \"metric\": \"rate_over_rte_ring_pointers\", \"message_bytes\": 64, "
 		"\"batch\": 32");
