@@ -8,6 +8,7 @@
 
 #define SEEDS 40
 #define TWIN_SEEDS 10
+#define LONG_SEEDS 4 /* of long bursts */
 #define REMOTE_SEEDS 2
 #define STEPS 400
 #define PUBLIC_MAX 256
@@ -232,7 +233,7 @@ static void burst_handler_is_as_packet_handler(void **state)
 	struct shoal_nf alone = shoal_nf;
 
 	alone.process = to_packet_handlers;
-	for (uint64_t seed = 1; seed <= TWIN_SEEDS; seed++) {
+	for (uint64_t seed = 1; seed <= LONG_SEEDS; seed++) {
 		struct world_setup setup = { .members = 1, .objects = 1000, .settings = few_ports };
 		struct world_setup twin = setup;
 
@@ -243,7 +244,7 @@ static void burst_handler_is_as_packet_handler(void **state)
 
 static void overlapping_bursts_are_as_others(void **state)
 {
-	for (uint64_t seed = 1; seed <= TWIN_SEEDS; seed++) {
+	for (uint64_t seed = 1; seed <= LONG_SEEDS; seed++) {
 		struct world_setup setup = {
 			.members = 1, .objects = 1000, .settings = seed % 3 ? few_ports : one_port_each
 		};
