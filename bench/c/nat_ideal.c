@@ -100,8 +100,9 @@ void nat_ideal_burst(struct nat_world *world)
 	source_transmit(&world->source.port, packets, n);
 }
 
-void nat_world_own_ideal(struct nat_world *world)
+double nat_world_own_ideal(struct nat_world *world)
 {
+	static struct bench_samples samples;
 	uint32_t capacity = world->worker->config.space.objects_max;
 	size_t pools = world->nat->configuration.public_addresses.count * SHOAL_STEERING_SLOTS;
 
@@ -113,6 +114,8 @@ void nat_world_own_ideal(struct nat_world *world)
 		bench_fail(world->bench, "no memory for the ideal's ports");
 	world->mappings = &world->ideal_own[0];
 	source_in_order(&world->source, world->flows);
+	samples.count = 0;
 	for (uint32_t made = 0; made < world->flows; made += BENCH_CHUNK)
-		nat_world_ideal_chunk(world);
+		bench_sample(&samples, nat_world_ideal_chunk(world));
+	return bench_median(&samples);
 }

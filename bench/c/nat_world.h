@@ -32,8 +32,9 @@ void nat_world_init_on(struct nat_world *world, struct bench *bench, struct rte_
 void nat_world_fini(struct nat_world *world);
 /* Sends the first packet of each flow; ns a flow, the median over chunks. */
 double nat_world_fill(struct nat_world *world);
-/* The ideal gets a table and ports of its own, with all flows: needed where traffic has new flows. */
-void nat_world_own_ideal(struct nat_world *world);
+/* The ideal gets a table and ports of its own, and sends the first packet of each flow: needed where traffic has new flows. ns a
+ * flow, the median over chunks. */
+double nat_world_own_ideal(struct nat_world *world);
 /* Whether packets that the source marks block. Bursts do not overlap then: the source tells of its last one whether it has any. */
 void nat_world_block(struct nat_world *world, bool block);
 /* ns a packet of one chunk. */
