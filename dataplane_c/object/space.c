@@ -5,9 +5,8 @@
 #include "object/map_inline.h"
 #include "object/space.h"
 
-/* Messages taken from each peer in one poll: half of what a full window of 512 answers, so that both sides work at once; objects
- * looked at for idleness. */
-#define RECEIVE_BUDGET 256
+/* Messages taken from each peer in one poll, objects looked at for idleness. */
+#define RECEIVE_BUDGET 512
 #define IDLE_BUDGET 64
 /* Entries that are freed in one poll after their objects have come elsewhere; while packets come, and else. */
 #define MAILED_BUDGET_BUSY 4
