@@ -110,7 +110,7 @@ struct bare_nat *bare_nat_create(uint32_t flows)
 	for (uint32_t flow = 0; flow < flows; flow++) {
 		uint8_t frame[64];
 
-		source_write_frame(frame, 0, flow, false);
+		source_write_frame(frame, 0, flow);
 		nat->objects[flow + 1] = (struct bare_object){ .key = key_of(frame),
 			.address = htonl(0xc6120001 + flow / 64000),
 			.port = htons((uint16_t)(1024 + flow % 64000)),

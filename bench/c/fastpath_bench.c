@@ -42,7 +42,7 @@ static const struct test tests_1m[] = {
 static const char *limit_of(const struct test *test)
 {
 	if (test->traffic.blocked >= 0.1)
-		return "instructions of one core: suspending and resuming";
+		return "instructions of one core: waiting for what is elsewhere";
 	if (test->traffic.new_flows >= 0.1)
 		return "instructions of one core: making mappings";
 	if (test->traffic.flows > 200000)

@@ -5,62 +5,89 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "object/map_inline.h"
 #include "worker.h"
 #include "worker/runner.h"
 
 #define OWNED_POLLS 10 /* until the only worker owns all slots */
 #define MICROTHREADS 4096
-#define WAITS (MICROTHREADS * 2)
+#define AWAY (MICROTHREADS * 2)
+#define AHEAD 128 /* packets */
 
-/* Packets that wait for their remote, oldest first. */
+/* Mappings that are with another member, the first to come back first. */
 static struct {
-	struct shoal_wait *waits[WAITS];
-	uint64_t due_ns[WAITS];
+	struct nat_world *world;
+	uint32_t entries[AWAY];
+	uint64_t due_ns[AWAY];
 	uint32_t head, tail;
-} remote;
+	uint32_t next, near; /* in `blocking`: the next one, and the next to be brought near */
+} away;
 
-/* What the source marks goes to the packet handler, as a packet does whose object is not here. */
-static void blocking_process(
-	struct shoal_context *context, struct shoal_packet *const packets[], void *const objects[], unsigned n)
+static struct shoal_place place_of(uint32_t entry)
 {
-	struct shoal_packet *left[SHOAL_BURST_MAX];
-	void *left_objects[SHOAL_BURST_MAX];
-	unsigned count = 0;
+	return shoal_place_at(&away.world->worker->space, 0, entry);
+}
 
-	/* A look at each packet would be part of the figure, where the product's own look-up tells local from remote at no cost. */
-	if (SHOAL_LIKELY(!((const struct source *)((struct shoal_worker *)context)->ports[0])->blocked)) {
-		shoal_nf.process(context, packets, objects, n);
+/* As if the object were elsewhere and had been asked for. One that is away already comes back when the first one said. */
+static void send_away(struct shoal_space *space, uint32_t entry, uint64_t now_ns)
+{
+	struct shoal_place place = place_of(entry);
+
+	if (place.entry->handle != SHOAL_HANDLE_HELD || place.entry->references)
 		return;
-	}
-	for (unsigned i = 0; i < n; i++) { /* without a branch that would be guessed wrong */
-		packets[i]->verdict = SHOAL_TO_PACKET_HANDLER;
-		left[count] = packets[i];
-		left_objects[count] = objects[i];
-		count += !source_packet_blocks(packets[i]);
-	}
-	if (count)
-		shoal_nf.process(context, left, left_objects, count);
+	place.entry->handle = SHOAL_HANDLE_WAITING;
+	space->held--;
+	space->waiting++;
+	away.entries[away.tail % AWAY] = entry;
+	away.due_ns[away.tail++ % AWAY] = now_ns + NAT_WORLD_BLOCKED_NS;
 }
 
-static uint16_t blocking_packet(struct shoal_context *context, struct shoal_packet *packet, const void *key)
+/* What a grant does beyond its message. */
+static void bring_back(struct shoal_space *space, uint64_t now_ns)
 {
-	struct shoal_worker *worker = (struct shoal_worker *)context;
-	struct shoal_wait wait = { .since_ns = context->now_ns };
+	while (away.head != away.tail && away.due_ns[away.head % AWAY] <= now_ns) {
+		struct shoal_place place = place_of(away.entries[away.head++ % AWAY]);
 
-	if (source_packet_blocks(packet)) {
-		remote.waits[remote.tail % WAITS] = &wait;
-		remote.due_ns[remote.tail++ % WAITS] = context->now_ns + NAT_WORLD_BLOCKED_NS;
-		shoal_wait(&worker->space, &wait);
-		if (wait.outcome != SHOAL_WAIT_GRANTED)
-			abort();
+		place.entry->handle = SHOAL_HANDLE_HELD;
+		place.entry->flags |= SHOAL_ENTRY_FLOWS;
+		space->held++;
+		space->waiting--;
+		shoal_holder_grant_to_waiting(space, &place);
+		shoal_place_tidy(space, &place);
 	}
-	return shoal_nf.packet(context, packet, key);
 }
 
-static void answer_remote(struct shoal_space *space, uint64_t now_ns)
+/* The source, whose marked packets come when their mapping has just gone. That is no part of the figure, and so does not wait for
+ * memory either: what it will write is on its way some bursts before. */
+static unsigned receive_from_source(
+	struct shoal_port *port, struct shoal_packet *packets[], unsigned n, uint64_t now_ns)
 {
-	while (remote.head != remote.tail && remote.due_ns[remote.head % WAITS] <= now_ns)
-		shoal_wait_end(space, remote.waits[remote.head++ % WAITS], SHOAL_WAIT_GRANTED);
+	struct nat_world *world = away.world;
+	uint32_t end;
+
+	n = source_receive(port, packets, n, now_ns);
+	end = world->source.at % SOURCE_SEQUENCE;
+	for (; world->blocking[away.near].at < end + AHEAD; away.near++)
+		__builtin_prefetch(place_of(world->blocking[away.near].entry).entry, 1);
+	for (; world->blocking[away.next].at < end; away.next++)
+		send_away(&world->worker->space, world->blocking[away.next].entry, now_ns);
+	return n;
+}
+
+/* The first packet of the sequence that blocks, from here on. */
+static void find_next_blocking(struct nat_world *world)
+{
+	uint32_t at = world->source.at % SOURCE_SEQUENCE, low = 0, high = world->blocking_count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (world->blocking[middle].at < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	away.next = away.near = low;
 }
 
 static void *make_nat(const struct bench *bench)
@@ -97,9 +124,7 @@ static void open_space(const struct bench *bench, struct shoal_worker *worker)
 static void init(struct nat_world *world, struct bench *bench, struct rte_mempool *pool, uint32_t flows,
 	uint32_t new_flows, const struct shoal_plane *plane, const struct shoal_remote_config *server)
 {
-	*world = (struct nat_world){ .bench = bench, .pool = pool, .flows = flows, .nf = shoal_nf };
-	world->nf.process = blocking_process;
-	world->nf.packet = blocking_packet;
+	*world = (struct nat_world){ .bench = bench, .pool = pool, .flows = flows };
 	world->nat = make_nat(bench);
 	const struct shoal_worker_config config = { .space = { .life = 1,
 							    .hash_seed = 42,
@@ -140,13 +165,13 @@ void nat_world_init_on(struct nat_world *world, struct bench *bench, struct rte_
 	uint32_t new_flows, const struct shoal_plane *plane, const struct shoal_remote_config *server)
 {
 	init(world, bench, pool, flows, new_flows, plane, server);
-	world->worker->nf = &shoal_nf;
 }
 
 void nat_world_fini(struct nat_world *world)
 {
 	shoal_worker_fini(world->worker);
 	free(world->worker);
+	free(world->blocking);
 	shoal_nf.destroy(world->nat);
 	source_fini(&world->source);
 	source_fini(&world->sink);
@@ -157,22 +182,67 @@ void nat_world_fini(struct nat_world *world)
 	}
 }
 
+/* Which packets of the sequence block, and entries of their mappings. It ends with one that never comes. */
+static void find_blocking(struct nat_world *world)
+{
+	const struct shoal_map *map = &world->worker->space.maps[0];
+	uint32_t *entries = calloc(world->flows, sizeof(*entries));
+
+	world->blocking_count = 0;
+	if (!world->blocking)
+		world->blocking = malloc((SOURCE_SEQUENCE + 1) * sizeof(*world->blocking));
+	if (!entries || !world->blocking)
+		bench_fail(world->bench, "no memory for what blocks");
+	for (uint32_t index = 1; index < map->high_water; index++) {
+		struct nat_mapping_key key;
+		uint32_t flow;
+
+		memcpy(&key, shoal_map_entry(map, index)->bytes, sizeof(key));
+		flow = source_flow_of(key.address, key.port);
+		if (flow < world->flows)
+			entries[flow] = index;
+	}
+	for (uint32_t at = 0; at < SOURCE_SEQUENCE; at++)
+		if (world->source.sequence[at] & SOURCE_BLOCKED)
+			world->blocking[world->blocking_count++] = (struct nat_world_blocking){ at,
+				entries[world->source.sequence[at] % SOURCE_FLOW_MAX] };
+	world->blocking[world->blocking_count].at = UINT32_MAX;
+	free(entries);
+}
+
 void nat_world_block(struct nat_world *world, bool block)
 {
-	world->worker->nf = block ? &world->nf : &shoal_nf;
-	if (block)
-		world->worker->ahead_from = UINT32_MAX;
+	static struct shoal_port_operations operations;
+	static struct shoal_plane plane;
+
+	world->blocks = block;
+	operations = *world->source.port.operations;
+	operations.receive = block ? receive_from_source : source_receive;
+	world->source.port.operations = &operations;
+	if (!block)
+		return;
+	away.world = world;
+	find_blocking(world);
+	/* Where nothing is ever elsewhere, nothing is fetched. */
+	if (!world->worker->plane->fetch) {
+		plane = *world->worker->plane;
+		plane.fetch = shoal_fetch_begin;
+		world->worker->plane = &plane;
+	}
 }
 
 double nat_world_worker_chunk(struct nat_world *world)
 {
 	struct shoal_worker *worker = world->worker;
-	uint64_t begin = shoal_clock_now(), now = begin;
+	uint64_t begin, now;
 
+	if (world->blocks)
+		find_next_blocking(world);
+	begin = now = shoal_clock_now();
 	world->source.room = BENCH_CHUNK;
-	/* Packets that still wait for their remote are answered in the next chunk, and are part of its cost. */
+	/* What is still away comes back in the next chunk, and is part of its cost. */
 	while (world->source.room) {
-		answer_remote(&worker->space, now);
+		bring_back(&worker->space, now);
 		shoal_worker_poll(worker, now);
 		now = shoal_clock_now(); /* as a runner does */
 	}
@@ -219,8 +289,8 @@ double nat_world_fill(struct nat_world *world)
 
 void nat_world_check(const struct nat_world *world)
 {
-	while (remote.head != remote.tail) {
-		answer_remote(&world->worker->space, shoal_clock_now());
+	while (away.head != away.tail) {
+		bring_back(&world->worker->space, shoal_clock_now());
 		shoal_worker_poll(world->worker, shoal_clock_now());
 	}
 	shoal_worker_poll(world->worker, shoal_clock_now());

@@ -8,14 +8,21 @@
 #include "source.h"
 #include "worker/worker.h"
 
-#define NAT_WORLD_BLOCKED_NS 10000 /* how long a packet that blocks waits for its remote */
+#define NAT_WORLD_BLOCKED_NS 10000 /* how long a packet that blocks waits for its mapping */
+
+/* A packet of the source's sequence whose mapping is elsewhere when it comes. */
+struct nat_world_blocking {
+	uint32_t at, entry;
+};
 
 struct nat_world {
 	struct bench *bench; /* borrows */
 	struct rte_mempool *pool; /* borrows */
 	struct source source, sink; /* sink: where the worker sends, NF port 1 */
 	struct shoal_worker *worker; /* owns */
-	struct shoal_nf nf; /* the NAT, whose packets that the source marks block first */
+	bool blocks;
+	struct nat_world_blocking *blocking; /* owns; in order */
+	uint32_t blocking_count;
 	uint32_t flows, flows_made;
 	struct shoal_map *mappings; /* where the ideal looks: the worker's own, or ideal_own */
 	struct shoal_map ideal_own[2]; /* for new flows: mappings and reverses that the ideal makes */
@@ -35,7 +42,7 @@ double nat_world_fill(struct nat_world *world);
 /* The ideal gets a table and ports of its own, and sends the first packet of each flow: needed where traffic has new flows. ns a
  * flow, the median over chunks. */
 double nat_world_own_ideal(struct nat_world *world);
-/* Whether packets that the source marks block. Bursts do not overlap then: the source tells of its last one whether it has any. */
+/* Whether the mappings of packets that the source marks are elsewhere when these come, for NAT_WORLD_BLOCKED_NS. After source_draw. */
 void nat_world_block(struct nat_world *world, bool block);
 /* ns a packet of one chunk. */
 double nat_world_ideal_chunk(struct nat_world *world);

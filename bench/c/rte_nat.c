@@ -38,7 +38,7 @@ static int add(struct rte_nat *nat, uint32_t flow)
 	struct nat_mapping_key key;
 	int position;
 
-	source_write_frame(frame, 0, flow, false);
+	source_write_frame(frame, 0, flow);
 	if (shoal_parse(&packet) != SHOAL_PARSE_OK)
 		abort();
 	key = key_of(&packet);

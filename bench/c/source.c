@@ -29,7 +29,7 @@ static void make_templates(void)
 	}
 }
 
-inline void source_write_frame(uint8_t *frame, unsigned size, uint32_t flow, bool blocked)
+inline void source_write_frame(uint8_t *frame, unsigned size, uint32_t flow)
 {
 	uint32_t address = htonl(0x10000000u + 1 + flow / HOST_PORTS);
 	uint16_t port = htons((uint16_t)(1024 + flow % HOST_PORTS));
@@ -37,7 +37,11 @@ inline void source_write_frame(uint8_t *frame, unsigned size, uint32_t flow, boo
 	memcpy(frame, templates[size], HEADERS);
 	memcpy(frame + 26, &address, 4);
 	memcpy(frame + 34, &port, 2);
-	frame[18] = blocked;
+}
+
+uint32_t source_flow_of(uint32_t address, uint16_t port)
+{
+	return (ntohl(address) - 0x10000000u - 1) * HOST_PORTS + ntohs(port) - 1024;
 }
 
 unsigned source_receive(struct shoal_port *port, struct shoal_packet *packets[], unsigned n, uint64_t now_ns)
@@ -48,7 +52,6 @@ unsigned source_receive(struct shoal_port *port, struct shoal_packet *packets[],
 	n = n < source->room ? n : source->room;
 	if (!n || rte_pktmbuf_alloc_bulk(source->pool, mbufs, n))
 		return 0;
-	source->blocked = 0;
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t entry = source->sequence[source->at++ % SOURCE_SEQUENCE];
 		uint32_t flow = SHOAL_UNLIKELY(entry & SOURCE_NEW) ? source->next_new++ : entry % SOURCE_FLOW_MAX;
@@ -61,8 +64,7 @@ unsigned source_receive(struct shoal_port *port, struct shoal_packet *packets[],
 		packets[i]->frame = rte_pktmbuf_mtod(mbufs[i], uint8_t *);
 		packets[i]->length = frame_bytes[size];
 		packets[i]->port = 0;
-		source_write_frame(packets[i]->frame, size, flow, entry >> 31);
-		source->blocked |= (entry >> 31) << i;
+		source_write_frame(packets[i]->frame, size, flow);
 	}
 	source->room -= n;
 	return n;

@@ -31,7 +31,6 @@ struct source {
 	uint32_t at;
 	uint32_t room; /* packets that it still gives */
 	uint32_t next_new; /* number of the next flow that was never seen */
-	uint32_t blocked; /* bit i: packet i of the last burst is one that blocks */
 	uint64_t out, wrong; /* packets that came back; those of them for another port than NF port 1 */
 };
 
@@ -46,15 +45,11 @@ const char *source_distribution(const struct source_traffic *traffic);
 const char *source_packet_bytes(const struct source_traffic *traffic);
 
 /* The first 60 bytes of a flow's frame; size: 0 to 2. After source_init. */
-void source_write_frame(uint8_t *frame, unsigned size, uint32_t flow, bool blocked);
+void source_write_frame(uint8_t *frame, unsigned size, uint32_t flow);
+/* The flow of that inside host and port, in network byte order. */
+uint32_t source_flow_of(uint32_t address, uint16_t port);
 
 unsigned source_receive(struct shoal_port *port, struct shoal_packet *packets[], unsigned n, uint64_t now_ns);
 unsigned source_transmit(struct shoal_port *port, struct shoal_packet *const packets[], unsigned n);
-
-/* Whether a packet is one that blocks, by a byte that no NF changes: the high one of the IPv4 identification. */
-static inline bool source_packet_blocks(const struct shoal_packet *packet)
-{
-	return packet->frame[18] != 0;
-}
 
 #endif

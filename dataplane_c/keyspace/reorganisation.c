@@ -292,7 +292,7 @@ static const char *open_before_flush1(const struct shoal_space *space)
 		return "the splitter's markers";
 	if (space->held)
 		return "objects to give back";
-	if (space->waiting || space->outstanding || shoal_scheduler_suspended(space->scheduler))
+	if (space->waiting || space->outstanding || space->fetches || shoal_scheduler_suspended(space->scheduler))
 		return "requests under way";
 	return NULL;
 }

@@ -3,8 +3,9 @@
  * methods). */
 #include <errno.h>
 #include <string.h>
+#include "object/fetch.h"
 #include "object/map_inline.h"
-#include "object/space.h"
+#include "object/wait.h"
 
 static struct shoal_space *space_of(struct shoal_context *context)
 {
@@ -84,16 +85,9 @@ static int outcome_of_wait(struct shoal_space *space, struct shoal_request *requ
 static int wait_for(
 	struct shoal_space *space, struct shoal_request *request, struct shoal_place *place, uint64_t since_ns)
 {
-	struct shoal_contention *contention = shoal_place_contention(space, place);
-	struct shoal_wait wait = {
-		.class = place->class, .entry = place->index, .create = request->create, .since_ns = since_ns
-	};
+	struct shoal_wait wait = { .create = request->create, .since_ns = since_ns };
 
-	if (contention->local_last)
-		contention->local_last->next = &wait;
-	else
-		contention->local_first = &wait;
-	contention->local_last = &wait;
+	shoal_wait_for_object(space, place, &wait);
 	shoal_wait(space, &wait);
 	return outcome_of_wait(space, request, &wait);
 }
@@ -201,14 +195,24 @@ static __attribute__((noinline)) void after_release(struct shoal_space *space, u
 		shoal_holder_return(space, &place); /* planted: does not keep the lease */
 }
 
-static inline void release_one(struct shoal_space *space, struct shoal_request *request, uint8_t class)
+static inline void give_back(struct shoal_space *space, uint8_t class, uint32_t index)
 {
-	struct shoal_entry *entry = shoal_map_entry(&space->maps[class], request->entry);
+	struct shoal_entry *entry = shoal_map_entry(&space->maps[class], index);
 
-	request->object = NULL;
 	entry->references--;
 	if (SHOAL_UNLIKELY(entry->flags & (SHOAL_ENTRY_FRESH | SHOAL_ENTRY_RECALLED) || SHOAL_PLANT(10)))
-		after_release(space, class, request->entry);
+		after_release(space, class, index);
+}
+
+void shoal_place_release(struct shoal_space *space, uint8_t class, uint32_t index)
+{
+	give_back(space, class, index);
+}
+
+static inline void release_one(struct shoal_space *space, struct shoal_request *request, uint8_t class)
+{
+	request->object = NULL;
+	give_back(space, class, request->entry);
 }
 
 /* The take has all that it asked for: what it made is there for others from now on. */
@@ -283,9 +287,10 @@ static int take_long(struct shoal_space *space, struct shoal_request *requests, 
 {
 	uint8_t order[SHOAL_TAKE_MAX], classes[SHOAL_TAKE_MAX];
 	uint64_t hashes[SHOAL_TAKE_MAX];
-	struct take whole = { .since_ns = space->now_ns };
+	struct take whole = { .since_ns = space->waited_since_ns ? space->waited_since_ns : space->now_ns };
 	int error = 0;
 
+	space->waited_since_ns = 0;
 	sort(space, requests, n, order, classes, hashes);
 	for (unsigned i = 0; i < n; i++) {
 		if (classes[i] == SHOAL_CLASSES_MAX || requests[i].class->pattern != SHOAL_SINGLE_WRITER)

@@ -10,6 +10,7 @@
 #define SHOAL_IMAGE_VERSION 5
 
 #define SHOAL_WRITING_LISTS 3
+#define SHOAL_WRITING_SOME 2 /* the one where that is not all of a burst */
 
 /* writer: the worker; afterwards its adopter (resumed_view). */
 struct shoal_image {
@@ -24,7 +25,7 @@ struct shoal_image {
 	uint64_t resumed_view; /* the view in which this worker's objects were adopted; 0: none */
 	uint64_t checking; /* not 0: not all objects had been looked at after a loss */
 	/* Packets in hand: writing_count entries of the class `writing_class`, in one of the lists: the candidates of either burst, or
-	 * those of its packets whose objects were at rest. And the object that a call is being applied to. */
+	 * those of its packets whose objects were at rest, or have been fetched. And the object that a call is being applied to. */
 	uint32_t writing_class, writing_count, writing_list;
 	uint32_t writing[SHOAL_WRITING_LISTS][SHOAL_BURST_MAX];
 	uint32_t applying_class, applying_entry; /* entry 0: none */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "object/map_inline.h"
-#include "object/space.h"
+#include "object/wait.h"
 
 /* Messages taken from each peer in one poll, objects looked at for idleness. */
 #define RECEIVE_BUDGET 512
@@ -28,8 +28,8 @@ static int init_pools(struct shoal_space *space)
 	const struct shoal_space_config *config = &space->config;
 	uint32_t under_way = config->members_max * (config->window + config->microthreads_max);
 
-	return shoal_contention_init(
-		&space->contention, 2 * under_way, 4 * under_way, 2 * under_way + 1024, message_bytes_max(config));
+	return shoal_contention_init(&space->contention, 2 * under_way + config->microthreads_max, 4 * under_way,
+		2 * under_way + 1024, message_bytes_max(config));
 }
 
 static int init_channel(struct shoal_space *space)

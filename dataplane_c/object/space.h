@@ -113,6 +113,10 @@ struct shoal_space {
 	uint32_t outstanding_untethered; /* of these, calls that nobody waits for */
 	struct shoal_wait *window_first, *window_last; /* microthreads that wait for the window to open */
 	struct shoal_wait *deadline_first, *deadline_last; /* all that wait, oldest first */
+	struct shoal_wait *fetched_first, *fetched_last; /* of fetches: waits that have ended */
+	uint32_t fetches; /* that are under way */
+	/* 0, or: the running microthread has waited in vain since then, and its first wait counts from there. */
+	uint64_t waited_since_ns;
 	struct shoal_call_table *calls; /* owns */
 	struct shoal_parked *loopback_first, *loopback_last; /* messages to myself */
 	/* Recalled objects with no references: passed on at the end of the poll, so that packets queued here go first. */
@@ -354,12 +358,11 @@ enum shoal_wait_outcome {
 	SHOAL_WAIT_TIMED_OUT
 };
 
-/* A microthread that waits; lies on its stack. */
 struct shoal_wait {
-	struct shoal_microthread *microthread;
+	struct shoal_microthread *microthread; /* that waits, and on whose stack this lies; NULL: a fetch */
 	struct shoal_wait *next; /* among those that wait for the same thing */
 	struct shoal_wait *deadline_next, *deadline_previous;
-	uint64_t since_ns, began_ns; /* the latter is shoal_wait's */
+	uint64_t since_ns, began_ns; /* the latter is set when it begins */
 	enum shoal_wait_outcome outcome;
 	uint8_t class;
 	bool create;
@@ -370,7 +373,6 @@ struct shoal_wait {
 /* Suspends until somebody ends the wait, whose outcome it then has; its deadline counts from since_ns, which the caller sets. */
 void shoal_wait(struct shoal_space *space, struct shoal_wait *wait) SHOAL_MAY_SUSPEND;
 void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome);
-void shoal_wait_expire(struct shoal_space *space);
 /* The key plane stands still: only what is held here is used. */
 static inline bool shoal_space_frozen(const struct shoal_space *space)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Microthreads that wait: for an object, an answer, or the window. All share one length of deadline, so those that wait
+/* Microthreads and fetches that wait: for an object, an answer, or the window. All share one length of deadline, so those that wait
  * longest are the first to be given up. */
-#include "object/space.h"
+#include "object/wait.h"
 
 static void deadline_insert(struct shoal_space *space, struct shoal_wait *wait)
 {
@@ -34,17 +34,32 @@ static void deadline_remove(struct shoal_space *space, struct shoal_wait *wait)
 		space->deadline_last = wait->deadline_previous;
 }
 
+void shoal_wait_begin(struct shoal_space *space, struct shoal_wait *wait)
+{
+	wait->began_ns = space->now_ns;
+	wait->outcome = SHOAL_WAIT_PENDING;
+	deadline_insert(space, wait);
+}
+
 /* Nothing follows the suspension here: who goes on returns from this straight to the caller. A return that is executed after
  * a switch of stacks is guessed wrong. */
 void shoal_wait(struct shoal_space *space, struct shoal_wait *wait)
 {
 	wait->microthread = shoal_microthread_current(space->scheduler);
-	wait->began_ns = space->now_ns;
-	wait->outcome = SHOAL_WAIT_PENDING;
-	deadline_insert(space, wait);
+	shoal_wait_begin(space, wait);
 	if (space->suspending)
 		space->suspending(space->context);
 	shoal_microthread_suspend(space->scheduler, wait->since_ns);
+}
+
+static void append(struct shoal_wait **first, struct shoal_wait **last, struct shoal_wait *wait)
+{
+	wait->next = NULL;
+	if (*last)
+		(*last)->next = wait;
+	else
+		*first = wait;
+	*last = wait;
 }
 
 void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum shoal_wait_outcome outcome)
@@ -56,7 +71,25 @@ void shoal_wait_end(struct shoal_space *space, struct shoal_wait *wait, enum sho
 	shoal_histogram_add(&space->wait_times, waited);
 	deadline_remove(space, wait);
 	wait->outcome = outcome;
-	shoal_microthread_wake(space->scheduler, wait->microthread);
+	if (wait->microthread)
+		shoal_microthread_wake(space->scheduler, wait->microthread);
+	else
+		append(&space->fetched_first, &space->fetched_last, wait);
+}
+
+void shoal_wait_for_object(struct shoal_space *space, struct shoal_place *place, struct shoal_wait *wait)
+{
+	struct shoal_contention *contention = shoal_place_contention(space, place);
+
+	wait->class = place->class;
+	wait->entry = place->index;
+	append(&contention->local_first, &contention->local_last, wait);
+}
+
+void shoal_wait_for_window(struct shoal_space *space, struct shoal_wait *wait)
+{
+	wait->in_window = true;
+	append(&space->window_first, &space->window_last, wait);
 }
 
 /* Takes a wait out of the list of those that wait for the same thing. */
@@ -109,7 +142,7 @@ bool shoal_window_try(struct shoal_space *space)
 
 bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holding)
 {
-	struct shoal_wait wait = { .in_window = true, .since_ns = since_ns };
+	struct shoal_wait wait = { .since_ns = since_ns };
 
 	if (shoal_window_try(space))
 		return true;
@@ -119,11 +152,7 @@ bool shoal_window_enter(struct shoal_space *space, uint64_t since_ns, bool holdi
 		space->outstanding++;
 		return true;
 	}
-	if (space->window_last)
-		space->window_last->next = &wait;
-	else
-		space->window_first = &wait;
-	space->window_last = &wait;
+	shoal_wait_for_window(space, &wait);
 	shoal_wait(space, &wait);
 	return wait.outcome != SHOAL_WAIT_TIMED_OUT;
 }

@@ -9,7 +9,7 @@
 #ifndef SHOAL_PLANE_PLANE_H
 #define SHOAL_PLANE_PLANE_H
 
-#include "object/space.h"
+#include "object/fetch.h"
 
 /* Where the remote plane's server is, and under which name the objects lie there. */
 struct shoal_remote_config {
@@ -32,6 +32,9 @@ struct shoal_plane {
 	unsigned (*poll)(
 		struct shoal_space *space, uint64_t now_ns); /* begin of a poll: sets the time; returns work done */
 	void (*flush)(struct shoal_space *space); /* end of a poll: what is to be sent leaves */
+	/* Whether a packet's declared object is elsewhere, and has been asked for; as shoal_fetch_begin. NULL: nothing is fetched, and
+	 * packets go to their packet handler. */
+	bool (*fetch)(struct shoal_space *space, struct shoal_fetch *fetch, uint8_t class, uint32_t entry);
 	/* Packets that may begin now; the others stay in their ports. NULL: as many as come. */
 	unsigned (*room)(const struct shoal_space *space);
 	/* Waits until all that the running microthread has written is where it survives this worker. 0 or -errno: it is not

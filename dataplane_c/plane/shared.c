@@ -12,6 +12,7 @@ const struct shoal_plane shoal_plane_shared = {
 		.call = shoal_space_call },
 	.poll = shoal_space_poll,
 	.flush = shoal_space_flush,
+	.fetch = shoal_fetch_begin,
 	.run_idle_task = shoal_space_run_idle_task,
 };
 

@@ -6,9 +6,6 @@
 #include "object/map_inline.h"
 #include "worker/burst.h"
 
-/* The list of what is being written where that is not all of a burst. */
-#define OF_SOME 2
-
 _Static_assert(offsetof(struct shoal_entry, handle) == 0 && offsetof(struct shoal_entry, flags) == 1,
 	"handle and flags are read as one word");
 
@@ -20,6 +17,8 @@ void shoal_burst_declare(struct shoal_worker *worker)
 
 		worker->declared_class[port] = class;
 		worker->declared[port] = &worker->space.maps[class];
+		if (worker->nf->ports[port].create && !worker->nf->ports[port].declared->steering)
+			worker->begins |= 1u << port;
 		for (unsigned other = 0; other < port; other++)
 			if (worker->declared[other] == worker->declared[port])
 				worker->alone &= ~(1u << other | 1u << port);
@@ -132,12 +131,17 @@ static __attribute__((noinline)) uint32_t look_closer(
 	if (!burst->candidates[i] && shoal_map_surely_absent(map, burst->buckets[i], burst->hashes[i]))
 		return 0;
 	index = shoal_map_verify(map, burst->candidates[i], key, burst->hashes[i]);
+	burst->candidates[i] = index;
 	if (!index)
 		return 0;
 	entry = shoal_map_entry(map, index);
-	if (entry->handle != SHOAL_HANDLE_HELD || (entry->flags && waits(worker, entry, burst->hashes[i], burst->port)))
-		return 0;
-	return index;
+	if (entry->handle == SHOAL_HANDLE_HELD &&
+		(!entry->flags || !waits(worker, entry, burst->hashes[i], burst->port)))
+		return index;
+	/* The packet will wait: for whom else, and behind whom? */
+	__builtin_prefetch(shoal_map_lease(map, index));
+	shoal_flow_prefetch(&worker->flows, burst->hashes[i], burst->port);
+	return 0;
 }
 
 /* Held here, no mark, and the key's. Entry 0 never is. */
@@ -219,11 +223,11 @@ static void process(struct shoal_worker *worker, struct shoal_burst *burst, unsi
 		for (uint32_t left = burst->local; left; left &= left - 1) {
 			unsigned i = (unsigned)__builtin_ctz(left);
 
-			image->writing[OF_SOME][at] = burst->candidates[i];
+			image->writing[SHOAL_WRITING_SOME][at] = burst->candidates[i];
 			some[at++] = burst->packets[i];
 		}
 		local = some;
-		image->writing_list = OF_SOME;
+		image->writing_list = SHOAL_WRITING_SOME;
 	}
 	/* Should this worker die in between, these objects are in doubt. */
 	image->writing_class = worker->declared_class[burst->port];
@@ -232,12 +236,14 @@ static void process(struct shoal_worker *worker, struct shoal_burst *burst, unsi
 	__atomic_store_n(&image->writing_count, 0, __ATOMIC_RELEASE);
 }
 
-/* All that the burst handler does not take gets a microthread, behind packets of its flow that are suspended. */
+/* All that the burst handler does not take waits for its object, or gets a microthread, behind packets of its flow that are
+ * suspended. */
 static void queue_for_handlers(
 	struct shoal_worker *worker, struct shoal_burst *burst, unsigned from, const struct shoal_map *map)
 {
 	uint16_t key_bytes = map->class->key_bytes;
 	uint32_t queued = mask_of(burst->count) & ~burst->local;
+	uint32_t elsewhere = worker->plane->fetch ? queued & burst->keyed : 0; /* or not there at all */
 
 	for (unsigned i = from; i < burst->count; i++)
 		queued |= (uint32_t)(burst->packets[i]->verdict == SHOAL_TO_PACKET_HANDLER) << i;
@@ -256,6 +262,8 @@ static void queue_for_handlers(
 		packet->traffic = burst->keyed >> i & 1;
 		packet->arrived_ns = worker->space.now_ns;
 		packet->arrival = worker->arrivals + i;
+		if (elsewhere >> i & 1 && shoal_worker_fetch(worker, packet))
+			continue;
 		shoal_packet_list_push(&worker->handling, packet);
 		worker->handled_packets++;
 	}

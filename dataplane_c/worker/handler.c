@@ -7,18 +7,11 @@
 
 #define TASKS_BUDGET 32
 
-static void withdraw(struct shoal_worker *worker, struct shoal_packet *packet)
-{
-	if (packet->entry == SHOAL_PACKET_IN_BURST)
-		worker->withdrawn |= 1u << (packet->arrival - worker->arrivals);
-	packet->entry = SHOAL_PACKET_SUSPENDED;
-}
-
 void shoal_worker_park(struct shoal_worker *worker, struct shoal_flow *flow, struct shoal_packet *packet)
 {
 	if (packet->entry == SHOAL_PACKET_IN_BURST)
 		packet->arrived_ns = worker->space.now_ns;
-	withdraw(worker, packet);
+	shoal_worker_withdraw(worker, packet);
 	if (worker->parked >= worker->config.parked_max) {
 		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_PARKED_FULL);
 		return;
@@ -71,26 +64,39 @@ void shoal_worker_suspending(struct shoal_space_context *context)
 {
 	struct shoal_worker *worker = (struct shoal_worker *)context;
 	struct shoal_packet *packet = worker->handled;
-	struct shoal_flow *flow;
 
 	worker->handled = NULL;
+	worker->space.waited_since_ns = 0;
 	if (!packet || packet->entry == SHOAL_PACKET_SUSPENDED)
 		return;
-	withdraw(worker, packet);
+	shoal_worker_withdraw(worker, packet);
 	worker->inside[packet->steering_slot]++;
 	worker->blocked++;
 	if (!worker->handled_link)
 		worker->handled_link = shoal_flow_link(&worker->flows, packet);
-	flow = shoal_flow_begin(&worker->flows, packet, worker->handled_link);
-	flow->arrival = packet->arrival;
+	shoal_flow_begin(&worker->flows, packet, worker->handled_link);
 	mark_flow(worker, packet);
 }
 
-/* A packet that was suspended has its verdict: it leaves, and the next one of its flow goes on. */
-static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
+static struct shoal_packet *end_flow(
+	struct shoal_worker *worker, struct shoal_packet *packet, struct shoal_entry *marked)
 {
-	uint32_t *link = shoal_flow_link(&worker->flows, packet);
-	struct shoal_flow *flow = &worker->flows.flows[*link];
+	shoal_flow_end(&worker->flows, shoal_flow_link(&worker->flows, packet));
+	if (marked)
+		marked->flags &= (uint8_t)~SHOAL_ENTRY_FLOWS;
+	worker->inside[packet->steering_slot]--;
+	return packet;
+}
+
+struct shoal_packet *shoal_worker_end_flow(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	return end_flow(worker, packet, marked_entry(worker, packet));
+}
+
+void shoal_worker_leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
+{
+	struct shoal_flow *flow = &worker->flows.flows[*shoal_flow_link(&worker->flows, packet)];
+	/* Of the one that was suspended: those behind it whose verdicts are known may never have been queued, and name no key. */
 	struct shoal_entry *marked = marked_entry(worker, packet);
 	struct shoal_packet *next;
 
@@ -104,16 +110,13 @@ static void leave_flow(struct shoal_worker *worker, struct shoal_packet *packet)
 		packet = next;
 		if (!packet->verdict) {
 			flow->arrival = packet->arrival;
+			flow->waited_in_vain = false;
 			/* The flow stays busy: this packet's handler begins when those that are queued have begun. */
 			shoal_packet_list_push(&worker->handling, packet);
 			return;
 		}
 	}
-	shoal_flow_end(&worker->flows, link);
-	if (marked)
-		marked->flags &= (uint8_t)~SHOAL_ENTRY_FLOWS;
-	worker->inside[packet->steering_slot]--;
-	shoal_worker_emit_late(worker, packet);
+	shoal_worker_emit_late(worker, end_flow(worker, packet, marked));
 }
 
 /* A packet leaves when what it has changed is where it outlives this worker; else it ends here. One to be held is in the NF's
@@ -151,15 +154,18 @@ static bool handle_next(void *argument)
 		}
 	}
 	worker->handled = packet;
+	if (packet->entry == SHOAL_PACKET_SUSPENDED)
+		worker->space.waited_since_ns = shoal_worker_waited_since(worker, packet);
 	uint16_t verdict = worker->nf->packet(&worker->context.context, packet, packet->traffic ? packet->key : NULL);
 
 	if (worker->plane->settle)
 		verdict = settle(worker, packet, verdict);
 	worker->handled = NULL;
+	worker->space.waited_since_ns = 0;
 	packet->verdict = verdict ? verdict : SHOAL_VERDICT(SHOAL_VERDICT_INVALID, 0);
 	if (packet->entry == SHOAL_PACKET_SUSPENDED) {
 		shoal_histogram_add(&worker->blocked_times, worker->space.now_ns - packet->arrived_ns);
-		leave_flow(worker, packet);
+		shoal_worker_leave_flow(worker, packet);
 		return shoal_microthread_finish(worker->scheduler);
 	}
 	return true;
@@ -178,7 +184,7 @@ void shoal_worker_run_handlers(struct shoal_worker *worker)
 			shoal_packet_list_push(&waiting, packet);
 			continue;
 		}
-		withdraw(worker, packet);
+		shoal_worker_withdraw(worker, packet);
 		shoal_worker_drop(worker, packet, SHOAL_WORKER_DROP_MICROTHREADS);
 	}
 	worker->handling = waiting;

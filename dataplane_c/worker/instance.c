@@ -39,9 +39,10 @@ static int config_check(const struct shoal_instance_config *config)
 		return shoal_error(EINVAL, "window is %u: 1 to 65535 messages may be under way", config->window);
 	if (config->microthreads_max < 2)
 		return shoal_error(EINVAL, "microthreads_max is %u, at least 2 are needed", config->microthreads_max);
-	if (config->packets < (uint64_t)config->parked_max + config->microthreads_max + spare)
+	if (config->packets < (uint64_t)config->parked_max + 2 * (uint64_t)config->microthreads_max + spare)
 		return shoal_error(EINVAL,
-			"packets is %u: parked_max (%u) and microthreads_max (%u) may wait, and %u more are needed",
+			"packets is %u: parked_max (%u) and twice microthreads_max (%u) may wait, and %u more are "
+			"needed",
 			config->packets, config->parked_max, config->microthreads_max, spare);
 	return 0;
 }

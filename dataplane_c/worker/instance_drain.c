@@ -20,7 +20,7 @@ static void fill(const struct shoal_worker *worker, struct shoal_drain_progress 
 	memset(progress, 0, sizeof(*progress));
 	progress->draining = worker->draining;
 	progress->packets = shoal_worker_inside(worker) + worker->taken_in;
-	progress->microthreads = shoal_scheduler_suspended(worker->scheduler);
+	progress->microthreads = shoal_scheduler_suspended(worker->scheduler) + worker->space.fetches;
 	progress->requests = worker->space.outstanding;
 	for (unsigned member = 0; member < SHOAL_MEMBERS_MAX; member++)
 		progress->channel_bytes += shoal_channel_waiting(worker->space.channel, (uint8_t)member);

@@ -103,8 +103,8 @@ static void transmit_output(struct shoal_worker *worker, unsigned output)
 		transmit(worker, output, worker->output[output].packets, count);
 }
 
-/* A late packet may leave from within a microthread, whose stack has no room for a device's driver: what has gathered waits for
- * the worker's own. (The ring to the splitter needs next to none.) */
+/* A late packet may leave from within a microthread, whose stack has no room for a device's driver: what has gathered then waits
+ * for the worker's own. (The ring to the splitter needs next to none.) */
 static void set_aside(struct shoal_worker *worker, unsigned output)
 {
 	for (unsigned i = 0; i < worker->output[output].count; i++) {
@@ -127,7 +127,7 @@ static inline void to_output(struct shoal_worker *worker, unsigned output, struc
 	worker->output[output].late |= (uint32_t)late << i;
 	if (worker->output[output].count < SHOAL_BURST_MAX)
 		return;
-	if (late && output != RING)
+	if (late && output != RING && shoal_microthread_current(worker->scheduler))
 		set_aside(worker, output);
 	else
 		transmit_output(worker, output);
@@ -218,8 +218,8 @@ void shoal_worker_emit_late(struct shoal_worker *worker, struct shoal_packet *pa
 	emit(worker, packet, true);
 }
 
-/* The packets at the start that are transmitted by the same NF port as the first, or the first alone; returns how many. */
-unsigned shoal_worker_emit_run(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n)
+static inline __attribute__((always_inline)) unsigned emit_run(
+	struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n, bool late)
 {
 	struct shoal_packet *packet = packets[0];
 	uint16_t verdict = packet->verdict;
@@ -228,7 +228,7 @@ unsigned shoal_worker_emit_run(struct shoal_worker *worker, struct shoal_packet 
 
 	if (SHOAL_UNLIKELY(verdict >> 8 != SHOAL_VERDICT_TRANSMIT || argument >= worker->nf->ports_count ||
 			   (!worker->ring && !worker->ports[argument]))) {
-		shoal_worker_emit(worker, packet);
+		emit(worker, packet, late);
 		return 1;
 	}
 	do {
@@ -240,15 +240,27 @@ unsigned shoal_worker_emit_run(struct shoal_worker *worker, struct shoal_packet 
 	worker->transmitted[argument] += count;
 	if (worker->output[output].count + count > SHOAL_BURST_MAX)
 		transmit_output(worker, output);
-	if (count == SHOAL_BURST_MAX) {
+	if (count == SHOAL_BURST_MAX && !late) {
 		transmit(worker, output, packets, count);
 		return count;
 	}
 	memcpy(worker->output[output].packets + worker->output[output].count, packets, count * sizeof(packets[0]));
+	if (late)
+		worker->output[output].late |= UINT32_MAX >> (SHOAL_BURST_MAX - count) << worker->output[output].count;
 	worker->output[output].count += count;
 	if (worker->output[output].count == SHOAL_BURST_MAX)
 		transmit_output(worker, output);
 	return count;
+}
+
+unsigned shoal_worker_emit_run(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n)
+{
+	return emit_run(worker, packets, n, false);
+}
+
+unsigned shoal_worker_emit_late_run(struct shoal_worker *worker, struct shoal_packet *const packets[], unsigned n)
+{
+	return emit_run(worker, packets, n, true);
 }
 
 void shoal_worker_release_held(struct shoal_context *context, struct shoal_packet *packet, uint16_t verdict)

@@ -57,7 +57,8 @@ int shoal_worker_init(struct shoal_worker *worker, const struct shoal_worker_con
 	worker->runtime.packet_release = shoal_worker_release_held;
 	worker->context.context.runtime = &worker->runtime;
 	worker->context.context.nf_state = config->nf_state;
-	error = shoal_flow_table_init(&worker->flows, config->space.microthreads_max);
+	/* As many wait for a fetch as may, and as many packet handlers are suspended. */
+	error = shoal_flow_table_init(&worker->flows, 2 * config->space.microthreads_max);
 	if (error)
 		return error;
 	worker->scheduler = shoal_scheduler_create(&scheduler);
@@ -94,6 +95,8 @@ void shoal_worker_fini(struct shoal_worker *worker)
 		struct shoal_packet_list waiting = { .first = worker->flows.flows[i].first };
 
 		free_list(worker, &waiting);
+		if (worker->flows.flows[i].fetching)
+			shoal_worker_drop(worker, worker->flows.flows[i].fetching, SHOAL_WORKER_DROP_STOPPED);
 	}
 	if (worker->plane->close)
 		worker->plane->close(&worker->space);
@@ -104,7 +107,8 @@ void shoal_worker_fini(struct shoal_worker *worker)
 
 uint32_t shoal_worker_inside(const struct shoal_worker *worker)
 {
-	uint32_t inside = worker->handling.count + worker->reentering.count;
+	/* Between two polls only suspended packets are in `handling`: they are counted by steering slot. */
+	uint32_t inside = worker->reentering.count;
 
 	if (worker->pipe)
 		inside += shoal_pipe_waiting(worker->pipe);
@@ -167,6 +171,8 @@ unsigned shoal_worker_poll(void *component, uint64_t now_ns)
 		return poll_held(worker, work);
 	if (shoal_scheduler_ready(worker->scheduler))
 		work += shoal_scheduler_run_ready(worker->scheduler, READY_BUDGET);
+	if (worker->space.fetched_first)
+		work += shoal_worker_run_fetched(worker);
 	if (worker->handling.first)
 		shoal_worker_run_handlers(worker);
 	worker->taken_in = shoal_worker_take_in(worker);
@@ -212,6 +218,7 @@ void shoal_worker_statistics(const struct shoal_worker *worker, struct shoal_sta
 	shoal_statistics_gauge(statistics, "packets_parked", NULL, NULL, worker->parked);
 	shoal_statistics_gauge(statistics, "packets_parked_most", NULL, NULL, worker->parked_most);
 	shoal_statistics_gauge(statistics, "packets_held", NULL, NULL, worker->held);
+	shoal_statistics_gauge(statistics, "packets_fetching", NULL, NULL, worker->space.fetches);
 	shoal_statistics_gauge(
 		statistics, "microthreads_suspended", NULL, NULL, shoal_scheduler_suspended(worker->scheduler));
 	shoal_statistics_histogram(statistics, "packet_blocked_seconds", &worker->blocked_times);

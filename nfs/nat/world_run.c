@@ -48,8 +48,8 @@ static bool under_way(const struct world *world)
 
 		if (member->pipe && taken(member) < member->splitter->transmitted_packets)
 			return true;
-		if (shoal_scheduler_suspended(worker->scheduler) || worker->space.outstanding ||
-			!shoal_channel_idle(worker->space.channel))
+		if (shoal_scheduler_suspended(worker->scheduler) || worker->space.fetches ||
+			worker->space.outstanding || !shoal_channel_idle(worker->space.channel))
 			return true;
 	}
 	return false;

@@ -30,8 +30,8 @@ from shoal.model import InstanceStatus, Statistic
 from shoal.run_directory import ProcessDirectory
 from tests.smoke.network import Network
 
-# What one instance may hold: parked packets, a burst in hand, suspended microthreads.
-HELD_MAX = 8192 + 4096
+# What one instance may hold: parked packets, a burst in hand, suspended microthreads, fetches.
+HELD_MAX = 8192 + 4096 + 4096
 READ_S = 1.0
 # Of an instance: what waits in it, and for whom.
 WAITING = (

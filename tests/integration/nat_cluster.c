@@ -286,7 +286,8 @@ bool nat_cluster_suspended(const struct nat_cluster *cluster)
 	for (unsigned member = 0; member < NAT_CLUSTER_INSTANCES; member++) {
 		const struct shoal_worker *worker = cluster->workers[member];
 
-		if (worker && (shoal_scheduler_suspended(worker->scheduler) || worker->space.outstanding))
+		if (worker && (shoal_scheduler_suspended(worker->scheduler) || worker->space.fetches ||
+				      worker->space.outstanding))
 			return true;
 	}
 	return false;

@@ -34,7 +34,7 @@ static void block(struct pair *pair)
 		pair_now_ns += 10000;
 		shoal_worker_poll(pair->worker, pair_now_ns);
 	}
-	assert_int_equal(shoal_scheduler_suspended(pair->worker->scheduler), BLOCKED);
+	assert_int_equal(pair->worker->space.fetches, BLOCKED);
 }
 
 static uint64_t chunk_ns(struct pair *pair)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <rte_mempool.h>
 #include <unistd.h>
 #include "channel/ring_transport.h"
 #include "object/map_inline.h"
@@ -16,9 +17,19 @@
 #define HEADERS 42u
 #define FRAME_BYTES (HEADERS + 8u)
 
+struct pair_nf pair_nf;
+
 /* --- An NF: one port, one class, the key is the payload --- */
 
-static const struct shoal_class flow_class = { .name = "blocked.flow", .key_bytes = 8, .object_bytes = 24 };
+static uint8_t key_steering(const void *key)
+{
+	return ((const uint8_t *)key)[0];
+}
+
+/* Steered like its packets: so an unknown object is asked for before it is made. */
+static const struct shoal_class flow_class = {
+	.name = "blocked.flow", .key_bytes = 8, .object_bytes = 24, .steering = key_steering
+};
 static const struct shoal_class *const classes[] = { &flow_class };
 
 static uint8_t steer(const struct shoal_packet *packet)
@@ -39,7 +50,13 @@ static void process(
 {
 	(void)context;
 	for (unsigned i = 0; i < n; i++) {
+		if (pair_nf.declines) {
+			pair_nf.declines--;
+			packets[i]->verdict = SHOAL_TO_PACKET_HANDLER;
+			continue;
+		}
 		++*(uint64_t *)objects[i];
+		pair_nf.in_bursts++;
 		packets[i]->verdict = SHOAL_TRANSMIT(0);
 	}
 }
@@ -49,9 +66,19 @@ static uint16_t handle(struct shoal_context *context, struct shoal_packet *packe
 	struct shoal_request request = { .class = &flow_class, .key = key, .create = true };
 
 	(void)packet;
+	if (pair_nf.waits_for_test) {
+		struct shoal_wait wait = { .since_ns = context->now_ns };
+
+		pair_nf.waits_for_test--;
+		pair_nf.waits[pair_nf.waiting++] = &wait;
+		shoal_wait(((struct shoal_space_context *)context)->space, &wait);
+		if (wait.outcome != SHOAL_WAIT_GRANTED)
+			return SHOAL_DROP(0);
+	}
 	if (shoal_take(context, &request, 1))
 		return SHOAL_DROP(0);
 	++*(uint64_t *)request.object;
+	pair_nf.in_handlers++;
 	shoal_release(context, &request, 1);
 	return SHOAL_TRANSMIT(0);
 }
@@ -114,6 +141,11 @@ static const struct shoal_port_operations source_operations = {
 
 uint64_t pair_now_ns = SHOAL_NS_PER_S;
 static struct rte_mempool *pool;
+
+unsigned pair_packets(void)
+{
+	return rte_mempool_in_use_count(pool);
+}
 
 static struct shoal_worker *start_worker(uint8_t self, uint32_t microthreads, uint32_t flows)
 {
@@ -187,7 +219,7 @@ uint64_t pair_find_key(const struct pair *pair, uint64_t from, bool own)
 	return key[0];
 }
 
-void pair_feed(struct pair *pair, uint64_t key)
+static struct shoal_packet *feed(struct source *source, uint64_t key)
 {
 	struct shoal_packet *packet = shoal_packet_alloc(pool, FRAME_BYTES);
 
@@ -201,7 +233,18 @@ void pair_feed(struct pair *pair, uint64_t key)
 	packet->frame[39] = 16; /* UDP length */
 	memcpy(packet->frame + HEADERS, &key, 8);
 	packet->port = 0;
-	pair->source.ready[pair->source.count++] = packet;
+	source->ready[source->count++] = packet;
+	return packet;
+}
+
+struct shoal_packet *pair_feed(struct pair *pair, uint64_t key)
+{
+	return feed(&pair->source, key);
+}
+
+void pair_feed_peer(struct pair *pair, uint64_t key)
+{
+	feed(&pair->peer_source, key);
 }
 
 void pair_feed_local(struct pair *pair)
@@ -220,6 +263,8 @@ void pair_start(struct pair *pair, uint32_t microthreads, uint32_t flows)
 	link_workers(pair->worker, pair->peer);
 	pair->source.port.operations = &source_operations;
 	pair->worker->ports[0] = &pair->source.port;
+	pair->peer_source.port.operations = &source_operations;
+	pair->peer->ports[0] = &pair->peer_source.port;
 	give_map(pair);
 	for (unsigned i = 0; i < LOCAL_FLOWS; i++) {
 		pair->local[i] = pair_find_key(pair, key, true);

@@ -21,12 +21,21 @@ struct source {
 
 struct pair {
 	struct shoal_worker *worker, *peer;
-	struct source source;
+	struct source source, peer_source;
 	uint64_t local[LOCAL_FLOWS]; /* keys that the worker owns */
 	unsigned next;
 };
 
 extern uint64_t pair_now_ns;
+
+/* Of both workers. */
+extern struct pair_nf {
+	unsigned declines; /* packets that the burst handler still sends to the packet handler */
+	unsigned waits_for_test; /* packets whose handler still waits for the test to end its wait */
+	struct shoal_wait *waits[2]; /* theirs */
+	unsigned waiting;
+	uint64_t in_bursts, in_handlers; /* packets that either has finished */
+} pair_nf;
 
 /* Starts EAL and makes so many packets; 0, or -1. */
 int pair_set_up(unsigned packets);
@@ -36,7 +45,9 @@ void pair_end(struct pair *pair);
 void pair_poll(struct pair *pair); /* both */
 /* The next key at or after `from` that the worker owns, or does not. */
 uint64_t pair_find_key(const struct pair *pair, uint64_t from, bool own);
-void pair_feed(struct pair *pair, uint64_t key); /* a packet, for the next poll */
+struct shoal_packet *pair_feed(struct pair *pair, uint64_t key); /* a packet, for the next poll */
+void pair_feed_peer(struct pair *pair, uint64_t key);
+unsigned pair_packets(void); /* that are anywhere, in all pairs */
 void pair_feed_local(struct pair *pair); /* a burst of the local flows in turn */
 
 #endif

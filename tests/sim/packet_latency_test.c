@@ -56,6 +56,8 @@ static void test_what_was_suspended_took_its_wait(void **state)
 	(void)state;
 	start_timed_pair(&pair);
 	key = pair_find_key(&pair, UINT64_C(1) << 32, false);
+	pair_feed_peer(&pair, key); /* who makes the object, and has it */
+	pair_poll(&pair);
 	/* Two packets of one flow, the second one behind the first; around them others, which do not wait. */
 	pair_feed(&pair, pair.local[0]);
 	pair_feed(&pair, key);

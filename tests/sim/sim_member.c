@@ -107,6 +107,7 @@ struct sim_member *sim_member_start(struct sim_world *world, uint8_t number)
 			.remove = shoal_space_remove,
 			.call = shoal_space_call },
 		.random = { sim_random_next(&world->random) },
+		.fetch_random = { world->settings.seed * 31 + world->life_last },
 		.open = true };
 	if (init_space(member, bare))
 		abort();
@@ -280,6 +281,7 @@ static void poll(void *argument)
 	wake_sleepers(member);
 	if (shoal_scheduler_ready(member->scheduler))
 		shoal_scheduler_run_ready(member->scheduler, READY_BUDGET);
+	sim_fetch_poll(member);
 	shoal_scheduler_run(member->scheduler, step, member);
 	shoal_space_flush(member->space);
 }

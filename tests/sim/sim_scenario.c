@@ -114,6 +114,7 @@ void sim_scenario_draw(uint64_t seed, struct sim_settings *settings)
 		draw_deaths(&random, settings);
 	else if (sim_random_chance(&random, 20))
 		draw_packets(&random, settings);
+	settings->fetches = sim_random_chance(&random, 60) && !settings->formula && !settings->steady;
 }
 
 static void reach_first_map(struct sim_world *world)

@@ -7,6 +7,16 @@
 #define STACK_BYTES 16384
 #define BACKLOG_MAX 256
 
+/* The plain twin of what fetches: every packet whose object is not at rest here goes to its packet handler. */
+static const struct shoal_plane *plane_of(const struct sim_member *member)
+{
+	static struct shoal_plane plain;
+
+	plain = shoal_plane_shared;
+	plain.fetch = NULL;
+	return member->number % 4 == 3 ? &plain : &shoal_plane_shared;
+}
+
 /* Kept from one world to the next, as in sim_member.c. */
 static struct shoal_worker *workers[SHOAL_MEMBERS_MAX];
 
@@ -18,7 +28,8 @@ int sim_worker_start(struct sim_member *member, const struct shoal_space_config 
 		.nf_state = member,
 		.parked_max = settings->parked_max,
 		.backlog_max = BACKLOG_MAX,
-		.stack_bytes = STACK_BYTES };
+		.stack_bytes = STACK_BYTES,
+		.plane = plane_of(member) };
 	int error;
 
 	if (!workers[member->number])

@@ -141,8 +141,8 @@ static bool member_at_rest(const struct sim_member *member)
 		if (member->strands[i].busy)
 			return false;
 	return !sim_member_asked(member) && !shoal_space_frozen(space) &&
-	       !shoal_scheduler_suspended(member->scheduler) && !space->outstanding && !space->waiting &&
-	       !space->loopback_first && !space->settle_count && !space->contention.blocks_used &&
+	       !shoal_scheduler_suspended(member->scheduler) && !space->fetches && !space->outstanding &&
+	       !space->waiting && !space->loopback_first && !space->settle_count && !space->contention.blocks_used &&
 	       shoal_channel_idle(space->channel) && space->idle_tasks_head == space->idle_tasks_tail;
 }
 

@@ -8,6 +8,7 @@
 #include "object/space.h"
 #include "sim_controller.h"
 #include "sim_death.h"
+#include "sim_fetch.h"
 #include "sim_ledger.h"
 #include "sim_link.h"
 #include "sim_operation.h"
@@ -44,6 +45,7 @@ struct sim_settings {
 	uint32_t parked_max, ring_bytes; /* of packets */
 	unsigned port_full_percent;
 	bool sparse_checks; /* objects are too many to look at after each step */
+	bool fetches; /* bare members fetch, too */
 	unsigned deaths; /* members that are killed */
 	bool deaths_by_hand; /* a directed schedule kills them */
 	unsigned controller_deaths;
@@ -85,7 +87,8 @@ struct sim_member {
 	struct shoal_space *space;
 	struct shoal_scheduler *scheduler;
 	struct shoal_runtime runtime; /* of a bare one */
-	struct sim_random random;
+	struct sim_random random, fetch_random;
+	struct sim_fetch fetches[SIM_FETCHES_MAX]; /* of a bare one */
 	uint64_t poll_mean_ns, poll_due_ns, poll_latest_ns;
 	bool open; /* begins operations */
 	uint64_t operations_left;
