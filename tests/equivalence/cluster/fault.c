@@ -109,12 +109,30 @@ static void release_behind(struct fault *fault, const struct wire *wire, fault_e
 	fault->held_length = 0;
 }
 
+/* A mapping's only packet could as well have another port: nothing would contradict it. */
+static bool is_due(struct fault *fault, const struct wire *wire, const uint8_t *frame, unsigned length)
+{
+	struct wire before;
+
+	if (fault->before_length)
+		return wire_read(&before, fault->before, fault->before_length) && same_flow(&before, wire);
+	if (fault->countdown) {
+		fault->countdown--;
+		return false;
+	}
+	if (fault->kind != FAULT_MAPPING)
+		return true;
+	memcpy(fault->before, frame, length);
+	fault->before_length = length;
+	return false;
+}
+
 void fault_apply(struct fault *fault, uint8_t *frame, unsigned length, fault_emit *emit, void *user)
 {
 	struct wire wire;
 	bool candidate = fault->kind != FAULT_NONE && can_be_struck(&wire, frame, length);
 
-	if (candidate && !fault->struck && !fault->countdown--) {
+	if (candidate && !fault->struck && is_due(fault, &wire, frame, length)) {
 		strike(fault, &wire, frame, length, emit, user);
 		return;
 	}

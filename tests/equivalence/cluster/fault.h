@@ -14,7 +14,7 @@ enum fault_kind {
 	FAULT_SWAP, /* the packet leaves behind the next one of its flow */
 	FAULT_PAYLOAD, /* a byte is changed, and the checksum with it */
 	FAULT_CHECKSUM,
-	FAULT_MAPPING, /* outside: the packet has another public port */
+	FAULT_MAPPING, /* outside: the packet has another public port than one of its flow before it */
 	FAULT_DELIVERY, /* inside: the packet goes to another host */
 	FAULT_KINDS,
 };
@@ -25,6 +25,8 @@ struct fault {
 	bool struck;
 	unsigned held_length;
 	uint8_t held[PCAP_FRAME_MAX];
+	unsigned before_length; /* MAPPING: of a packet of the flow that will be struck, which has left; 0: none yet */
+	uint8_t before[PCAP_FRAME_MAX];
 };
 
 /* FAULT_KINDS: there is none of that name. */
