@@ -218,7 +218,7 @@ static void report(
 	struct figures of_control = figures_of(world, control, 0);
 	double settled_us = settled_p99(world, event);
 	double usual_us = settled_us > of_control.p99_us ? settled_us : of_control.p99_us;
-	struct figures of_event = figures_of(world, event, 2 * usual_us);
+	struct figures of_event = figures_of(world, event, 2 * of_control.p99_us);
 	char control_name[32];
 
 	set_limit(&of_event, event);
@@ -229,8 +229,7 @@ static void report(
 	print(world, name, "dropped_at_splitter", (double)event->splitter_drops, "packets");
 	print(world, name, "dropped_at_instances", (double)event->instance_drops, "packets");
 	print(world, name, "disturbed_window_ms", of_event.disturbed_ms, "ms");
-	print(world, name, "disturbed_window_by_control_ms",
-		figures_of(world, event, 2 * of_control.p99_us).disturbed_ms, "ms");
+	print(world, name, "disturbed_window_settled_ms", figures_of(world, event, 2 * usual_us).disturbed_ms, "ms");
 	print(world, name, "control_disturbed_window_ms", of_control.disturbed_ms, "ms");
 	print(world, name, "throughput_ratio", received_during(world, event) / of_control.packets, "times");
 	print(world, name, "two_hop_ms", (double)event->last_forwarded_ns / 1e6, "ms");

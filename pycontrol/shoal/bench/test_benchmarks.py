@@ -30,7 +30,7 @@ METRICS = {
     "planes": {"shared_against_remote", "shared_against_ring_store_per_core", "latency_us_p50", "latency_us_p99"},
     "scale_event": {
         *("packets_lost", "disturbed_window_ms", "throughput_ratio", "two_hop_ms", "max_parked", "bytes_moved"),
-        *("control_disturbed_window_ms", "disturbed_window_by_control_ms", "offered", "preempted_bins"),
+        *("control_disturbed_window_ms", "disturbed_window_settled_ms", "offered", "preempted_bins"),
     },
     "migration": {"objects_per_second", "bytes_per_second", "messages_per_object", "duration"},
 }
