@@ -172,6 +172,13 @@ static void wake_sleepers(struct sim_member *member)
 	}
 }
 
+static bool death_untold(const struct sim_member *member)
+{
+	const struct sim_view *view = &member->world->controller.view;
+
+	return view->active && member->space->view.number < view->death.view;
+}
+
 static void finish(struct sim_member *member, const struct sim_strand *strand, int error)
 {
 	struct sim_world *world = member->world;
@@ -181,6 +188,9 @@ static void finish(struct sim_member *member, const struct sim_strand *strand, i
 		member->timed_out++;
 	/* Nobody answers a call to one that died. */
 	if (error == -ETIMEDOUT && strand->calls && strand->since_ns <= world->deaths.latest_ns)
+		return;
+	/* Links end before survivors are told of the death: what is asked in between is refused at once. */
+	if (error == -ETIMEDOUT && member->space->counters.owner_ended > strand->refused && death_untold(member))
 		return;
 	if (error && !(error == -ENOSPC && world->settings.fills) && !(error == -ETIMEDOUT && world->settings.gives_up))
 		sim_fail(world, 4, "member %u: an operation of %.3f ms answered %d", member->number,
@@ -196,6 +206,7 @@ static void run_strand(struct sim_member *member, uint8_t number)
 	strand->busy = true;
 	strand->calls = operation.is_call;
 	strand->since_ns = member->world->now_ns;
+	strand->refused = member->space->counters.owner_ended;
 	member->begun++;
 	member->operations_left -= member->operations_left > 0;
 	finish(member, strand, sim_operation_run(member, number, &operation));

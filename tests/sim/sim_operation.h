@@ -42,6 +42,7 @@ struct sim_strand {
 	bool busy, calls;
 	uint64_t due_ns; /* the next operation */
 	uint64_t since_ns; /* the running one */
+	uint64_t refused; /* when that began: the member's takes and calls refused since their owner had ended */
 	struct shoal_request *held; /* what it holds; NULL: nothing */
 	unsigned held_count;
 	struct sim_calling calling;
