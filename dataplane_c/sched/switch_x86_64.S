@@ -6,21 +6,52 @@
  * the code is fit for indirect branch tracking and not for a shadow stack, so that the linker asks for none in what it
  * builds from this. */
 
-	.text
-
-	.globl shoal_switch
-	.hidden shoal_switch
-	.type shoal_switch, @function
+	.macro begins name
+	.globl \name
+	.hidden \name
+	.type \name, @function
 	.p2align 5
-shoal_switch: /* rdi: from, rsi: to, edx: answer */
+\name:
 	.cfi_startproc
 	endbr64
+	.endm
+
+	.macro ends name
+	.cfi_endproc
+	.size \name, . - \name
+	.endm
+
+	.macro save
 	pushq %rbp
 	pushq %rbx
 	pushq %r12
 	pushq %r13
 	pushq %r14
 	pushq %r15
+	.endm
+
+	.macro load
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %rbx
+	popq %rbp
+	.cfi_def_cfa %rsp, 8
+	.endm
+
+	/* Where the stack was left. */
+	.macro go_on
+	popq %rcx
+	.cfi_def_cfa %rsp, 0
+	.cfi_register %rip, %rcx
+	notrack jmp *%rcx
+	.endm
+
+	.text
+
+	begins shoal_switch /* rdi: from, rsi: to, edx: answer */
+	save
 	movq %rsp, (%rdi)
 	movq %rsi, %rsp
 	movl %edx, %eax
@@ -31,86 +62,35 @@ shoal_switch: /* rdi: from, rsi: to, edx: answer */
 	.cfi_offset %r12, -32
 	.cfi_offset %rbx, -24
 	.cfi_offset %rbp, -16
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbx
-	popq %rbp
-	.cfi_def_cfa %rsp, 8
-	popq %rcx
-	.cfi_def_cfa %rsp, 0
-	.cfi_register %rip, %rcx
-	notrack jmp *%rcx
-	.cfi_endproc
-	.size shoal_switch, . - shoal_switch
+	load
+	go_on
+	ends shoal_switch
 
-	.globl shoal_switch_begin
-	.hidden shoal_switch_begin
-	.type shoal_switch_begin, @function
-	.p2align 5
-shoal_switch_begin: /* rdi: argument, rsi: from, rdx: top, rcx: entry */
-	.cfi_startproc
-	endbr64
-	pushq %rbp
-	pushq %rbx
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	begins shoal_switch_begin /* rdi: argument, rsi: from, rdx: top, rcx: entry */
+	save
 	movq %rsp, (%rsi)
 	.cfi_undefined %rip /* the first frame of its stack */
 	movq %rdx, %rsp
 	xorl %ebp, %ebp
 	pushq $0
 	notrack jmp *%rcx
-	.cfi_endproc
-	.size shoal_switch_begin, . - shoal_switch_begin
+	ends shoal_switch_begin
 
-	.globl shoal_switch_end
-	.hidden shoal_switch_end
-	.type shoal_switch_end, @function
-	.p2align 5
-shoal_switch_end: /* rdi: to, esi: answer */
-	.cfi_startproc
-	endbr64
+	begins shoal_switch_end /* rdi: to, esi: answer */
 	movq %rdi, %rsp
 	movl %esi, %eax
 	.cfi_def_cfa %rsp, 56
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbx
-	popq %rbp
-	.cfi_def_cfa %rsp, 8
-	popq %rcx
-	.cfi_def_cfa %rsp, 0
-	.cfi_register %rip, %rcx
-	notrack jmp *%rcx
-	.cfi_endproc
-	.size shoal_switch_end, . - shoal_switch_end
+	load
+	go_on
+	ends shoal_switch_end
 
-	.globl shoal_switch_return
-	.hidden shoal_switch_return
-	.type shoal_switch_return, @function
-	.p2align 5
-shoal_switch_return: /* rdi: to, esi: answer */
-	.cfi_startproc
-	endbr64
+	begins shoal_switch_return /* rdi: to, esi: answer */
 	movq %rdi, %rsp
 	movl %esi, %eax
 	.cfi_def_cfa %rsp, 56
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbx
-	popq %rbp
-	.cfi_def_cfa %rsp, 8
+	load
 	ret
-	.cfi_endproc
-	.size shoal_switch_return, . - shoal_switch_return
+	ends shoal_switch_return
 
 	.section .note.GNU-stack, "", @progbits
 
