@@ -99,10 +99,11 @@ static void measure(struct nat_world *world, const struct test *test, struct rte
 		print(world->bench, test, "ideal", bench_median(&ideal), 1);
 }
 
-/* The ideal makes as many from the same pools, in tables of its own. */
-static void print_new(struct nat_world *world, double ns)
+/* Beside the worker's `ns` a flow what the ideal takes for as many from the same pools; from here on it has tables of its own. */
+static void measure_new(struct nat_world *world, double ns)
 {
-	const struct bench_figure figure = { 1000 / ns, "million flows/s", nat_world_own_ideal(world) / ns,
+	double ideal_ns = nat_world_own_ideal(world);
+	const struct bench_figure figure = { 1000 / ns, "million flows/s", ideal_ns / ns,
 		"instructions of one core: making mappings" };
 
 	bench_row(world->bench, &figure,
@@ -131,7 +132,7 @@ static void measure_on(struct bench *bench, struct rte_mempool *pool, const stru
 	const struct shoal_plane *plane)
 {
 	uint32_t flows = tests[0].traffic.flows;
-	bool shared = plane == &shoal_plane_shared, begun = false;
+	bool shared = plane == &shoal_plane_shared, own = false;
 	struct rte_nat *rte = NULL;
 	struct nat_world world;
 	double new_ns;
@@ -144,14 +145,14 @@ static void measure_on(struct bench *bench, struct rte_mempool *pool, const stru
 	for (unsigned i = 0; i < count; i++) {
 		if (!shared && tests[i].variant != WORKER)
 			continue;
-		if (tests[i].traffic.new_flows > 0 && !begun) {
-			print_new(&world, new_ns);
-			begun = true;
+		if (tests[i].traffic.new_flows > 0 && !own) {
+			measure_new(&world, new_ns);
+			own = true;
 		}
 		measure(&world, &tests[i], rte);
 	}
-	if (!begun && flows >= 2 * BENCH_CHUNK) /* fewer are one cold chunk */
-		print_new(&world, new_ns);
+	if (!own && flows >= 2 * BENCH_CHUNK) /* fewer are one cold chunk */
+		measure_new(&world, new_ns);
 	nat_world_fini(&world);
 	if (rte)
 		rte_nat_destroy(rte);

@@ -12,6 +12,8 @@
 #define TOKENS_BUDGET_BUSY 128
 #define SWEEP_BUDGET 512
 #define SWEEP_BUDGET_BUSY 64
+/* Packets have come so short a while ago: more are to be expected. */
+#define BUSY_NS (SHOAL_NS_PER_MS / 10)
 
 static void transition(struct shoal_keyspace *keyspace, int to)
 {
@@ -348,7 +350,7 @@ static bool sweep_may_begin(struct shoal_space *space)
 unsigned shoal_keyspace_poll(struct shoal_space *space)
 {
 	struct shoal_keyspace *keyspace = &space->keyspace;
-	bool busy = space->now_ns - space->packets_ns < SHOAL_KEYSPACE_BUSY_NS;
+	bool busy = space->now_ns - space->packets_ns < BUSY_NS;
 	unsigned sweep = busy ? SWEEP_BUDGET_BUSY : SWEEP_BUDGET, work = 0;
 
 	if (SHOAL_LIKELY(keyspace->stage != SHOAL_STAGE_HANDING_OVER))

@@ -6,9 +6,6 @@
 #include <string.h>
 #include "object/space.h"
 
-/* Packets have come so short a while ago: more are to be expected. */
-#define SHOAL_KEYSPACE_BUSY_NS (SHOAL_NS_PER_MS / 10)
-
 /* keyspace.c: sends up to `budget` tokens to their next owners. */
 unsigned shoal_keyspace_send_tokens(struct shoal_space *space, unsigned budget);
 /* sweep.c: tells the leavers that all records of my slots have come. */
